@@ -1,0 +1,322 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+"""The record of one host's maintenance, and the two places it lives in.
+
+The record is the metadata of the host aggregate ``maintenance:<host>``. While
+the host is in maintenance the disabled_reason of its compute service tells
+the same in short, so that either half is enough to undo the maintenance if
+the other is lost. Both may have been written by anybody with the rights, so
+nothing that is read back is trusted.
+"""
+
+import collections.abc
+import dataclasses
+import datetime
+import re
+import typing
+
+from osc_maintenance import text
+from osc_maintenance import times
+
+AGGREGATE_PREFIX = 'maintenance:'
+_BEFORE = ' [before: disabled'
+_REASON = re.compile(
+    r'maintenance (?P<id>[0-9a-f]{8}):(?P<rest>.*)', re.DOTALL
+)
+_REASON_BEFORE = re.compile(
+    rf'(?P<head>.*?){re.escape(_BEFORE)}(?:: (?P<before>.*))?\]', re.DOTALL
+)
+
+MIGRATE_POLICIES = ('none', 'active', 'all')
+
+#: The metadata keys that are ours to write and to remove.
+KEYS = frozenset(
+    AGGREGATE_PREFIX + name
+    for name in (
+        'id',
+        'window_start',
+        'window_end',
+        'removal',
+        'reason',
+        'ticket_url',
+        'set_by',
+        'set_at',
+        'migrate',
+        'before_status',
+        'before_reason',
+    )
+)
+
+
+def aggregate_name(host: str) -> str:
+    """The name of the aggregate that holds a host's record.
+
+    :param host: the compute service's host name.
+    :returns: the aggregate's name; Nova lets only one aggregate have it.
+    :raises ValueError: if Nova would not take a name of that length.
+    """
+    name = AGGREGATE_PREFIX + host
+    if len(name) > text.NOVA_LIMIT:
+        raise ValueError(
+            f'the host name is too long: an aggregate {AGGREGATE_PREFIX}<host>'
+            f' may have {text.NOVA_LIMIT} characters'
+        )
+    return name
+
+
+def aggregate_host(name: str) -> str | None:
+    """The host that an aggregate of that name is the record of, if any."""
+    if not name.startswith(AGGREGATE_PREFIX):
+        return None
+    return name.removeprefix(AGGREGATE_PREFIX) or None
+
+
+@dataclasses.dataclass(frozen=True)
+class ServiceStatus:
+    """A compute service's status as the operator left it.
+
+    :ivar status: ``enabled`` or ``disabled``.
+    :ivar reason: the disabled_reason, or None.
+    """
+
+    status: str
+    reason: str | None = None
+
+
+ENABLED = ServiceStatus('enabled')
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """What is stored about one host's maintenance.
+
+    :ivar id: eight hexadecimal digits: the first of the aggregate's UUID.
+    :ivar start: when the maintenance starts or has started.
+    :ivar end: when it is to end; None if that is not known, or never.
+    :ivar removal: the host does not come back.
+    :ivar reason: why, in the operator's words.
+    :ivar ticket_url: where to read more.
+    :ivar set_by: the user who set or last changed it.
+    :ivar set_at: when that was.
+    :ivar migrate: which servers are to be moved off the host.
+    :ivar before: the compute service as it was before; being there at all
+        says that the maintenance has been entered and is not just planned.
+    :ivar problems: what could not be read, one text each.
+    """
+
+    id: str = ''
+    start: datetime.datetime | None = None
+    end: datetime.datetime | None = None
+    removal: bool = False
+    reason: str | None = None
+    ticket_url: str | None = None
+    set_by: str | None = None
+    set_at: datetime.datetime | None = None
+    migrate: str = 'none'
+    before: ServiceStatus | None = None
+    problems: tuple[str, ...] = ()
+
+    @property
+    def entered(self) -> bool:
+        """Whether the maintenance has begun, rather than being planned."""
+        return self.before is not None
+
+
+def encode(record: Record) -> dict[str, str]:
+    """A record as aggregate metadata.
+
+    :param record: the record; its ``problems`` are not stored.
+    :returns: metadata; what the record does not say has no key.
+    """
+    before = record.before
+    values = {
+        'id': record.id,
+        'window_start': _stored(record.start),
+        'window_end': _stored(record.end),
+        'removal': 'true' if record.removal else None,
+        'reason': record.reason,
+        'ticket_url': record.ticket_url,
+        'set_by': record.set_by,
+        'set_at': _stored(record.set_at),
+        'migrate': record.migrate,
+        'before_status': before.status if before else None,
+        'before_reason': before.reason if before else None,
+    }
+    return {
+        AGGREGATE_PREFIX + name: value
+        for name, value in values.items()
+        if value is not None
+    }
+
+
+def _stored(moment: datetime.datetime | None) -> str | None:
+    return times.format_time(moment) if moment else None
+
+
+def decode(metadata: collections.abc.Mapping[str, str]) -> Record | None:
+    """A record from aggregate metadata, however damaged.
+
+    :param metadata: the metadata of an aggregate ``maintenance:<host>``.
+    :returns: the record, with a text in ``problems`` for each thing that is
+        missing or cannot be read; None if there is no record at all.
+    """
+    values = {
+        key.removeprefix(AGGREGATE_PREFIX): value
+        for key, value in metadata.items()
+        if key.startswith(AGGREGATE_PREFIX)
+    }
+    if not values:
+        return None
+    reader = _Reader(values)
+    before = None
+    if 'before_status' in values or 'before_reason' in values:
+        before = ServiceStatus(
+            reader.one_of('before_status', ('enabled', 'disabled'))
+            or 'disabled',
+            values.get('before_reason'),
+        )
+    return Record(
+        id=reader.identity(),
+        start=reader.time('window_start', needed=True),
+        end=reader.time('window_end'),
+        removal=reader.one_of('removal', ('true',), needed=False) is not None,
+        reason=values.get('reason'),
+        ticket_url=values.get('ticket_url'),
+        set_by=values.get('set_by'),
+        set_at=reader.time('set_at', needed=True),
+        migrate=reader.one_of('migrate', MIGRATE_POLICIES) or 'none',
+        before=before,
+        problems=tuple(reader.problems),
+    )
+
+
+class _Reader:
+    """Reads values one by one and collects what is wrong with them."""
+
+    def __init__(self, values: dict[str, str]) -> None:
+        self.values = values
+        self.problems: list[str] = []
+
+    def _wrong(self, name: str, what: str) -> None:
+        self.problems.append(f'{AGGREGATE_PREFIX}{name} {what}')
+
+    def time(
+        self, name: str, *, needed: bool = False
+    ) -> datetime.datetime | None:
+        value = self.values.get(name)
+        if value is None:
+            if needed:
+                self._wrong(name, 'is missing')
+            return None
+        try:
+            return times.parse_iso_8601(value)
+        except ValueError:
+            self._wrong(name, f'is {value!r}, which is not a time')
+            return None
+
+    def one_of(
+        self, name: str, choices: tuple[str, ...], *, needed: bool = True
+    ) -> str | None:
+        value = self.values.get(name)
+        if value in choices:
+            return value
+        if value is not None:
+            self._wrong(name, f'is {value!r}')
+        elif needed:
+            self._wrong(name, 'is missing')
+        return None
+
+    def identity(self) -> str:
+        value = self.values.get('id', '')
+        if not re.fullmatch('[0-9a-f]{8}', value):
+            self._wrong('id', f'is {value!r}' if value else 'is missing')
+            return ''
+        return value
+
+
+class DisabledReason(typing.NamedTuple):
+    """What a disabled_reason of ours says.
+
+    :ivar id: the maintenance's id.
+    :ivar reason: the operator's reason, maybe shortened.
+    :ivar ticket_url: the ticket.
+    :ivar before: the compute service as it was before, its reason maybe
+        shortened.
+    """
+
+    id: str
+    reason: str | None
+    ticket_url: str | None
+    before: ServiceStatus
+
+
+def check_reason(reason: str) -> str:
+    """Check the operator's reason for a maintenance.
+
+    :param reason: what the operator typed.
+    :returns: the reason without blanks around it.
+    :raises ValueError: if Nova could not store it, or if it could not be told
+        from our own words in the service's disabled_reason.
+    """
+    reason = text.check_text(reason)
+    if _BEFORE.strip() in reason:
+        raise ValueError(f"must not hold '{_BEFORE.strip()}'")
+    return reason
+
+
+def disabled_reason(record: Record) -> str:
+    """What a record looks like as the disabled_reason of the service.
+
+    :param record: the record of a maintenance that has been entered.
+    :returns: ``maintenance <id>: <reason> <ticket URL>``, and behind it what
+        the service was disabled for before, if it was; at most 255
+        characters: the reasons are shortened to fit.
+    """
+    head = f'maintenance {record.id}:'
+    url = f' {record.ticket_url}' if record.ticket_url else ''
+    reason = f' {record.reason}' if record.reason else ''
+    before = record.before.reason if record.before else None
+    tail = ''
+    if record.before and record.before.status == 'disabled':
+        tail = f'{_BEFORE}: {before}]' if before else f'{_BEFORE}]'
+    # each of the two reasons may have half of the room, and what the other
+    # one does not need
+    room = text.NOVA_LIMIT - len(head) - len(url)
+    if len(tail) > max(room // 2, room - len(reason)):
+        frame = len(f'{_BEFORE}: ]')
+        rest = max(room // 2, room - len(reason)) - frame
+        tail = f'{_BEFORE}: {text.shorten(before or "", max(rest, 1))}]'
+    return head + text.shorten(reason, room - len(tail)) + url + tail
+
+
+def parse_disabled_reason(reason: str | None) -> DisabledReason | None:
+    """Read a compute service's disabled_reason.
+
+    :param reason: the disabled_reason, whoever wrote it.
+    :returns: what it says if it is of our form, else None.
+    """
+    match = _REASON.fullmatch(reason or '')
+    if match is None:
+        return None
+    rest, before = match['rest'], ENABLED
+    ending = _REASON_BEFORE.fullmatch(rest)
+    if ending:
+        rest, before = (
+            ending['head'],
+            ServiceStatus('disabled', ending['before']),
+        )
+    words, ticket_url = rest.strip(), None
+    first, _blank, last = words.rpartition(' ')
+    if last.startswith(('http://', 'https://')):
+        words, ticket_url = first, last
+    return DisabledReason(match['id'], words or None, ticket_url, before)

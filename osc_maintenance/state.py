@@ -1,0 +1,233 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+"""Facts in, state out: how a host stands, from what Nova says right now."""
+
+import dataclasses
+import datetime
+import enum
+
+from osc_maintenance import record as record_
+
+
+class State(enum.StrEnum):
+    """The states that ``openstack host maintenance`` knows."""
+
+    #: not in maintenance, and none is planned
+    NONE = 'none'
+    #: the window is recorded, and has not been entered
+    PLANNED = 'planned'
+    #: in maintenance, and migrations are in progress
+    MIGRATING = 'migrating'
+    #: in maintenance, and nothing moves
+    MAINTENANCE = 'maintenance'
+    #: not what the record says; the cause tells what is wrong
+    ERROR = 'error'
+
+
+@dataclasses.dataclass(frozen=True)
+class Service:
+    """A nova-compute service.
+
+    :ivar host: its host name.
+    :ivar id: its UUID; empty if its cell is down.
+    :ivar status: ``enabled``, ``disabled``, or ``UNKNOWN`` if its cell is
+        down.
+    :ivar state: ``up``, ``down``, or empty if its cell is down.
+    :ivar disabled_reason: why it is disabled, or None.
+    """
+
+    host: str
+    id: str
+    status: str
+    state: str
+    disabled_reason: str | None = None
+
+    @property
+    def as_left(self) -> record_.ServiceStatus:
+        """Status and reason, to be compared with, and put back, later."""
+        return record_.ServiceStatus(
+            self.status,
+            self.disabled_reason if self.status == 'disabled' else None,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Aggregate:
+    """A host aggregate of ours: the one place a record is in.
+
+    :ivar id: Nova's number for it.
+    :ivar uuid: its UUID; the maintenance's id is made from it.
+    :ivar name: ``maintenance:<host>``.
+    :ivar hosts: its members.
+    :ivar metadata: the record, encoded.
+    """
+
+    id: int
+    uuid: str
+    name: str
+    hosts: tuple[str, ...]
+    metadata: dict[str, str]
+
+    @property
+    def maintenance_id(self) -> str:
+        """The id of the maintenance that this aggregate records."""
+        return self.uuid[:8]
+
+
+@dataclasses.dataclass(frozen=True)
+class Load:
+    """What is on a host, and on its way.
+
+    :ivar servers: how many servers are there, by status.
+    :ivar migrations_out: migrations in progress that leave the host.
+    :ivar migrations_in: migrations in progress that come to it.
+    :ivar unconfirmed_resizes: resizes and cold migrations away from it that
+        nobody has confirmed or reverted yet.
+    """
+
+    servers: dict[str, int]
+    migrations_out: int = 0
+    migrations_in: int = 0
+    unconfirmed_resizes: int = 0
+
+    @property
+    def moving(self) -> bool:
+        """Whether a migration is in progress, in either direction."""
+        return bool(self.migrations_out or self.migrations_in)
+
+    @property
+    def nothing(self) -> bool:
+        """Whether Nova knows of nothing on the host or on its way."""
+        return not (self.servers or self.moving or self.unconfirmed_resizes)
+
+
+@dataclasses.dataclass(frozen=True)
+class Host:
+    """One compute host as Nova shows it.
+
+    :ivar name: the host's name.
+    :ivar service: its nova-compute service, or None if there is none.
+    :ivar aggregate: the aggregate of its maintenance, or None.
+    """
+
+    name: str
+    service: Service | None
+    aggregate: Aggregate | None = None
+
+    @property
+    def record(self) -> record_.Record | None:
+        """The record in the aggregate, or None if it holds none."""
+        if self.aggregate is None:
+            return None
+        return record_.decode(self.aggregate.metadata)
+
+    @property
+    def mark(self) -> record_.DisabledReason | None:
+        """What the service's disabled_reason says, if it is of our form."""
+        if self.service is None or self.service.status != 'disabled':
+            return None
+        return record_.parse_disabled_reason(self.service.disabled_reason)
+
+    @property
+    def ours(self) -> bool:
+        """Whether the service is disabled for the recorded maintenance."""
+        record, mark = self.record, self.mark
+        if mark is None:
+            return False
+        return record is None or not record.id or record.id == mark.id
+
+
+@dataclasses.dataclass(frozen=True)
+class Standing:
+    """A state, and the cause if it is :attr:`State.ERROR`."""
+
+    state: State
+    cause: str | None = None
+
+
+def derive(host: Host, load: Load) -> Standing:
+    """How a host stands.
+
+    :param host: the host's service and aggregate.
+    :param load: what is on the host, and moving.
+    :returns: the state, with the cause of an error.
+    """
+    record, service = host.record, host.service
+    if host.aggregate is None:
+        if host.mark is None:
+            return Standing(State.NONE)
+        return _error(
+            f'the aggregate {record_.AGGREGATE_PREFIX}{host.name} is gone, '
+            f'but the service is still disabled for maintenance '
+            f'{host.mark.id}: set records it again, unset ends it'
+        )
+    if service is None:
+        return _error(
+            f'there is no compute service on this host, but the aggregate '
+            f'{host.aggregate.name} is left: unset removes it'
+        )
+    if record is None:
+        return _error(
+            f'the aggregate {host.aggregate.name} holds no record: set was '
+            'interrupted; run set again, or unset'
+        )
+    if record.problems:
+        return _error(
+            f'the record in the aggregate {host.aggregate.name} is damaged: '
+            f'{"; ".join(record.problems)}: set mends it, unset ends the '
+            'maintenance'
+        )
+    if host.name not in host.aggregate.hosts:
+        return _error(
+            f'the host is not in the aggregate {host.aggregate.name}: set or '
+            'unset was interrupted, or somebody took it out; run set again, '
+            'or unset'
+        )
+    return _recorded(record, service, host.ours, load)
+
+
+def _recorded(
+    record: record_.Record, service: Service, ours: bool, load: Load
+) -> Standing:
+    """How a host with a sound record stands."""
+    if not record.entered:
+        if ours:
+            return _error(
+                'the record says planned, but the service is already disabled '
+                f'for maintenance {record.id}: run set --now, or unset'
+            )
+        return Standing(State.PLANNED)
+    if service.status not in ('enabled', 'disabled'):
+        return _error(
+            f'the status of the service is {service.status}: its cell is down'
+        )
+    if ours:
+        return Standing(State.MIGRATING if load.moving else State.MAINTENANCE)
+    if service.status == 'enabled':
+        return _error(
+            'the service is enabled: somebody enabled it, or set or unset was '
+            'interrupted; run set to disable it again, or unset'
+        )
+    return _error(
+        'the service is disabled for another reason than this maintenance: '
+        f'{service.disabled_reason or "none is given"}'
+    )
+
+
+def _error(cause: str) -> Standing:
+    return Standing(State.ERROR, cause)
+
+
+def overdue(record: record_.Record | None, now: datetime.datetime) -> bool:
+    """Whether the window has ended and the maintenance has not."""
+    return bool(record and record.end and record.end <= now)

@@ -1,0 +1,118 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+"""Hosts for the tests of pure modules, and what Nova makes of a step."""
+
+import dataclasses
+import datetime
+
+from osc_maintenance import change
+from osc_maintenance import record
+from osc_maintenance import state
+
+NOW = datetime.datetime(2026, 11, 20, 6, 0, tzinfo=datetime.UTC)
+HOUR = datetime.timedelta(hours=1)
+NOTHING = state.Load({})
+NIC = record.ServiceStatus('disabled', 'broken NIC')
+
+
+def service(
+    status: str = 'enabled', reason: str | None = None, **fields: str
+) -> state.Service:
+    """A compute service of host compute1."""
+    return state.Service(
+        host='compute1',
+        id=fields.get('id', '11111111-0000-4000-8000-000000000001'),
+        status=status,
+        state=fields.get('state', 'up'),
+        disabled_reason=reason,
+    )
+
+
+def host(status: str = 'enabled', reason: str | None = None) -> state.Host:
+    """A host that nobody has touched yet."""
+    return state.Host('compute1', service(status, reason))
+
+
+def claimed(fresh: state.Host, uuid: str = '3f9a1c2e') -> state.Host:
+    """The host once its aggregate has been created."""
+    aggregate = state.Aggregate(
+        id=1,
+        uuid=f'{uuid}-0000-4000-8000-000000000001',
+        name=f'maintenance:{fresh.name}',
+        hosts=(),
+        metadata={},
+    )
+    return dataclasses.replace(fresh, aggregate=aggregate)
+
+
+def after(before: state.Host, *steps: change.Step) -> state.Host:
+    """The host as Nova shows it when these steps have been carried out."""
+    seen = before
+    for step in steps:
+        seen = _after(seen, step)
+    return seen
+
+
+def _after(seen: state.Host, step: change.Step) -> state.Host:
+    if isinstance(step, change.SetService):
+        assert seen.service is not None
+        changed = dataclasses.replace(
+            seen.service,
+            status=step.wanted.status,
+            disabled_reason=step.wanted.reason,
+        )
+        return dataclasses.replace(seen, service=changed)
+    aggregate = seen.aggregate
+    assert aggregate is not None
+    if isinstance(step, change.DeleteAggregate):
+        # Nova: 400, the aggregate is not empty
+        assert not aggregate.hosts
+        return dataclasses.replace(seen, aggregate=None)
+    if isinstance(step, change.WriteRecord):
+        merged = {**aggregate.metadata, **step.changes}
+        metadata = {k: v for k, v in merged.items() if v is not None}
+        aggregate = dataclasses.replace(aggregate, metadata=metadata)
+    elif isinstance(step, change.AddHost):
+        # Nova: 409, the host is there already
+        assert seen.name not in aggregate.hosts
+        aggregate = dataclasses.replace(
+            aggregate, hosts=(*aggregate.hosts, seen.name)
+        )
+    else:
+        hosts = [name for name in aggregate.hosts if name != seen.name]
+        aggregate = dataclasses.replace(aggregate, hosts=tuple(hosts))
+    return dataclasses.replace(seen, aggregate=aggregate)
+
+
+def entered(
+    fresh: state.Host | None = None,
+    request: change.Request | None = None,
+    now: datetime.datetime = NOW,
+) -> state.Host:
+    """The host when ``set`` has run to its end."""
+    seen = claimed(fresh or host())
+    steps = change.to_set(seen, request or change.Request(), 'alice', now)
+    return after(seen, *steps)
+
+
+def planned() -> state.Host:
+    """The host when a window has been planned that starts in four hours."""
+    window = change.Request(start=NOW + 4 * HOUR, end=NOW + 6 * HOUR)
+    return entered(request=window)
+
+
+def disabled_by_somebody(
+    seen: state.Host, status: str = 'disabled', reason: str | None = 'mine'
+) -> state.Host:
+    """The host when somebody else has set its compute service."""
+    return dataclasses.replace(seen, service=service(status, reason))

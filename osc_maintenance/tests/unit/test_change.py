@@ -1,0 +1,412 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+import dataclasses
+import datetime
+
+import hypothesis
+from hypothesis import strategies
+from oslotest import base
+
+from osc_maintenance import change
+from osc_maintenance import record
+from osc_maintenance import state
+from osc_maintenance.tests.unit import scenes
+
+NOW, HOUR = scenes.NOW, scenes.HOUR
+
+_SERVICES = strategies.sampled_from(
+    [
+        record.ENABLED,
+        record.ServiceStatus('disabled'),
+        scenes.NIC,
+        record.ServiceStatus('disabled', 'AUTO: Connection to libvirt lost'),
+        record.ServiceStatus('disabled', 'y' * 255),
+    ]
+)
+_REQUESTS = strategies.sampled_from(
+    [
+        change.Request(),
+        change.Request(reason='kernel', ticket_url='https://t.example.com/7'),
+        change.Request(duration=2 * HOUR),
+        change.Request(removal=True),
+        change.Request(start=NOW + HOUR, end=NOW + 3 * HOUR),
+    ]
+)
+
+
+def _host(before: record.ServiceStatus) -> state.Host:
+    return scenes.host(before.status, before.reason)
+
+
+class TestSet(base.BaseTestCase):
+    def test_the_record_is_complete_before_the_service_is_disabled(
+        self,
+    ) -> None:
+        seen = scenes.claimed(_host(scenes.NIC))
+        steps = change.to_set(seen, change.Request(), 'alice', NOW)
+        self.assertEqual(
+            [change.WriteRecord, change.AddHost, change.SetService],
+            [type(step) for step in steps],
+        )
+        told = scenes.after(seen, *steps[:2]).record
+        assert told is not None
+        self.assertEqual((), told.problems)
+        self.assertEqual(scenes.NIC, told.before)
+        self.assertEqual('alice', told.set_by)
+        self.assertEqual(NOW, told.set_at)
+
+    @hypothesis.given(_SERVICES, _REQUESTS)
+    def test_twice_changes_nothing(
+        self, before: record.ServiceStatus, request: change.Request
+    ) -> None:
+        seen = scenes.entered(_host(before), request)
+        later = NOW + datetime.timedelta(minutes=5)
+        self.assertEqual([], change.to_set(seen, request, 'bob', later))
+
+    @hypothesis.given(_SERVICES, _REQUESTS, strategies.integers(0, 3))
+    def test_killed_anywhere_it_converges(
+        self, before: record.ServiceStatus, request: change.Request, done: int
+    ) -> None:
+        seen = scenes.claimed(_host(before))
+        steps = change.to_set(seen, request, 'alice', NOW)
+        killed = scenes.after(seen, *steps[:done])
+        # show never says that a half-entered host is in maintenance
+        standing = state.derive(killed, scenes.NOTHING)
+        if done < len(steps):
+            self.assertEqual(state.State.ERROR, standing.state)
+        again = change.to_set(killed, request, 'alice', NOW)
+        self.assertEqual(
+            scenes.after(seen, *steps), scenes.after(killed, *again)
+        )
+        # and unset gets back what was there, from wherever it was killed
+        back = scenes.after(killed, *change.to_unset(killed))
+        self.assertEqual(_host(before), back)
+
+    def test_a_start_in_the_future_leaves_the_service_alone(self) -> None:
+        seen = scenes.planned()
+        self.assertEqual('enabled', seen.service and seen.service.status)
+        told = seen.record
+        assert told is not None
+        self.assertFalse(told.entered)
+
+    def test_a_planned_host_whose_start_has_come_enters(self) -> None:
+        seen = scenes.planned()
+        steps = change.to_set(seen, change.Request(), 'bob', NOW + 4 * HOUR)
+        told = scenes.after(seen, *steps)
+        self.assertTrue(told.ours)
+        assert told.record is not None
+        self.assertEqual(record.ENABLED, told.record.before)
+
+    def test_what_it_was_before_is_taken_when_entering(self) -> None:
+        seen = scenes.disabled_by_somebody(scenes.planned(), reason='disk')
+        steps = change.to_set(seen, change.Request(early=True), 'bob', NOW)
+        told = scenes.after(seen, *steps)
+        assert told.record is not None
+        self.assertEqual(
+            record.ServiceStatus('disabled', 'disk'), told.record.before
+        )
+        self.assertEqual(NOW, told.record.start)
+
+    def test_set_changes_just_what_is_given(self) -> None:
+        seen = scenes.entered(
+            request=change.Request(reason='kernel', duration=2 * HOUR)
+        )
+        steps = change.to_set(
+            seen,
+            change.Request(ticket_url='https://t.example.com/7'),
+            'bob',
+            NOW + HOUR,
+        )
+        self.assertEqual(
+            [
+                change.WriteRecord(
+                    {
+                        'maintenance:ticket_url': 'https://t.example.com/7',
+                        'maintenance:set_by': 'bob',
+                        'maintenance:set_at': '2026-11-20T07:00:00Z',
+                    }
+                ),
+                change.SetService(
+                    record.ServiceStatus(
+                        'disabled',
+                        'maintenance 3f9a1c2e: kernel https://t.example.com/7',
+                    )
+                ),
+            ],
+            steps,
+        )
+
+    def test_removal_and_end_replace_each_other(self) -> None:
+        seen = scenes.entered(request=change.Request(duration=2 * HOUR))
+        removal = change.to_set(seen, change.Request(removal=True), 'bob', NOW)
+        told = scenes.after(seen, *removal)
+        assert told.record is not None
+        self.assertEqual((None, True), (told.record.end, told.record.removal))
+        end = change.to_set(told, change.Request(end=NOW + HOUR), 'bob', NOW)
+        told = scenes.after(told, *end)
+        assert told.record is not None
+        self.assertEqual(
+            (NOW + HOUR, False), (told.record.end, told.record.removal)
+        )
+
+    def test_a_duration_counts_from_the_start(self) -> None:
+        seen = scenes.planned()
+        steps = change.to_set(seen, change.Request(duration=HOUR), 'bob', NOW)
+        told = scenes.after(seen, *steps).record
+        assert told is not None
+        self.assertEqual(NOW + 5 * HOUR, told.end)
+
+    def test_refused_before_anything_is_written(self) -> None:
+        fresh = scenes.host()
+        inside = scenes.entered(request=change.Request(duration=2 * HOUR))
+        missed = scenes.planned()
+        damaged = scenes.after(
+            scenes.planned(),
+            change.WriteRecord({'maintenance:window_start': 'soon'}),
+        )
+        down = dataclasses.replace(fresh, service=scenes.service(id=''))
+        for what, seen, request, now, option in (
+            ('end in the past', fresh, {'end': NOW - HOUR}, NOW, '--end'),
+            ('end now', fresh, {'end': NOW}, NOW, '--end'),
+            (
+                'end before start',
+                fresh,
+                {'start': NOW + 2 * HOUR, 'end': NOW + HOUR},
+                NOW,
+                '--start',
+            ),
+            (
+                'end before the recorded start',
+                scenes.planned(),
+                {'end': NOW + HOUR},
+                NOW,
+                '--end',
+            ),
+            (
+                'start after the recorded end',
+                scenes.planned(),
+                {'start': NOW + 7 * HOUR},
+                NOW,
+                '--start',
+            ),
+            (
+                'duration that is over',
+                inside,
+                {'duration': HOUR},
+                NOW + HOUR,
+                '--duration',
+            ),
+            (
+                'no such year',
+                fresh,
+                {'duration': HOUR * 10**8},
+                NOW,
+                'duration',
+            ),
+            ('future start', inside, {'start': NOW + HOUR}, NOW, '--start'),
+            ('missed window', missed, {}, NOW + 6 * HOUR, '--end'),
+            ('unreadable start', damaged, {'reason': 'x'}, NOW, '--start'),
+            ('cell down', down, {}, NOW, 'cell'),
+        ):
+            with self.subTest(what):
+                error = self.assertRaises(
+                    change.RefusedError,
+                    change.to_set,
+                    seen,
+                    change.Request(**request),
+                    'bob',
+                    now,
+                )
+                self.assertIn(option, str(error))
+
+    def test_an_overdue_maintenance_can_still_be_changed(self) -> None:
+        seen = scenes.entered(request=change.Request(duration=HOUR))
+        steps = change.to_set(
+            seen, change.Request(reason='late'), 'bob', NOW + 2 * HOUR
+        )
+        self.assertEqual(2, len(steps))
+
+    @hypothesis.given(
+        strategies.dictionaries(
+            strategies.sampled_from(sorted(record.KEYS)), strategies.text()
+        )
+    )
+    def test_any_damaged_record_is_mended(
+        self, garbage: dict[str, str | None]
+    ) -> None:
+        seen = scenes.entered()
+        seen = scenes.after(seen, change.WriteRecord(garbage))
+        request = change.Request(start=NOW, duration=HOUR)
+        mended = scenes.after(seen, *change.to_set(seen, request, 'bob', NOW))
+        standing = state.derive(mended, scenes.NOTHING)
+        self.assertEqual(state.State.MAINTENANCE, standing.state)
+
+    def test_a_lost_aggregate_is_made_again(self) -> None:
+        request = change.Request(reason='kernel', ticket_url='https://t.co/7')
+        seen = scenes.entered(_host(scenes.NIC), request)
+        lost = scenes.claimed(
+            dataclasses.replace(seen, aggregate=None), '77777777'
+        )
+        steps = change.to_set(lost, change.Request(), 'bob', NOW)
+        told = scenes.after(lost, *steps)
+        assert told.record is not None
+        self.assertTrue(told.ours)
+        self.assertEqual(scenes.NIC, told.record.before)
+        self.assertEqual('kernel', told.record.reason)
+        self.assertEqual('https://t.co/7', told.record.ticket_url)
+        self.assertEqual('77777777', told.record.id)
+
+
+class TestUnset(base.BaseTestCase):
+    @hypothesis.given(_SERVICES, _REQUESTS, strategies.integers(0, 3))
+    def test_killed_anywhere_it_converges(
+        self, before: record.ServiceStatus, request: change.Request, done: int
+    ) -> None:
+        seen = scenes.entered(_host(before), request)
+        steps = change.to_unset(seen)
+        killed = scenes.after(seen, *steps[:done])
+        back = scenes.after(killed, *change.to_unset(killed))
+        self.assertEqual(_host(before), back)
+        self.assertEqual([], change.to_unset(back))
+        # or set takes it back in
+        again = change.to_set(killed, request, 'alice', NOW)
+        if killed.aggregate:
+            self.assertEqual(
+                seen.service, scenes.after(killed, *again).service
+            )
+
+    def test_somebody_elses_disable_is_not_undone(self) -> None:
+        seen = scenes.disabled_by_somebody(scenes.entered(), reason='disk')
+        error = self.assertRaises(change.RefusedError, change.to_unset, seen)
+        self.assertIn('disabled (disk)', str(error))
+        self.assertIn('--force', str(error))
+        forced = scenes.after(seen, *change.to_unset(seen, force=True))
+        self.assertEqual(scenes.host(), forced)
+
+    def test_somebody_elses_enable_is_not_undone(self) -> None:
+        seen = scenes.entered(_host(scenes.NIC))
+        seen = scenes.disabled_by_somebody(seen, 'enabled', None)
+        error = self.assertRaises(change.RefusedError, change.to_unset, seen)
+        self.assertIn('it is enabled', str(error))
+        self.assertIn('was disabled (broken NIC)', str(error))
+
+    def test_a_plan_is_dropped_whatever_the_service_is(self) -> None:
+        seen = scenes.disabled_by_somebody(scenes.planned())
+        steps = change.to_unset(seen)
+        self.assertEqual(
+            [change.RemoveHost(), change.DeleteAggregate()], steps
+        )
+
+    def test_a_lost_aggregate(self) -> None:
+        seen = scenes.entered(_host(scenes.NIC))
+        lost = dataclasses.replace(seen, aggregate=None)
+        self.assertEqual(
+            [change.SetService(scenes.NIC)], change.to_unset(lost)
+        )
+
+    def test_a_lost_record(self) -> None:
+        seen = scenes.entered(_host(scenes.NIC))
+        gone: dict[str, str | None] = dict.fromkeys(record.KEYS)
+        lost = scenes.after(seen, change.WriteRecord(gone))
+        back = scenes.after(lost, *change.to_unset(lost))
+        self.assertEqual(_host(scenes.NIC), back)
+
+    def test_a_lost_service(self) -> None:
+        seen = dataclasses.replace(scenes.entered(), service=None)
+        self.assertEqual(
+            [change.RemoveHost(), change.DeleteAggregate()],
+            change.to_unset(seen),
+        )
+
+    def test_an_aggregate_with_other_hosts_is_left_alone(self) -> None:
+        seen = scenes.entered()
+        assert seen.aggregate is not None
+        shared = dataclasses.replace(
+            seen.aggregate, hosts=('compute1', 'compute2')
+        )
+        seen = dataclasses.replace(seen, aggregate=shared)
+        error = self.assertRaises(change.RefusedError, change.to_unset, seen)
+        self.assertIn('compute2', str(error))
+
+    def test_a_host_that_nobody_touched(self) -> None:
+        for before in (record.ENABLED, scenes.NIC):
+            self.assertEqual([], change.to_unset(_host(before)))
+
+
+class TestClear(base.BaseTestCase):
+    def _clear(self, seen: state.Host, *properties: str) -> list[change.Step]:
+        return change.to_clear(seen, frozenset(properties), 'bob', NOW)
+
+    def test_one_property(self) -> None:
+        seen = scenes.entered(
+            request=change.Request(
+                reason='kernel',
+                ticket_url='https://t.example.com/7',
+                duration=HOUR,
+            )
+        )
+        told = scenes.after(seen, *self._clear(seen, 'ticket_url'))
+        assert told.record is not None
+        assert told.service is not None
+        self.assertIsNone(told.record.ticket_url)
+        self.assertEqual('kernel', told.record.reason)
+        self.assertEqual(
+            'maintenance 3f9a1c2e: kernel', told.service.disabled_reason
+        )
+        self.assertEqual([], self._clear(told, 'ticket_url'))
+        told = scenes.after(told, *self._clear(told, 'window', 'reason'))
+        assert told.record is not None
+        self.assertIsNone(told.record.end)
+        self.assertIsNone(told.record.reason)
+        self.assertTrue(told.ours)
+
+    def test_refused(self) -> None:
+        damaged = scenes.after(
+            scenes.entered(), change.WriteRecord({'maintenance:id': 'x'})
+        )
+        for seen, why in (
+            (scenes.host(), 'not in maintenance'),
+            (scenes.planned(), 'needs its window'),
+            (damaged, 'damaged'),
+        ):
+            error = self.assertRaises(
+                change.RefusedError, self._clear, seen, 'window'
+            )
+            self.assertIn(why, str(error))
+
+    def test_a_foreign_reason_is_not_overwritten(self) -> None:
+        seen = scenes.disabled_by_somebody(
+            scenes.entered(request=change.Request(reason='kernel'))
+        )
+        steps = self._clear(seen, 'reason')
+        self.assertEqual([change.WriteRecord], [type(step) for step in steps])
+
+
+class TestCalledFor(base.BaseTestCase):
+    def test_by_time(self) -> None:
+        planned, inside = scenes.planned(), scenes.entered()
+        limited = scenes.entered(request=change.Request(duration=HOUR))
+        for what, seen, hours, expected in (
+            ('no maintenance', scenes.host(), 0, None),
+            ('no record', scenes.claimed(scenes.host()), 0, None),
+            ('planned', planned, 3, None),
+            ('its start has come', planned, 4, 'entered'),
+            ('its end has come too', planned, 6, 'overdue'),
+            ('inside', limited, 0, None),
+            ('over', limited, 1, 'overdue'),
+            ('without an end', inside, 10000, None),
+        ):
+            with self.subTest(what):
+                self.assertEqual(
+                    expected, change.called_for(seen, NOW + hours * HOUR)
+                )

@@ -1,0 +1,206 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+import dataclasses
+import datetime
+
+import hypothesis
+from hypothesis import strategies
+from oslotest import base
+
+from osc_maintenance import record
+
+_WORDS = strategies.text(
+    strategies.characters(max_codepoint=0xFFFF, exclude_categories=['C', 'Z']),
+    min_size=1,
+    max_size=255,
+).filter(lambda words: '[before: disabled' not in words)
+_ANY_WORDS = strategies.text(min_size=1, max_size=255)
+_TIMES = strategies.datetimes(timezones=strategies.just(datetime.UTC)).map(
+    lambda moment: moment.replace(microsecond=0)
+)
+_URLS = strategies.integers(0, 174).map(
+    lambda length: 'https://t.example.com/' + 'x' * length
+)
+_BEFORE = strategies.one_of(
+    strategies.just(record.ENABLED),
+    strategies.builds(
+        record.ServiceStatus,
+        status=strategies.just('disabled'),
+        reason=strategies.none() | _ANY_WORDS,
+    ),
+)
+RECORDS = strategies.builds(
+    record.Record,
+    id=strategies.from_regex('[0-9a-f]{8}', fullmatch=True),
+    start=_TIMES,
+    end=strategies.none() | _TIMES,
+    removal=strategies.booleans(),
+    reason=strategies.none() | _WORDS,
+    ticket_url=strategies.none() | _URLS,
+    set_by=strategies.none() | _WORDS,
+    set_at=_TIMES,
+    migrate=strategies.sampled_from(record.MIGRATE_POLICIES),
+    before=strategies.none() | _BEFORE,
+)
+
+
+class TestAggregateName(base.BaseTestCase):
+    def test_there_and_back(self) -> None:
+        name = record.aggregate_name('compute1.example.com')
+        self.assertEqual('maintenance:compute1.example.com', name)
+        self.assertEqual('compute1.example.com', record.aggregate_host(name))
+
+    def test_foreign(self) -> None:
+        for name in ('rack1', 'maintenance', 'maintenance:', 'Maintenance:a'):
+            self.assertIsNone(record.aggregate_host(name))
+
+    def test_too_long(self) -> None:
+        record.aggregate_name('x' * 243)
+        self.assertRaises(ValueError, record.aggregate_name, 'x' * 244)
+
+
+class TestMetadata(base.BaseTestCase):
+    @hypothesis.given(RECORDS)
+    def test_there_and_back(self, value: record.Record) -> None:
+        metadata = record.encode(value)
+        self.assertEqual(value, record.decode(metadata))
+        self.assertLessEqual(metadata.keys(), record.KEYS)
+        for text in metadata.values():
+            self.assertLessEqual(len(text), 255)
+
+    def test_no_record(self) -> None:
+        self.assertIsNone(record.decode({}))
+        self.assertIsNone(record.decode({'rack': '7', 'window_end': 'x'}))
+
+    @hypothesis.given(
+        strategies.dictionaries(
+            strategies.sampled_from(sorted(record.KEYS)), strategies.text()
+        )
+    )
+    def test_any_metadata_is_read(self, metadata: dict[str, str]) -> None:
+        value = record.decode(metadata)
+        self.assertEqual(not metadata, value is None)
+        if value and not value.problems:
+            clean = dataclasses.replace(value)
+            self.assertEqual(clean, record.decode(record.encode(clean)))
+
+    def test_problems_are_named(self) -> None:
+        value = record.decode(
+            {
+                'maintenance:id': 'NOT-AN-ID',
+                'maintenance:window_end': 'soon',
+                'maintenance:removal': 'maybe',
+                'maintenance:set_at': '2026-11-20T06:00:00Z',
+                'maintenance:before_reason': 'broken NIC',
+            }
+        )
+        assert value is not None
+        self.assertEqual(
+            (
+                'maintenance:before_status is missing',
+                "maintenance:id is 'NOT-AN-ID'",
+                'maintenance:window_start is missing',
+                "maintenance:window_end is 'soon', which is not a time",
+                "maintenance:removal is 'maybe'",
+                'maintenance:migrate is missing',
+            ),
+            value.problems,
+        )
+        self.assertEqual(
+            record.ServiceStatus('disabled', 'broken NIC'), value.before
+        )
+
+
+class TestDisabledReason(base.BaseTestCase):
+    def test_in_words(self) -> None:
+        value = record.Record(
+            id='3f9a1c2e',
+            reason='kernel update',
+            ticket_url='https://t.example.com/7',
+            before=record.ENABLED,
+        )
+        self.assertEqual(
+            'maintenance 3f9a1c2e: kernel update https://t.example.com/7',
+            record.disabled_reason(value),
+        )
+        value = dataclasses.replace(
+            value, before=record.ServiceStatus('disabled', 'broken NIC')
+        )
+        self.assertEqual(
+            'maintenance 3f9a1c2e: kernel update https://t.example.com/7 '
+            '[before: disabled: broken NIC]',
+            record.disabled_reason(value),
+        )
+        self.assertEqual(
+            'maintenance 3f9a1c2e:',
+            record.disabled_reason(record.Record(id='3f9a1c2e')),
+        )
+
+    @hypothesis.given(RECORDS)
+    def test_there_and_back(self, value: record.Record) -> None:
+        text = record.disabled_reason(value)
+        self.assertLessEqual(len(text), 255)
+        self.assertFalse(text.startswith('AUTO:'))
+        told = record.parse_disabled_reason(text)
+        assert told is not None
+        self.assertEqual(value.id, told.id)
+        before = value.before or record.ENABLED
+        self.assertEqual(before.status, told.before.status)
+        if value.ticket_url:
+            self.assertEqual(value.ticket_url, told.ticket_url)
+        if '…' not in text:
+            self.assertEqual(before, told.before)
+            if value.ticket_url:
+                self.assertEqual(value.reason, told.reason)
+        if told.before.reason and before.reason:
+            self.assertTrue(
+                before.reason.startswith(told.before.reason.rstrip('…'))
+                or '…' in before.reason
+            )
+
+    @hypothesis.given(RECORDS)
+    def test_an_earlier_reason_that_fits_is_whole(
+        self, value: record.Record
+    ) -> None:
+        before = record.ServiceStatus('disabled', 'x' * 60)
+        value = dataclasses.replace(value, before=before, ticket_url=None)
+        told = record.parse_disabled_reason(record.disabled_reason(value))
+        assert told is not None
+        self.assertEqual(before, told.before)
+
+    def test_foreign(self) -> None:
+        for text in (
+            None,
+            '',
+            'broken NIC',
+            'AUTO: Connection to libvirt lost',
+            'maintenance: kernel',
+            'maintenance 3f9a1c2: kernel',
+            'Maintenance 3f9a1c2e: kernel',
+            'maintenance 3F9A1C2E: kernel',
+        ):
+            self.assertIsNone(record.parse_disabled_reason(text))
+
+    @hypothesis.given(strategies.text())
+    def test_any_text_is_read(self, text: str) -> None:
+        told = record.parse_disabled_reason('maintenance 3f9a1c2e:' + text)
+        assert told is not None
+        self.assertEqual('3f9a1c2e', told.id)
+
+
+class TestCheckReason(base.BaseTestCase):
+    def test_our_own_words_are_refused(self) -> None:
+        self.assertEqual('update', record.check_reason(' update '))
+        self.assertRaises(
+            ValueError, record.check_reason, 'x [before: disabled: y]'
+        )
