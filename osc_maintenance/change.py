@@ -342,16 +342,10 @@ def _restored(host: state.Host, force: bool) -> record_.ServiceStatus | None:
         return None
     if force:
         return before
-    was = before.status
-    if before.reason:
-        was += f' ({before.reason})'
-    now = service.status
-    if service.disabled_reason:
-        now += f' ({service.disabled_reason})'
     raise RefusedError(
         f'the compute service of {host.name} is no longer disabled for this '
-        f'maintenance: it is {now}, and was {was} before. Use --force to make '
-        'it so again and end the maintenance'
+        f'maintenance: it is {service.as_left}, and was {before} before. Use '
+        '--force to make it so again and end the maintenance'
     )
 
 

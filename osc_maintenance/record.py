@@ -92,6 +92,9 @@ class ServiceStatus:
     status: str
     reason: str | None = None
 
+    def __str__(self) -> str:
+        return f'{self.status} ({self.reason})' if self.reason else self.status
+
 
 ENABLED = ServiceStatus('enabled')
 

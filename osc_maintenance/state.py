@@ -15,6 +15,7 @@
 import dataclasses
 import datetime
 import enum
+import typing
 
 from osc_maintenance import record as record_
 
@@ -84,31 +85,41 @@ class Aggregate:
         return self.uuid[:8]
 
 
-@dataclasses.dataclass(frozen=True)
-class Load:
-    """What is on a host, and on its way.
+class Movement(typing.NamedTuple):
+    """What is on its way from or to a host.
 
-    :ivar servers: how many servers are there, by status.
     :ivar migrations_out: migrations in progress that leave the host.
     :ivar migrations_in: migrations in progress that come to it.
     :ivar unconfirmed_resizes: resizes and cold migrations away from it that
         nobody has confirmed or reverted yet.
     """
 
-    servers: dict[str, int]
     migrations_out: int = 0
     migrations_in: int = 0
     unconfirmed_resizes: int = 0
 
+
+class Load(typing.NamedTuple):
+    """What is on a host, and on its way.
+
+    :ivar servers: how many servers are there, by status.
+    :ivar movement: the migrations.
+    """
+
+    servers: dict[str, int]
+    movement: Movement = Movement()
+
     @property
     def moving(self) -> bool:
         """Whether a migration is in progress, in either direction."""
-        return bool(self.migrations_out or self.migrations_in)
+        return bool(
+            self.movement.migrations_out or self.movement.migrations_in
+        )
 
     @property
     def nothing(self) -> bool:
         """Whether Nova knows of nothing on the host or on its way."""
-        return not (self.servers or self.moving or self.unconfirmed_resizes)
+        return not (self.servers or any(self.movement))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -213,14 +224,15 @@ def _recorded(
         )
     if ours:
         return Standing(State.MIGRATING if load.moving else State.MAINTENANCE)
-    if service.status == 'enabled':
+    now = f'the service is {service.as_left}'
+    if service.as_left == record.before:
         return _error(
-            'the service is enabled: somebody enabled it, or set or unset was '
-            'interrupted; run set to disable it again, or unset'
+            f'{now}, as it was before the maintenance: set or unset was '
+            'interrupted, or somebody put it back; run set again, or unset'
         )
     return _error(
-        'the service is disabled for another reason than this maintenance: '
-        f'{service.disabled_reason or "none is given"}'
+        f'{now}, which somebody else has done: set disables it again for the '
+        'maintenance and keeps this as what to go back to'
     )
 
 

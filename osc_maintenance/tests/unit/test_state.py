@@ -106,7 +106,7 @@ class TestDerive(base.BaseTestCase):
                 scenes.disabled_by_somebody(entered, reason='mine'),
                 {},
                 S.ERROR,
-                'another reason than this maintenance: mine',
+                'is disabled (mine), which somebody else',
             ),
             (
                 'disabled for another maintenance',
@@ -115,7 +115,7 @@ class TestDerive(base.BaseTestCase):
                 ),
                 {},
                 S.ERROR,
-                'maintenance 00000000: x',
+                'is disabled (maintenance 00000000: x)',
             ),
             (
                 'disabled before it was entered',
@@ -135,7 +135,9 @@ class TestDerive(base.BaseTestCase):
             ),
         ):
             with self.subTest(what):
-                standing = state.derive(seen, state.Load({}, **load))
+                standing = state.derive(
+                    seen, state.Load({}, state.Movement(**load))
+                )
                 self.assertEqual(expected, standing.state)
                 if cause is None:
                     self.assertIsNone(standing.cause)
@@ -157,6 +159,6 @@ class TestLoad(base.BaseTestCase):
     def test_nothing(self) -> None:
         self.assertTrue(state.Load({}).nothing)
         self.assertFalse(state.Load({'ACTIVE': 1}).nothing)
-        self.assertFalse(state.Load({}, migrations_in=1).nothing)
-        self.assertFalse(state.Load({}, migrations_out=1).nothing)
-        self.assertFalse(state.Load({}, unconfirmed_resizes=1).nothing)
+        for movement in ((1, 0, 0), (0, 1, 0), (0, 0, 1)):
+            load = state.Load({}, state.Movement(*movement))
+            self.assertFalse(load.nothing)
