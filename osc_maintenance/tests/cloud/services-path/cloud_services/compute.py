@@ -1,0 +1,85 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+"""Nova: its API, conductor, scheduler and all compute services."""
+
+import os
+import pathlib
+import threading
+
+from cloud_services import process
+from cloud_services import sqlite_threads
+
+# Each host has a dozen of threads, and few of them do anything.
+_STACK_BYTES = 512 * 1024
+
+
+def main() -> None:
+    listeners = process.begin()
+    sqlite_threads.install()
+
+    # Nova wants to be told to use threads before anything is loaded that could
+    # load eventlet, and reads its configuration as it is loaded.
+    from nova import monkey_patch
+
+    monkey_patch.patch(backend='threading')
+
+    from cloud_services import rpc_events
+
+    rpc_events.install()
+    threading.stack_size(_STACK_BYTES)
+
+    from nova.api.openstack import wsgi_app
+
+    application = wsgi_app.init_application('osapi_compute', 'nova-api')
+
+    import nova.conf
+    import os_vif
+
+    from nova.conductor import rpcapi as conductor_rpcapi
+    from nova.scheduler import rpcapi as scheduler_rpcapi
+    from nova import service
+
+    from cloud_services import control
+    from cloud_services import heartbeat
+    from cloud_services import hosts
+    from cloud_services import phantoms
+
+    conf = nova.conf.CONF
+    data = pathlib.Path(os.environ['CLOUD_DATA'])
+    os_vif.initialize()
+    hosts.install()
+    beat = heartbeat.Heartbeat(
+        str(data / 'nova_cell1.sqlite'),
+        conf.report_interval,
+        conf.service_down_time,
+    )
+    beat.run()
+    for binary, topic in (
+        ('nova-conductor', conductor_rpcapi.RPC_TOPIC),
+        ('nova-scheduler', scheduler_rpcapi.RPC_TOPIC),
+    ):
+        service.Service.create(
+            host=conf.host, binary=binary, topic=topic, periodic_enable=False
+        ).start()
+    beat.start(conf.host)
+    listeners.serve(
+        'control',
+        control.Control(hosts.Hosts(beat), phantoms.Phantoms(data, beat)),
+        threads=4,
+    )
+    listeners.serve('compute', application, threads=12)
+    process.run_for_ever()
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,154 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+"""The compute services of the cloud, all in one process."""
+
+import collections.abc
+import functools
+import sys
+import threading
+import typing
+
+from nova.compute import manager
+from nova.compute import rpcapi
+from nova import context as nova_context
+from nova import exception
+from nova import objects
+from nova.objects import cell_mapping
+from nova import service
+from nova import thread_pool_factory
+import nova.virt
+
+from cloud_services import driver
+from cloud_services import heartbeat
+
+
+class Hosts:
+    """Starts and stops compute services."""
+
+    def __init__(self, beat: heartbeat.Heartbeat) -> None:
+        self._beat = beat
+        self._services: dict[str, typing.Any] = {}
+        self._lock = threading.Lock()
+        cells = cell_mapping.CellMappingList.get_all(
+            nova_context.get_admin_context()
+        )
+        (self._cell,) = [cell for cell in cells if not cell.is_cell0()]
+
+    def start(self, host: str) -> None:
+        """Start a host's compute service, new or stopped before."""
+        with self._lock:
+            if host in self._services:
+                return
+            compute = service.Service.create(
+                host=host,
+                binary='nova-compute',
+                topic=rpcapi.RPC_TOPIC,
+                topic_alt=rpcapi.RPC_TOPIC_ALT,
+                # A dozen of timers per host, and none of them does what a
+                # test would wait for.
+                periodic_enable=False,
+            )
+            compute.manager.executors = thread_pool_factory.ThreadPoolFactory()
+            compute.manager.stopped = threading.Event()
+            # Starting a service empties this cache for the sake of processes
+            # that fork; here that would only open the databases again.
+            cache = nova_context.CELL_CACHE
+            compute.start()
+            nova_context.CELL_CACHE = cache
+            self._map(host)
+            self._beat.start(host)
+            self._services[host] = compute
+
+    def _map(self, host: str) -> None:
+        context = nova_context.get_admin_context()
+        try:
+            objects.HostMapping.get_by_host(context, host)
+        except exception.HostMappingNotFound:
+            objects.HostMapping(
+                context, host=host, cell_mapping=self._cell
+            ).create()
+
+    def stop(self, host: str) -> None:
+        """Cut a host's power: no heartbeat, no RPC, nothing under way.
+
+        :raises LookupError: it doesn't run
+        """
+        with self._lock:
+            if host not in self._services:
+                raise LookupError(f'{host} does not run')
+            compute = self._services.pop(host)
+            compute.manager.stopped.set()
+            compute.tg.stop()
+            compute.manager.driver.stop_host()
+            for server in (compute.rpcserver, compute.rpcserver_alt):
+                server.stop()
+            self._beat.stop(host)
+        # Waits for tasks that may wait for another host's answer.
+        threading.Thread(
+            target=compute.manager.executors.shutdown_all, daemon=True
+        ).start()
+
+    def end(self, host: str) -> None:
+        """Cut a host's power for good; Nova can then delete its service."""
+        if host in self._services:
+            self.stop(host)
+        # What was under way will not end any more, and Nova keeps a service
+        # that has migrations in progress.
+        migrations = objects.MigrationList.get_in_progress_by_host_and_node(
+            nova_context.get_admin_context(), host, host
+        )
+        for migration in migrations:
+            migration.status = 'error'
+            migration.save()
+
+    def names(self) -> list[str]:
+        """The hosts that run."""
+        return sorted(self._services)
+
+
+def install() -> None:
+    """Make Nova fit for many hosts in one process."""
+    # Nova looks for drivers below its own package only.
+    sys.modules['nova.virt.cloud'] = nova.virt.cloud = driver
+    manager.ComputeManager._start_recorded_task = _start_recorded_task
+
+
+def _start_recorded_task(
+    self: typing.Any,
+    executor_type: object,
+    task_name: str,
+    instance: typing.Any,
+    context: typing.Any,
+    function: collections.abc.Callable[..., object],
+    *args: typing.Any,
+    **kwargs: typing.Any,
+) -> object:
+    """Run a host's long task on executors of that host.
+
+    Nova's are one set per process, so that max_concurrent_live_migrations,
+    which is a limit per host, would here be one for the whole cloud.
+    """
+
+    def run() -> object:
+        if self.stopped.is_set():
+            raise driver.HostStopped()
+        return function(*args, **kwargs)
+
+    key = self._record_task_start(task_name, instance.uuid, context.request_id)
+    try:
+        future = self.executors.get_executor(executor_type).submit(run)
+    except Exception:
+        self._record_task_end(key, failed=True)
+        raise
+    future.add_done_callback(functools.partial(self._record_task_end, key))
+    return future
