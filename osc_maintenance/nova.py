@@ -1,0 +1,406 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+"""The only module that talks to Nova.
+
+python-novaclient on OSC's session: Nova's answers become the plain types of
+:mod:`osc_maintenance.state`, and its refusals a ``CommandError`` in Nova's
+own words.
+"""
+
+import collections
+import collections.abc
+import contextlib
+import difflib
+import typing
+from urllib import parse
+
+from keystoneauth1 import exceptions as ksa_exceptions
+from novaclient import api_versions
+from novaclient import client as nova_client
+from novaclient import exceptions as nova_exceptions
+from osc_lib import exceptions
+
+from osc_maintenance import record
+from osc_maintenance import state
+from osc_maintenance import text
+
+#: Services by UUID, and hypervisors whose id is the UUID in Placement.
+OLDEST = api_versions.APIVersion('2.53')
+#: The newest microversion whose answers this module knows.
+NEWEST = api_versions.APIVersion('2.96')
+#: From 2.88 on, details of hypervisors cost Nova an RPC call for each.
+_HYPERVISORS = api_versions.APIVersion('2.87')
+
+_COMPUTE = 'nova-compute'
+#: The migration has ended. Anything else is in progress, but for 'finished'.
+_ENDED = frozenset(
+    (
+        'cancelled',
+        'completed',
+        'confirmed',
+        'done',
+        'error',
+        'failed',
+        'reverted',
+    )
+)
+#: The server is on its new host, and waits to be confirmed or reverted.
+_UNCONFIRMED = 'finished'
+
+
+def connect(
+    *,
+    session: typing.Any,
+    service_type: str,
+    region_name: str | None,
+    interface: str | None,
+    endpoint_override: str | None,
+) -> 'Nova':
+    """Negotiate a microversion and make a client.
+
+    Rests on Nova's version document, one request.
+
+    :param session: a keystoneauth1 session.
+    :param service_type: ``compute``.
+    :param region_name: the region to look for Nova in.
+    :param interface: public, internal or admin.
+    :param endpoint_override: Nova's URL, instead of the catalog's.
+    :returns: the client.
+    :raises CommandError: if there is no Nova, it does not answer, or is too
+        old.
+    """
+
+    def client(version: api_versions.APIVersion) -> typing.Any:
+        return nova_client.Client(
+            version,
+            session=session,
+            service_type=service_type,
+            region_name=region_name,
+            endpoint_type=interface,
+            endpoint_override=endpoint_override,
+        )
+
+    where = 'Nova'
+    if region_name:
+        where += f' in region {region_name}'
+    with _explained(where):
+        offered = client(OLDEST).versions.get_current()
+    newest = api_versions.APIVersion(getattr(offered, 'version', '') or '2.1')
+    oldest = api_versions.APIVersion(
+        getattr(offered, 'min_version', '') or '2.1'
+    )
+    if newest < OLDEST or oldest > NEWEST:
+        raise exceptions.CommandError(
+            f'{where} offers microversions {oldest.get_string()} to '
+            f'{newest.get_string()}, and host maintenance needs at least '
+            f'{OLDEST.get_string()} and knows {NEWEST.get_string()} at most'
+        )
+    version = min(newest, NEWEST)
+    return Nova(client(version), client(min(version, _HYPERVISORS)))
+
+
+@contextlib.contextmanager
+def _explained(subject: str) -> collections.abc.Iterator[None]:
+    """Turn what Nova or keystoneauth1 raises into one line for the user."""
+    try:
+        yield
+    except (
+        nova_exceptions.ClientException,
+        ksa_exceptions.ClientException,
+    ) as exc:
+        words = text.escape(str(exc).replace('\n', ' '))
+        raise exceptions.CommandError(f'{subject}: {words}') from exc
+
+
+class Nova:
+    """Nova, as far as host maintenance needs it.
+
+    :param client: a novaclient client at the negotiated microversion.
+    :param hypervisor_client: one for the hypervisors' details.
+    """
+
+    def __init__(
+        self, client: typing.Any, hypervisor_client: typing.Any
+    ) -> None:
+        self._client = client
+        self._hypervisor_client = hypervisor_client
+
+    # -- reading -----------------------------------------------------------
+
+    def service(self, host: str) -> state.Service | None:
+        """The nova-compute service of exactly that host.
+
+        Rests on GET /os-services, microversion 2.53.
+
+        :param host: the host name.
+        :returns: the service, or None if there is none.
+        """
+        with _explained(f'Compute service of {text.escape(host)}'):
+            found = self._client.services.list(host=host, binary=_COMPUTE)
+        # a database may compare names without case
+        exact = [_service(item) for item in found if item.host == host]
+        return exact[0] if exact else None
+
+    def services(self) -> list[state.Service]:
+        """Every nova-compute service.
+
+        Rests on GET /os-services, microversion 2.53.
+
+        :returns: the services, in the order of their hosts' names.
+        """
+        with _explained('Compute services'):
+            found = self._client.services.list(binary=_COMPUTE)
+        return sorted(
+            (_service(item) for item in found), key=lambda item: item.host
+        )
+
+    def unknown_host(self, host: str) -> exceptions.CommandError:
+        """The error for a host that has no compute service.
+
+        Rests on GET /os-services, microversion 2.53.
+
+        :param host: the name that was given.
+        :returns: the error, listing names that are close to it.
+        """
+        names = [service.host for service in self.services()]
+        folded = {name.casefold(): name for name in names}
+        close = difflib.get_close_matches(host.casefold(), folded, cutoff=0.6)
+        message = f"There is no compute service on host '{text.escape(host)}'"
+        if close:
+            message += '; did you mean ' + ' or '.join(
+                text.escape(folded[name]) for name in close
+            )
+        return exceptions.CommandError(message)
+
+    def aggregates(self) -> dict[str, state.Aggregate]:
+        """The aggregates that hold records.
+
+        Rests on GET /os-aggregates, microversion 2.41 (its UUID).
+
+        :returns: by host name, every aggregate named ``maintenance:<host>``.
+        """
+        with _explained('Host aggregates'):
+            found = self._client.aggregates.list()
+        return {
+            host: _aggregate(item)
+            for item in found
+            if (host := record.aggregate_host(item.name))
+        }
+
+    def servers(self, host: str) -> dict[str, int]:
+        """The servers on a host, those of all projects.
+
+        Rests on GET /servers/detail?host=, paged.
+
+        :param host: the host name.
+        :returns: how many there are, by status.
+        """
+        with _explained(f'Servers on {text.escape(host)}'):
+            counts = collections.Counter(
+                server.get('status', 'UNKNOWN')
+                for server in self._pages(
+                    'servers', '/servers/detail', all_tenants='1', host=host
+                )
+            )
+        return dict(sorted(counts.items()))
+
+    def migrations(self, host: str) -> state.Movement:
+        """What is on its way from or to a host.
+
+        Rests on GET /os-migrations?host=, paged from 2.59 on.
+
+        :param host: the host name.
+        :returns: counts of migrations.
+        """
+        out = coming = unconfirmed = 0
+        with _explained(f'Migrations of {text.escape(host)}'):
+            for item in self._pages('migrations', '/os-migrations', host=host):
+                leaves = item.get('source_compute') == host
+                comes = item.get('dest_compute') == host
+                if item.get('status') in _ENDED or leaves == comes:
+                    # ended, or a resize that stays on the host
+                    continue
+                if item.get('status') == _UNCONFIRMED:
+                    unconfirmed += leaves
+                else:
+                    out += leaves
+                    coming += comes
+        return state.Movement(out, coming, unconfirmed)
+
+    def _pages(
+        self, key: str, path: str, **query: str
+    ) -> collections.abc.Iterator[dict[str, typing.Any]]:
+        """Every item of a listing, page by page.
+
+        novaclient's own paging asks once more when all has been told.
+        """
+        while True:
+            url = f'{path}?{parse.urlencode(query)}'
+            _response, body = self._client.client.get(url)
+            yield from body[key]
+            links = body.get(f'{key}_links', ())
+            if not any(link.get('rel') == 'next' for link in links):
+                return
+            last = body[key][-1]
+            query['marker'] = str(last.get('uuid') or last['id'])
+
+    def nodes(self, host: str) -> list[str]:
+        """The compute nodes of a host: one, or for Ironic any number.
+
+        Rests on GET /os-hypervisors/detail, microversions 2.53 to 2.87.
+
+        :param host: the host name.
+        :returns: their UUIDs, which are those of their resource providers.
+        """
+        hypervisors = self._hypervisor_client.hypervisors
+        with _explained(f'Hypervisors of {text.escape(host)}'):
+            # a hypervisor's name is most often the host's, with or without
+            # the domain
+            with contextlib.suppress(nova_exceptions.NotFound):
+                found = _of_host(
+                    hypervisors.search(host.partition('.')[0], detailed=True),
+                    host,
+                )
+                if found:
+                    return found
+            return _of_host(hypervisors.list(detailed=True), host)
+
+    # -- writing -----------------------------------------------------------
+
+    def claim(self, host: str) -> state.Aggregate | None:
+        """Create the aggregate that will hold a host's record.
+
+        Rests on POST /os-aggregates, microversion 2.41; Nova lets only one
+        aggregate have the name, so only one caller gets it.
+
+        :param host: the host name.
+        :returns: the aggregate; None if there is one of that name already.
+        """
+        name = record.aggregate_name(host)
+        with _explained(f'Aggregate {text.escape(name)}'):
+            try:
+                return _aggregate(self._client.aggregates.create(name, None))
+            except nova_exceptions.Conflict:
+                return None
+
+    def write_record(
+        self, aggregate: state.Aggregate, changes: dict[str, str | None]
+    ) -> state.Aggregate:
+        """Change the metadata of an aggregate, all of it at once.
+
+        Rests on POST /os-aggregates/{id}/action set_metadata.
+
+        :param aggregate: the aggregate.
+        :param changes: values to set; None removes a key.
+        :returns: the aggregate as it is now.
+        """
+        with _explained(f'Record in {text.escape(aggregate.name)}'):
+            return _aggregate(
+                self._client.aggregates.set_metadata(aggregate.id, changes)
+            )
+
+    def add_host(
+        self, aggregate: state.Aggregate, host: str
+    ) -> state.Aggregate:
+        """Make a host a member of an aggregate.
+
+        Rests on POST /os-aggregates/{id}/action add_host.
+
+        :param aggregate: the aggregate.
+        :param host: the host name.
+        :returns: the aggregate as it is now.
+        """
+        with _explained(
+            f'Adding {text.escape(host)} to {text.escape(aggregate.name)}'
+        ):
+            return _aggregate(
+                self._client.aggregates.add_host(aggregate.id, host)
+            )
+
+    def remove_host(
+        self, aggregate: state.Aggregate, host: str
+    ) -> state.Aggregate:
+        """Take a host out of an aggregate.
+
+        Rests on POST /os-aggregates/{id}/action remove_host.
+
+        :param aggregate: the aggregate.
+        :param host: the host name.
+        :returns: the aggregate as it is now.
+        """
+        with _explained(
+            f'Removing {text.escape(host)} from {text.escape(aggregate.name)}'
+        ):
+            return _aggregate(
+                self._client.aggregates.remove_host(aggregate.id, host)
+            )
+
+    def delete(self, aggregate: state.Aggregate) -> None:
+        """Delete an aggregate.
+
+        Rests on DELETE /os-aggregates/{id}.
+
+        :param aggregate: the aggregate, without members.
+        """
+        with _explained(f'Aggregate {text.escape(aggregate.name)}'):
+            self._client.aggregates.delete(aggregate.id)
+
+    def set_service(
+        self, service: state.Service, wanted: record.ServiceStatus
+    ) -> state.Service:
+        """Enable or disable a compute service.
+
+        Rests on PUT /os-services/{uuid}, microversion 2.53.
+
+        :param service: the service.
+        :param wanted: its new status and disabled_reason.
+        :returns: the service as it is now.
+        """
+        services = self._client.services
+        with _explained(f'Compute service of {text.escape(service.host)}'):
+            if wanted.status == 'enabled':
+                return _service(services.enable(service.id))
+            if wanted.reason:
+                return _service(
+                    services.disable_log_reason(service.id, wanted.reason)
+                )
+            return _service(services.disable(service.id))
+
+
+def _service(item: typing.Any) -> state.Service:
+    # a service in a cell that is down has only a host and a status (2.69)
+    told = item.to_dict()
+    return state.Service(
+        host=told['host'],
+        id=str(told.get('id') or ''),
+        status=told['status'],
+        state=told.get('state') or '',
+        disabled_reason=told.get('disabled_reason') or None,
+    )
+
+
+def _aggregate(item: typing.Any) -> state.Aggregate:
+    # the answer to its creation has neither hosts nor metadata
+    told = item.to_dict()
+    return state.Aggregate(
+        id=told['id'],
+        uuid=told['uuid'],
+        name=told['name'],
+        hosts=tuple(told.get('hosts') or ()),
+        metadata=dict(told.get('metadata') or {}),
+    )
+
+
+def _of_host(hypervisors: list[typing.Any], host: str) -> list[str]:
+    told = [item.to_dict() for item in hypervisors]
+    return [item['id'] for item in told if item['service']['host'] == host]

@@ -1,0 +1,227 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+"""What the functional tests have in common."""
+
+import dataclasses
+import fcntl
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+import typing
+
+import fixtures
+import testtools
+import yaml
+
+from osc_maintenance import exit_codes
+from osc_maintenance.tests.cloud import fixture
+from osc_maintenance.tests.cloud import operations
+
+Json = dict[str, typing.Any]
+
+
+def executable() -> str:
+    """The ``openstack`` that is installed beside this Python."""
+    found = shutil.which(
+        'openstack', path=str(pathlib.Path(sys.executable).parent)
+    )
+    assert found, 'python-openstackclient is not installed'
+    return found
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """What a command printed, and its exit status."""
+
+    stdout: str
+    stderr: str
+    code: int
+
+
+class TestCase(testtools.TestCase):
+    """A test with a cloud, and hosts of its own on it."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.cloud = self.useFixture(fixture.Cloud())
+        self.scene = self.cloud.scene()
+        self.admin = self.cloud.api()
+
+    # -- the command under test --------------------------------------------
+
+    def start(
+        self,
+        *arguments: str,
+        cloud: str = 'admin',
+        environ: dict[str, str] | None = None,
+    ) -> subprocess.Popen[str]:
+        """Start ``openstack`` with these arguments."""
+        return subprocess.Popen(
+            [executable(), *arguments],
+            env=self.cloud.environ(cloud) if environ is None else environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run_openstack(
+        self,
+        *arguments: str,
+        cloud: str = 'admin',
+        environ: dict[str, str] | None = None,
+    ) -> Answer:
+        """Run ``openstack`` to its end, whatever that is."""
+        process = self.start(*arguments, cloud=cloud, environ=environ)
+        stdout, stderr = process.communicate(timeout=120)
+        return Answer(stdout, stderr, process.returncode)
+
+    def openstack(
+        self,
+        *arguments: str,
+        says: str = '',
+        cloud: str = 'admin',
+        environ: dict[str, str] | None = None,
+    ) -> str:
+        """Run ``openstack``, which has to succeed.
+
+        What it writes to stderr has to be what ``says`` is a part of, and
+        nothing at all without it.
+        """
+        answer = self.run_openstack(*arguments, cloud=cloud, environ=environ)
+        what = f'openstack {" ".join(arguments)}: {answer}'
+        self.assertEqual(exit_codes.ExitCode.DONE, answer.code, what)
+        self.assertIn(says, answer.stderr, what)
+        self.assertEqual(bool(says), bool(answer.stderr), what)
+        return answer.stdout
+
+    def refused(
+        self,
+        *arguments: str,
+        code: exit_codes.ExitCode = exit_codes.ExitCode.ERROR,
+        cloud: str = 'admin',
+        environ: dict[str, str] | None = None,
+    ) -> str:
+        """Run ``openstack``, which has to fail; what it says on stderr.
+
+        But for a usage error that is one line, and never a traceback.
+        """
+        answer = self.run_openstack(*arguments, cloud=cloud, environ=environ)
+        what = f'openstack {" ".join(arguments)}: {answer}'
+        self.assertEqual(code, answer.code, what)
+        self.assertEqual('', answer.stdout, what)
+        self.assertNotIn('Traceback', answer.stderr, what)
+        if code == exit_codes.ExitCode.ERROR:
+            self.assertEqual(1, len(answer.stderr.splitlines()), what)
+        return answer.stderr
+
+    def maintenance(
+        self, verb: str, *arguments: str, says: str = '', **kwargs: typing.Any
+    ) -> Json:
+        """``openstack host maintenance <verb>`` of one host, as JSON."""
+        answer: Json = json.loads(
+            self.openstack(
+                *('host', 'maintenance', verb, *arguments, '-f', 'json'),
+                says=says,
+                **kwargs,
+            )
+        )
+        return answer
+
+    def rows(self, verb: str, *arguments: str, says: str = '') -> list[Json]:
+        """What ``list`` or ``apply`` says of the hosts of this test."""
+        answer = json.loads(
+            self.openstack(
+                *('host', 'maintenance', verb, *arguments, '-f', 'json'),
+                says=says,
+            )
+        )
+        return [row for row in answer if self.scene.name in row['host']]
+
+    # -- what Nova says ----------------------------------------------------
+
+    def service(self, host: str) -> tuple[str, str | None]:
+        """The status and disabled_reason of a compute service."""
+        service = operations.service_of(self.admin, host)
+        assert service is not None
+        return service['status'], service['disabled_reason']
+
+    def set_service(
+        self, host: str, status: str, reason: str | None = None
+    ) -> None:
+        """Enable or disable a compute service as a colleague would."""
+        service = operations.service_of(self.admin, host)
+        assert service is not None
+        body = {'status': status}
+        if reason:
+            body['disabled_reason'] = reason
+        self.admin.put('compute', f'/os-services/{service["id"]}', body)
+
+    def aggregate(self, host: str) -> Json | None:
+        """The aggregate of a host's maintenance."""
+        found = self.admin.get('compute', '/os-aggregates')['aggregates']
+        for aggregate in found:
+            if aggregate['name'] == f'maintenance:{host}':
+                result: Json = aggregate
+                return result
+        return None
+
+    def act_on_aggregate(self, host: str, action: str, body: Json) -> None:
+        """Change the aggregate of a host's maintenance behind our back."""
+        aggregate = self.aggregate(host)
+        assert aggregate is not None
+        self.admin.post(
+            'compute',
+            f'/os-aggregates/{aggregate["id"]}/action',
+            {action: body},
+        )
+
+    def write_metadata(self, host: str, **values: str | None) -> None:
+        """Change the record of a host's maintenance behind our back."""
+        metadata = {f'maintenance:{key}': v for key, v in values.items()}
+        self.act_on_aggregate(host, 'set_metadata', {'metadata': metadata})
+
+    def assert_untouched(self, host: str) -> None:
+        """Nothing has been written about this host."""
+        self.assertEqual(('enabled', None), self.service(host))
+        self.assertIsNone(self.aggregate(host))
+
+    def directory(self) -> pathlib.Path:
+        """A directory that goes with the test."""
+        return pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+
+    # -- other ways to the cloud -------------------------------------------
+
+    def clouds_yaml(self, **options: typing.Any) -> dict[str, str]:
+        """An environment whose ``admin`` has more options in clouds.yaml."""
+        config = yaml.safe_load(self.cloud.clouds_yaml.read_text())
+        config['clouds']['admin'].update(options)
+        path = self.directory() / 'clouds.yaml'
+        path.write_text(yaml.safe_dump(config))
+        return {
+            **self.cloud.environ(),
+            'OS_CLIENT_CONFIG_FILE': str(path),
+        }
+
+    def alone_with_windows(self) -> None:
+        """Keep tests apart whose windows ``apply`` would act on.
+
+        It acts on every host of the cloud, those of the tests that run at the
+        same time as well.
+        """
+        path = self.cloud.state.directory / 'windows.lock'
+        lock = path.open('w')
+        self.addCleanup(lock.close)
+        fcntl.flock(lock, fcntl.LOCK_EX)

@@ -1,0 +1,131 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+"""A proxy before Nova: counts what is asked, and can get in the way."""
+
+import collections.abc
+import http.client
+import http.server
+import ssl
+import threading
+import typing
+from urllib import parse
+
+import fixtures
+
+#: Decides about a request: called with its method and path before it is
+#: passed on, and again when Nova has answered.
+Hook = collections.abc.Callable[[str, str], None]
+
+_WRITES = ('POST', 'PUT', 'DELETE')
+
+
+class Proxy(fixtures.Fixture):
+    """Passes everything on to one service.
+
+    :param target: the service's URL.
+    :param tls: serve TLS with this context.
+    :ivar url: where to reach the proxy.
+    :ivar requests: what was asked, as (method, path with query).
+    :ivar before: called before a request is passed on.
+    :ivar after: called when it has been answered, before the client is told.
+    :ivar rewrite: changes the body of an answer.
+    """
+
+    def __init__(self, target: str, tls: ssl.SSLContext | None = None) -> None:
+        super().__init__()
+        self.target = parse.urlsplit(target)
+        self.tls = tls
+        self.requests: list[tuple[str, str]] = []
+        self.before: Hook = _nothing
+        self.after: Hook = _nothing
+        self.rewrite: collections.abc.Callable[[bytes], bytes] = bytes
+
+    @property
+    def writes(self) -> list[tuple[str, str]]:
+        """The requests that change something."""
+        return [item for item in self.requests if item[0] in _WRITES]
+
+    def _setUp(self) -> None:
+        proxy = self
+
+        class Handler(_Handler):
+            pass
+
+        Handler.proxy = proxy
+        server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
+        server.daemon_threads = True
+        scheme = 'http'
+        if self.tls:
+            server.socket = self.tls.wrap_socket(
+                server.socket, server_side=True
+            )
+            scheme = 'https'
+        self.url = f'{scheme}://127.0.0.1:{server.server_address[1]}'
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+
+
+def _nothing(_method: str, _path: str) -> None:
+    pass
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    proxy: Proxy
+    protocol_version = 'HTTP/1.1'
+
+    def handle(self) -> None:
+        try:
+            super().handle()
+        except (ConnectionError, ssl.SSLError):
+            # the client was killed, or does not trust us
+            self.close_connection = True
+
+    def _pass_on(self) -> None:
+        proxy = self.proxy
+        proxy.requests.append((self.command, self.path))
+        body = self.rfile.read(int(self.headers.get('Content-Length') or 0))
+        proxy.before(self.command, self.path)
+        assert proxy.target.hostname
+        connection = http.client.HTTPConnection(
+            proxy.target.hostname, proxy.target.port, timeout=120
+        )
+        headers = {
+            name: value
+            for name, value in self.headers.items()
+            if name.lower() not in ('host', 'connection')
+        }
+        connection.request(self.command, self.path, body, headers)
+        answer = connection.getresponse()
+        content = proxy.rewrite(answer.read())
+        connection.close()
+        proxy.after(self.command, self.path)
+        self.send_response(answer.status)
+        for name, value in answer.getheaders():
+            if name.lower() not in (
+                'connection',
+                'content-length',
+                'date',
+                'server',
+                'transfer-encoding',
+            ):
+                self.send_header(name, value)
+        self.send_header('Content-Length', str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    do_GET = do_POST = do_PUT = do_DELETE = _pass_on
+
+    def log_message(self, format: str, *args: typing.Any) -> None:  # noqa: A002
+        pass

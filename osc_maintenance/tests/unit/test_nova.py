@@ -1,0 +1,349 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+import typing
+from unittest import mock
+
+from keystoneauth1 import exceptions as ksa_exceptions
+from novaclient import base as novaclient_base
+from novaclient import client
+from novaclient import exceptions as nova_exceptions
+from novaclient.v2 import aggregates
+from novaclient.v2 import hypervisors
+from novaclient.v2 import services
+from osc_lib import exceptions
+from oslotest import base
+
+from osc_maintenance import nova
+from osc_maintenance import record
+from osc_maintenance import state
+
+
+def _resource(**fields: typing.Any) -> novaclient_base.Resource:
+    return novaclient_base.Resource(None, fields, loaded=True)
+
+
+def _service(
+    host: str = 'compute1', **fields: typing.Any
+) -> novaclient_base.Resource:
+    return _resource(
+        **{
+            'host': host,
+            'id': 'uuid-of-' + host,
+            'status': 'enabled',
+            'state': 'up',
+            'disabled_reason': None,
+            **fields,
+        }
+    )
+
+
+class NovaTestCase(base.BaseTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.client = mock.Mock(spec=['services', 'aggregates', 'client'])
+        self.client.services = mock.Mock(spec=services.ServiceManager)
+        self.client.aggregates = mock.Mock(spec=aggregates.AggregateManager)
+        self.client.client = mock.Mock(spec=client.SessionClient)
+        other = mock.Mock(spec=['hypervisors'])
+        other.hypervisors = mock.Mock(spec=hypervisors.HypervisorManager)
+        self.hypervisors = other.hypervisors
+        self.nova = nova.Nova(self.client, other)
+
+    def answers(self, *bodies: dict[str, typing.Any]) -> None:
+        self.client.client.get.side_effect = [(None, body) for body in bodies]
+
+    def urls(self) -> list[str]:
+        return [call.args[0] for call in self.client.client.get.mock_calls]
+
+
+class TestConnect(base.BaseTestCase):
+    def _connect(self, oldest: str, newest: str) -> nova.Nova:
+        offered = mock.Mock(spec=['version', 'min_version'])
+        offered.version, offered.min_version = newest, oldest
+        with mock.patch('novaclient.client.Client', autospec=True) as made:
+            made.return_value.versions.get_current.return_value = offered
+            self.made = made
+            return nova.connect(
+                session=mock.sentinel.session,
+                service_type='compute',
+                region_name='RegionOne',
+                interface='internal',
+                endpoint_override='http://nova.example.com/v2.1',
+            )
+
+    def test_negotiation(self) -> None:
+        for newest, expected, for_hypervisors in (
+            ('2.53', '2.53', '2.53'),
+            ('2.90', '2.90', '2.87'),
+            ('2.104', '2.96', '2.87'),
+        ):
+            with self.subTest(newest):
+                self._connect('2.1', newest)
+                versions = [
+                    call.args[0].get_string()
+                    for call in self.made.call_args_list
+                ]
+                self.assertEqual(['2.53', expected, for_hypervisors], versions)
+
+    def test_options_of_osc_are_passed_on(self) -> None:
+        self._connect('2.1', '2.96')
+        for call in self.made.call_args_list:
+            self.assertEqual(
+                {
+                    'session': mock.sentinel.session,
+                    'service_type': 'compute',
+                    'region_name': 'RegionOne',
+                    'endpoint_type': 'internal',
+                    'endpoint_override': 'http://nova.example.com/v2.1',
+                },
+                call.kwargs,
+            )
+
+    def test_too_old_or_too_new(self) -> None:
+        for oldest, newest in (('2.1', '2.52'), ('', ''), ('2.97', '2.110')):
+            with self.subTest(newest):
+                error = self.assertRaises(
+                    exceptions.CommandError, self._connect, oldest, newest
+                )
+                self.assertIn('region RegionOne', str(error))
+                self.assertIn(newest or '2.1', str(error))
+                self.assertIn('2.53', str(error))
+
+
+class TestReading(NovaTestCase):
+    def test_a_host_is_matched_exactly(self) -> None:
+        # as a database that compares names without case answers
+        self.client.services.list.return_value = [
+            _service('COMPUTE1'),
+            _service('compute1'),
+        ]
+        found = self.nova.service('compute1')
+        assert found is not None
+        self.assertEqual('uuid-of-compute1', found.id)
+        self.assertIsNone(self.nova.service('Compute1'))
+        self.client.services.list.assert_called_with(
+            host='Compute1', binary='nova-compute'
+        )
+
+    def test_a_service_whose_cell_is_down(self) -> None:
+        self.client.services.list.return_value = [
+            _resource(host='compute1', status='UNKNOWN', binary='nova-compute')
+        ]
+        self.assertEqual(
+            state.Service('compute1', '', 'UNKNOWN', ''),
+            self.nova.service('compute1'),
+        )
+
+    def test_an_unknown_host_lists_close_names(self) -> None:
+        self.client.services.list.return_value = [
+            _service(host)
+            for host in ('compute1', 'Compute2', 'storage1', '\x1b[2Jcompute')
+        ]
+        message = str(self.nova.unknown_host('compute2'))
+        self.assertIn("'compute2'", message)
+        self.assertIn('did you mean Compute2', message)
+        self.assertNotIn('storage1', message)
+        self.assertNotIn('\x1b', message)
+        self.assertNotIn('mean', str(self.nova.unknown_host('zebra')))
+
+    def test_only_our_aggregates(self) -> None:
+        self.client.aggregates.list.return_value = [
+            _resource(
+                id=number,
+                uuid=f'{number}',
+                name=name,
+                hosts=['compute1'],
+                metadata={'maintenance:id': '1'},
+            )
+            for number, name in enumerate(
+                ('rack7', 'maintenance:compute1', 'maintenance:')
+            )
+        ]
+        self.assertEqual(
+            {
+                'compute1': state.Aggregate(
+                    1,
+                    '1',
+                    'maintenance:compute1',
+                    ('compute1',),
+                    {'maintenance:id': '1'},
+                )
+            },
+            self.nova.aggregates(),
+        )
+
+    def test_servers_are_counted_over_all_pages(self) -> None:
+        link = [{'rel': 'next', 'href': 'http://elsewhere/servers?marker=b'}]
+        self.answers(
+            {
+                'servers': [
+                    {'id': 'a', 'status': 'SHUTOFF'},
+                    {'id': 'b', 'status': 'ACTIVE'},
+                ],
+                'servers_links': link,
+            },
+            {'servers': [{'id': 'c', 'status': 'ACTIVE'}, {'id': 'd'}]},
+        )
+        self.assertEqual(
+            {'ACTIVE': 2, 'SHUTOFF': 1, 'UNKNOWN': 1},
+            self.nova.servers('compute1'),
+        )
+        first = '/servers/detail?all_tenants=1&host=compute1'
+        self.assertEqual([first, first + '&marker=b'], self.urls())
+
+    def test_a_host_name_is_quoted(self) -> None:
+        self.answers({'servers': []})
+        self.nova.servers('a&status=ERROR #1')
+        self.assertEqual(
+            ['/servers/detail?all_tenants=1&host=a%26status%3DERROR+%231'],
+            self.urls(),
+        )
+
+    def test_migrations_are_told_apart(self) -> None:
+        def migration(status: str, source: str, dest: str) -> dict[str, str]:
+            return {
+                'id': '7',
+                'uuid': 'u',
+                'status': status,
+                'source_compute': source,
+                'dest_compute': dest,
+            }
+
+        here, there = 'compute1', 'compute2'
+        ended = 'completed confirmed reverted error failed cancelled done'
+        self.answers(
+            {
+                'migrations': [
+                    *(
+                        migration(status, here, there)
+                        for status in ended.split()
+                    ),
+                    *(
+                        migration(status, there, here)
+                        for status in ended.split()
+                    ),
+                    migration('running', here, there),
+                    migration('queued', here, ''),
+                    migration('a status of a later Nova', here, there),
+                    migration('preparing', there, here),
+                    migration('finished', here, there),
+                    migration('finished', there, here),
+                    migration('post-migrating', here, here),
+                ]
+            }
+        )
+        self.assertEqual(
+            state.Movement(
+                migrations_out=3, migrations_in=1, unconfirmed_resizes=1
+            ),
+            self.nova.migrations(here),
+        )
+
+    def test_migrations_are_paged_by_uuid(self) -> None:
+        item = {'id': 7, 'uuid': 'u7', 'status': 'error'}
+        link = [{'rel': 'next', 'href': 'x'}]
+        self.answers(
+            {'migrations': [item], 'migrations_links': link},
+            {'migrations': []},
+        )
+        self.nova.migrations('compute1')
+        self.assertEqual(
+            '/os-migrations?host=compute1&marker=u7', self.urls()[1]
+        )
+
+    def _nodes(
+        self, searched: typing.Any, listed: typing.Any, host: str
+    ) -> list[str]:
+        def hypervisor(pair: tuple[str, str]) -> novaclient_base.Resource:
+            return _resource(id=pair[0], service={'host': pair[1]})
+
+        self.hypervisors.search.side_effect = (
+            searched
+            if isinstance(searched, Exception)
+            else [[hypervisor(pair) for pair in searched]]
+        )
+        self.hypervisors.list.return_value = [
+            hypervisor(pair) for pair in listed
+        ]
+        return self.nova.nodes(host)
+
+    def test_nodes_of_a_host(self) -> None:
+        near = [('a', 'compute10'), ('b', 'compute1')]
+        self.assertEqual(['b'], self._nodes(near, [], 'compute1'))
+        self.assertEqual(
+            ['c'], self._nodes([('c', 'compute1.x')], [], 'compute1.x')
+        )
+        self.hypervisors.search.assert_called_with('compute1', detailed=True)
+        self.hypervisors.list.assert_not_called()
+
+    def test_nodes_with_other_names(self) -> None:
+        ironic = [('x', 'ironic'), ('y', 'ironic'), ('z', 'compute1')]
+        for searched in ([('a', 'ironic2')], nova_exceptions.NotFound(404)):
+            self.assertEqual(
+                ['x', 'y'], self._nodes(searched, ironic, 'ironic')
+            )
+
+
+class TestWriting(NovaTestCase):
+    AGGREGATE = state.Aggregate(7, 'u', 'maintenance:compute1', (), {})
+    SERVICE = state.Service('compute1', 's', 'enabled', 'up')
+
+    def test_a_claim_that_is_taken(self) -> None:
+        self.client.aggregates.create.side_effect = nova_exceptions.Conflict(
+            409
+        )
+        self.assertIsNone(self.nova.claim('compute1'))
+        self.client.aggregates.create.assert_called_once_with(
+            'maintenance:compute1', None
+        )
+
+    def test_a_claim(self) -> None:
+        # Nova answers without hosts and metadata
+        self.client.aggregates.create.return_value = _resource(
+            id=7, uuid='u', name='maintenance:compute1'
+        )
+        self.assertEqual(self.AGGREGATE, self.nova.claim('compute1'))
+
+    def test_what_a_service_becomes(self) -> None:
+        manager = self.client.services
+        for status, reason, manager_call, arguments in (
+            ('enabled', None, manager.enable, ('s',)),
+            ('disabled', None, manager.disable, ('s',)),
+            ('disabled', 'x', manager.disable_log_reason, ('s', 'x')),
+        ):
+            manager_call.return_value = _service(
+                status=status, disabled_reason=reason
+            )
+            told = self.nova.set_service(
+                self.SERVICE, record.ServiceStatus(status, reason)
+            )
+            manager_call.assert_called_once_with(*arguments)
+            self.assertEqual(
+                record.ServiceStatus(status, reason), told.as_left
+            )
+            manager.reset_mock()
+
+
+class TestErrors(NovaTestCase):
+    def test_one_line_in_the_clouds_words(self) -> None:
+        for raised in (
+            nova_exceptions.Forbidden(403, "Policy doesn't\nallow \x1b[2Jit"),
+            ksa_exceptions.ConnectFailure("Policy doesn't\nallow \x1b[2Jit"),
+        ):
+            self.client.services.list.side_effect = raised
+            error = self.assertRaises(
+                exceptions.CommandError, self.nova.service, 'compute1'
+            )
+            self.assertIn('compute1', str(error))
+            self.assertIn(r"Policy doesn't allow \x1b[2Jit", str(error))
+            self.assertIs(raised, error.__cause__)

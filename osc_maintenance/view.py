@@ -1,0 +1,106 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+"""The fields that ``show``, ``set`` and ``unset`` answer with.
+
+Their names and types are a contract: people script against them.
+"""
+
+import collections.abc
+import datetime
+import typing
+
+from osc_maintenance import record as record_
+from osc_maintenance import state
+from osc_maintenance import text
+from osc_maintenance import times
+
+
+def fields(
+    host: state.Host,
+    load: state.Load,
+    emptied: bool | None,
+    now: datetime.datetime,
+) -> dict[str, typing.Any]:
+    """Everything that is known about one host.
+
+    :param host: the host.
+    :param load: what is on it, and on its way.
+    :param emptied: whether it is emptied, or None if that is not known.
+    :param now: the present, in UTC.
+    :returns: values by field name, as JSON shows them: text (what came from
+        Nova with its control characters escaped), numbers, booleans, None,
+        times in ISO 8601, and ``servers`` as an object.
+    """
+    record = host.record or record_.Record()
+    service = host.service
+    standing = state.derive(host, load)
+    retry_after = None
+    if record.end:
+        retry_after = max(int((record.end - now).total_seconds()), 0)
+    return {
+        'host': text.escape(host.name),
+        'state': standing.state.value,
+        'cause': _text(standing.cause),
+        'id': record.id or (host.mark.id if host.mark else None),
+        'reason': _text(record.reason),
+        'ticket_url': _text(record.ticket_url),
+        'window_start': _time(record.start),
+        'window_end': _time(record.end),
+        'removal': record.removal,
+        'retry_after': retry_after,
+        'overdue': state.overdue(record, now),
+        'set_by': _text(record.set_by),
+        'set_at': _time(record.set_at),
+        'migrate': record.migrate,
+        'service_status': _text(service.status) if service else None,
+        'service_state': _text(service.state) if service else None,
+        'disabled_reason': _text(service.disabled_reason) if service else None,
+        'servers': load.servers,
+        **load.movement._asdict(),
+        'emptied': emptied,
+    }
+
+
+def _text(value: str | None) -> str | None:
+    return None if value is None else text.escape(value)
+
+
+def _time(moment: datetime.datetime | None) -> str | None:
+    return None if moment is None else times.format_time(moment)
+
+
+def in_words(name: str) -> str:
+    """A field's name as a table shows it: ``ticket_url`` is Ticket URL."""
+    words = (
+        word.upper() if word in ('id', 'url') else word.capitalize()
+        for word in name.split('_')
+    )
+    return ' '.join(words)
+
+
+def value_in_words(name: str, value: typing.Any) -> str:
+    """A field's value as a table shows it.
+
+    :param name: the field's name.
+    :param value: its value, as JSON shows it.
+    :returns: words: a dash for nothing, yes or no, a duration for seconds.
+    """
+    if value is None or value == {}:
+        return '-'
+    if isinstance(value, bool):
+        return 'yes' if value else 'no'
+    if name == 'retry_after':
+        return times.format_duration(value)
+    if isinstance(value, collections.abc.Mapping):
+        return ', '.join(f'{key}: {value[key]}' for key in value)
+    return str(value)
