@@ -68,6 +68,14 @@ def rendered(
     headers = names
     if parsed_args.formatter in _FOR_PEOPLE:
         headers = [view.in_words(name) for name in names]
+    # cliff takes either spelling only since 4.17
+    for option in ('columns', 'sort_columns'):
+        asked = getattr(parsed_args, option, [])
+        known = dict(zip(names, headers, strict=True))
+        asked[:] = [
+            known.get(column.lower().replace(' ', '_'), column)
+            for column in asked
+        ]
     return headers, [
         [Words(name, row[name]) for name in names] for row in rows
     ]
