@@ -145,23 +145,19 @@ def set_(
     if service is None:
         raise nova.unknown_host(name)
     host = state.Host(name, service)
-    if host.mark:
-        host = find(nova, name)
-    if host.aggregate is None:
+    aggregate = nova.aggregates().get(name) if host.mark else None
+    if aggregate is None:
         # what would be refused is refused before the first write
         change.to_set(host, request, clients.user, now)
-        claimed = nova.claim(name)
-        if claimed:
-            host = dataclasses.replace(host, aggregate=claimed)
-            return set_found(clients, host, request, now)[0], True
-        host = find(nova, name)
-    if host.aggregate is None:
+        aggregate = nova.claim(name) or nova.aggregates().get(name)
+    if aggregate is None:
         raise exceptions.CommandError(
             f'{text.escape(name)}: Nova has an aggregate '
             f'{text.escape(record.aggregate_name(name))} already and does not '
             'list it; has it just been deleted, or is there another host '
             'whose name differs in case only?'
         )
+    host = dataclasses.replace(host, aggregate=aggregate)
     return set_found(clients, host, request, now)
 
 

@@ -203,10 +203,18 @@ class TestKilled(base.TestCase):
 
     def test_requests_are_few(self) -> None:
         host = self.scene.host()
-        for verb, most in (('show', 5), ('set', 8), ('show', 5), ('set', 8)):
+        for verb, most in (
+            (('set', '--start', '+1h'), 8),
+            (('show',), 5),
+            (('set', '--now'), 8),
+            (('set',), 8),
+            (('show',), 5),
+            (('unset',), 8),
+            (('set',), 8),
+        ):
             self.proxy.requests.clear()
             self.openstack(
-                'host', 'maintenance', verb, host, environ=self.environ
+                *('host', 'maintenance', *verb, host), environ=self.environ
             )
             asked = [
                 path for _m, path in self.proxy.requests if path != '/v2.1'
