@@ -41,8 +41,10 @@ class Words(_Column):
             return NotImplemented
         return self._sort_key() < other._sort_key()
 
-    def _sort_key(self) -> tuple[bool, str]:
-        return (self._value is None, self.human_readable())
+    def _sort_key(self) -> tuple[bool, typing.Any]:
+        # what is not known comes last; an object has no order of its own
+        value = self._value
+        return value is None, str(value) if isinstance(value, dict) else value
 
     def human_readable(self) -> str:
         from osc_maintenance import view

@@ -1,0 +1,286 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+import datetime
+import io
+
+from osc_lib import exceptions
+
+from osc_maintenance import change
+from osc_maintenance.osc import host_maintenance
+from osc_maintenance import state
+from osc_maintenance.tests.unit import fakes
+from osc_maintenance.tests.unit.osc import base
+from osc_maintenance.tests.unit import scenes
+
+NOW, HOUR = scenes.NOW, scenes.HOUR
+SET = host_maintenance.SetHostMaintenance
+UNSET = host_maintenance.UnsetHostMaintenance
+SHOW = host_maintenance.ShowHostMaintenance
+LIST = host_maintenance.ListHostMaintenance
+APPLY = host_maintenance.ApplyHostMaintenance
+
+
+class TestSet(base.TestCommand):
+    def test_arguments(self) -> None:
+        _command, parsed = self.parsed(
+            SET,
+            *('compute1', '--reason', ' kernel ', '--start', '+1h'),
+            *('--duration', '2h', '--ticket-url', 'https://t.example.com/7'),
+        )
+        for name, value in (
+            ('host', 'compute1'),
+            ('reason', 'kernel'),
+            ('ticket_url', 'https://t.example.com/7'),
+            ('start', NOW + HOUR),
+            ('end', None),
+            ('duration', 2 * HOUR),
+            ('removal', False),
+            ('now', False),
+        ):
+            self.assertEqual(value, getattr(parsed, name), name)
+
+    def test_usage_errors_name_the_option(self) -> None:
+        for arguments, named in (
+            ((), '<host>'),
+            (('',), '<host>'),
+            (('x' * 244,), '<host>'),
+            (('c', '--start', 'soon'), '--start'),
+            (('c', '--end', 'soon'), '--end'),
+            (('c', '--duration', '90'), '--duration'),
+            (('c', '--reason', ''), '--reason'),
+            (('c', '--reason', 'a\x1bb'), '--reason'),
+            (('c', '--ticket-url', 'x'), '--ticket-url'),
+            (('c', '--end', '+1h', '--removal'), '--removal'),
+            (('c', '--end', '+1h', '--duration', '1h'), '--duration'),
+            (('c', '--now', '--start', 'now'), '--start'),
+        ):
+            with self.subTest(arguments=arguments):
+                self.assertIn(named, self.usage_error(SET, *arguments))
+
+    def test_every_option_arrives(self) -> None:
+        self.clients.nova.hosts = {'compute1': scenes.host()}
+        told = self.run_command(
+            SET,
+            *('compute1', '--reason', 'kernel', '--start', '+1h'),
+            *('--duration', '2h', '--ticket-url', 'https://t.example.com/7'),
+        )
+        self.assertEqual(
+            {
+                'state': 'planned',
+                'reason': 'kernel',
+                'ticket_url': 'https://t.example.com/7',
+                'window_start': '2026-11-20T07:00:00Z',
+                'window_end': '2026-11-20T09:00:00Z',
+                'changed': True,
+                'emptied': True,
+                'set_by': 'alice',
+            },
+            {
+                name: told[name]
+                for name in (
+                    'state',
+                    'reason',
+                    'ticket_url',
+                    'window_start',
+                    'window_end',
+                    'changed',
+                    'emptied',
+                    'set_by',
+                )
+            },
+        )
+        told = self.run_command(SET, 'compute1', '--now', '--removal')
+        self.assertEqual('maintenance', told['state'])
+        self.assertIs(True, told['removal'])
+        self.assertIsNone(told['window_end'])
+        told = self.run_command(SET, 'compute1', '--end', '+2h')
+        self.assertEqual('2026-11-20T08:00:00Z', told['window_end'])
+        self.assertIs(False, self.run_command(SET, 'compute1')['changed'])
+
+    def test_a_refusal_is_an_error_of_osc(self) -> None:
+        self.clients.nova.hosts = {'compute1': scenes.entered()}
+        command, parsed = self.parsed(SET, 'compute1', '--start', '+1h')
+        error = self.assertRaises(exceptions.CommandError, command.run, parsed)
+        self.assertIn('unset it first', str(error))
+        self.assertIsInstance(error.__cause__, change.RefusedError)
+
+
+class TestUnset(base.TestCommand):
+    def test_the_whole(self) -> None:
+        self.clients.nova.hosts = {'compute1': scenes.entered()}
+        told = self.run_command(UNSET, 'compute1')
+        self.assertEqual(('none', True), (told['state'], told['changed']))
+        self.assertEqual('', self.log.output)
+        told = self.run_command(UNSET, 'compute1')
+        self.assertEqual(('none', False), (told['state'], told['changed']))
+        self.assertIn('compute1 is not in maintenance', self.log.output)
+
+    def test_force(self) -> None:
+        self.clients.nova.hosts = {
+            'compute1': scenes.disabled_by_somebody(scenes.entered())
+        }
+        command, parsed = self.parsed(UNSET, 'compute1')
+        self.assertRaises(exceptions.CommandError, command.run, parsed)
+        told = self.run_command(UNSET, 'compute1', '--force')
+        self.assertEqual('enabled', told['service_status'])
+
+    def test_one_property(self) -> None:
+        for option, field in (
+            ('--reason', 'reason'),
+            ('--ticket-url', 'ticket_url'),
+            ('--window', 'window_end'),
+        ):
+            with self.subTest(option=option):
+                request = change.Request(
+                    reason='kernel',
+                    ticket_url='https://t.example.com/7',
+                    duration=HOUR,
+                )
+                self.clients.nova.hosts = {
+                    'compute1': scenes.entered(request=request)
+                }
+                told = self.run_command(UNSET, 'compute1', option)
+                fields = {'reason', 'ticket_url', 'window_end'}
+                self.assertEqual(
+                    {field}, {name for name in fields if told[name] is None}
+                )
+                self.assertEqual(
+                    ('maintenance', True), (told['state'], told['changed'])
+                )
+                again = self.run_command(UNSET, 'compute1', option)
+                self.assertIs(False, again['changed'])
+
+    def test_force_is_for_the_whole(self) -> None:
+        self.clients.nova.hosts = {'compute1': scenes.entered()}
+        command, parsed = self.parsed(UNSET, 'compute1', '--force', '--window')
+        self.assertRaises(exceptions.CommandError, command.run, parsed)
+        self.assertEqual([], self.clients.nova.writes)
+
+
+class TestShow(base.TestCommand):
+    def test_it_writes_nothing(self) -> None:
+        self.clients.nova.hosts = {'compute1': scenes.entered()}
+        told = self.run_command(SHOW, 'compute1')
+        self.assertEqual('maintenance', told['state'])
+        self.assertNotIn('changed', told)
+        self.assertEqual([], self.clients.nova.writes)
+
+    def test_what_placement_does_not_say_is_told(self) -> None:
+        self.clients.nova.hosts = {'compute1': scenes.host()}
+        self.clients.placement.left = None
+        self.assertIsNone(self.run_command(SHOW, 'compute1')['emptied'])
+        self.assertIn('Placement cannot be asked', self.log.output)
+
+    def test_a_table_is_in_words(self) -> None:
+        self.clients.nova.hosts = {'compute1': scenes.entered()}
+        self.app.stdout = io.StringIO()
+        command, parsed = self.parsed(
+            SHOW, *('compute1', '-c', 'window_end', '-c', 'Emptied')
+        )
+        command.run(parsed)
+        table = self.app.stdout.getvalue()
+        self.assertIn('| Window End | -     |', table)
+        self.assertIn('| Emptied    | yes   |', table)
+
+
+class TestList(base.TestCommand):
+    def setUp(self) -> None:
+        super().setUp()
+        url = 'https://t.example.com/7'
+        over = scenes.entered(
+            request=change.Request(duration=HOUR, ticket_url=url),
+            now=NOW - 2 * HOUR,
+        )
+        hosts = (
+            fakes.named(scenes.host(), 'free'),
+            fakes.named(scenes.planned(), 'planned'),
+            fakes.named(over, 'over'),
+        )
+        self.clients.nova.hosts = {host.name: host for host in hosts}
+
+    def _hosts(self, *options: str) -> list[str]:
+        return [row['host'] for row in self.run_command(LIST, *options)]
+
+    def test_filters(self) -> None:
+        for options, hosts in (
+            ((), ['over', 'planned']),
+            (('--all',), ['free', 'over', 'planned']),
+            (('--state', 'planned'), ['planned']),
+            (('--state', 'none'), ['free']),
+            (('--state', 'none', '--state', 'planned'), ['free', 'planned']),
+            (('--overdue',), ['over']),
+            (('--overdue', '--state', 'planned'), []),
+            (('--ticket-url', 'https://t.example.com/7'), ['over']),
+            (('--ticket-url', 'https://t.example.com/'), []),
+        ):
+            with self.subTest(options=options):
+                self.assertEqual(hosts, self._hosts(*options))
+
+    def test_fields(self) -> None:
+        short = self.run_command(LIST)[0].keys()
+        long = self.run_command(LIST, '--long')[0].keys()
+        self.assertLess(short, long)
+        self.assertIn('cause', short)
+        self.assertIn('disabled_reason', long)
+        self.assertNotIn('emptied', long)
+
+    def test_sorting(self) -> None:
+        self.assertEqual(
+            ['over', 'planned', 'free'],
+            self._hosts('--all', '--sort-column', 'Window Start'),
+        )
+        self.assertEqual(
+            ['over', 'planned', 'free'],
+            self._hosts('--all', '--long', '--sort-column', 'retry_after'),
+        )
+
+    def test_an_unknown_state(self) -> None:
+        self.assertIn('--state', self.usage_error(LIST, '--state', 'gone'))
+
+
+class TestApply(base.TestCommand):
+    def test_a_failure_after_the_table(self) -> None:
+        due = scenes.entered(
+            request=change.Request(start=NOW - HOUR), now=NOW - 2 * HOUR
+        )
+        hosts = [fakes.named(due, name) for name in ('bad', 'good')]
+        self.clients.nova.hosts = {host.name: host for host in hosts}
+        self.clients.nova.broken = {'bad'}
+        self.app.stdout = io.StringIO()
+        command, parsed = self.parsed(
+            APPLY, *('-f', 'value', '-c', 'host', '-c', 'action')
+        )
+        error = self.assertRaises(exceptions.CommandError, command.run, parsed)
+        self.assertEqual(
+            'bad failed\ngood entered\n', self.app.stdout.getvalue()
+        )
+        self.assertEqual('1 of 2 hosts failed: bad', str(error))
+
+    def test_overdue_is_ended_only_if_asked(self) -> None:
+        over = scenes.entered(
+            request=change.Request(duration=HOUR),
+            now=NOW - datetime.timedelta(days=1),
+        )
+        self.clients.nova.hosts = {'compute1': over}
+        (row,) = self.run_command(APPLY)
+        self.assertEqual(('overdue', False), (row['action'], row['changed']))
+        self.assertEqual([], self.clients.nova.writes)
+        (row,) = self.run_command(APPLY, '--unset-overdue')
+        self.assertEqual(('unset', True), (row['action'], row['changed']))
+        self.assertEqual(
+            state.State.NONE,
+            state.derive(
+                self.clients.nova.hosts['compute1'], scenes.NOTHING
+            ).state,
+        )
+        self.assertEqual([], self.run_command(APPLY, '--unset-overdue'))

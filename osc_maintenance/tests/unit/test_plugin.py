@@ -1,0 +1,121 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+import argparse
+import importlib.metadata
+import subprocess
+import sys
+from unittest import mock
+
+from oslotest import base
+
+from osc_maintenance import clients
+from osc_maintenance import plugin
+
+#: What OSC has not imported by itself when it imports us, or should not.
+_HEAVY = ('novaclient', 'keystoneauth1', 'difflib', 'osc_maintenance.nova')
+
+
+class TestPlugin(base.BaseTestCase):
+    def test_what_osc_asks_of_a_plugin(self) -> None:
+        parser = plugin.build_option_parser(argparse.ArgumentParser())
+        told = parser.parse_args(['--os-maintenance-api-version', '1'])
+        self.assertEqual('1', getattr(told, plugin.API_VERSION_OPTION))
+        self.assertIn(plugin.DEFAULT_API_VERSION, plugin.API_VERSIONS)
+        # a core service's name would replace its client
+        self.assertEqual('maintenance', plugin.API_NAME)
+
+    def test_the_commands_are_there(self) -> None:
+        commands = importlib.metadata.entry_points(
+            group=f'openstack.{plugin.API_NAME}.v1'
+        )
+        self.assertEqual(
+            {
+                f'host_maintenance_{verb}'
+                for verb in ('apply', 'list', 'set', 'show', 'unset')
+            },
+            commands.names,
+        )
+        for command in commands:
+            self.assertTrue(command.load().__doc__)
+
+    def test_others_do_not_pay_for_us(self) -> None:
+        code = (
+            'import sys\n'
+            'from osc_lib import utils\n'
+            'from osc_lib.command import command\n'
+            'before = set(sys.modules)\n'
+            'import osc_maintenance.plugin\n'
+            'import osc_maintenance.osc.host_maintenance\n'
+            'print(*(set(sys.modules) - before))\n'
+        )
+        done = subprocess.run(
+            [sys.executable, '-c', code],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        imported = done.stdout.split()
+        self.assertIn('osc_maintenance.osc.host_maintenance', imported)
+        self.assertEqual(
+            [], [name for name in imported if name.startswith(_HEAVY)]
+        )
+
+
+class TestClients(base.BaseTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.manager = mock.Mock(
+            spec=[
+                'session',
+                'region_name',
+                'interface',
+                'sdk_connection',
+                'auth_ref',
+            ]
+        )
+        config = self.manager.sdk_connection.config
+        config.get_endpoint.side_effect = 'http://{}.example.com'.format
+        self.clients = plugin.make_client(self.manager)
+        self.assertIsInstance(self.clients, clients.Clients)
+
+    def test_nova_is_reached_as_osc_does(self) -> None:
+        with mock.patch('osc_maintenance.nova.connect') as connect:
+            self.assertIs(connect.return_value, self.clients.nova)
+            self.assertIs(connect.return_value, self.clients.nova)
+        connect.assert_called_once_with(
+            session=self.manager.session,
+            service_type='compute',
+            region_name=self.manager.region_name,
+            interface=self.manager.interface,
+            endpoint_override='http://compute.example.com',
+        )
+
+    def test_placement_is_reached_as_osc_does(self) -> None:
+        with mock.patch('keystoneauth1.adapter.Adapter') as adapter:
+            self.assertIsNotNone(self.clients.placement)
+        adapter.assert_called_once_with(
+            session=self.manager.session,
+            service_type='placement',
+            region_name=self.manager.region_name,
+            interface=self.manager.interface,
+            endpoint_override='http://placement.example.com',
+        )
+
+    def test_who_is_asking(self) -> None:
+        access = self.manager.auth_ref
+        access.username, access.user_id = 'alice', 'u1'
+        self.assertEqual('alice', self.clients.user)
+        access.username = None
+        self.assertEqual('u1', self.clients.user)
+        self.manager.auth_ref = None
+        self.assertIsNone(self.clients.user)

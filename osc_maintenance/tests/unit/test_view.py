@@ -1,0 +1,132 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+import datetime
+
+from oslotest import base
+
+from osc_maintenance import change
+from osc_maintenance import state
+from osc_maintenance.tests.unit import scenes
+from osc_maintenance import view
+
+NOW, HOUR = scenes.NOW, scenes.HOUR
+
+
+class TestFields(base.BaseTestCase):
+    def test_the_contract(self) -> None:
+        host = scenes.entered(
+            request=change.Request(
+                duration=2 * HOUR,
+                reason='kernel',
+                ticket_url='https://t.example.com/7',
+            )
+        )
+        load = state.Load({'ACTIVE': 2}, state.Movement(1, 2, 3))
+        self.assertEqual(
+            {
+                'host': 'compute1',
+                'state': 'migrating',
+                'cause': None,
+                'id': '3f9a1c2e',
+                'reason': 'kernel',
+                'ticket_url': 'https://t.example.com/7',
+                'window_start': '2026-11-20T06:00:00Z',
+                'window_end': '2026-11-20T08:00:00Z',
+                'removal': False,
+                'retry_after': 3600,
+                'overdue': False,
+                'set_by': 'alice',
+                'set_at': '2026-11-20T06:00:00Z',
+                'migrate': 'none',
+                'service_status': 'disabled',
+                'service_state': 'up',
+                'disabled_reason': (
+                    'maintenance 3f9a1c2e: kernel https://t.example.com/7'
+                ),
+                'servers': {'ACTIVE': 2},
+                'migrations_out': 1,
+                'migrations_in': 2,
+                'unconfirmed_resizes': 3,
+                'emptied': False,
+            },
+            view.fields(host, load, False, NOW + HOUR),
+        )
+
+    def test_when_the_window_is_over(self) -> None:
+        host = scenes.entered(request=change.Request(duration=HOUR))
+        fields = view.fields(host, scenes.NOTHING, True, NOW + 2 * HOUR)
+        self.assertEqual((0, True), (fields['retry_after'], fields['overdue']))
+
+    def test_text_from_nova_is_escaped(self) -> None:
+        evil = 'a\x1b[2Jb'
+        host = scenes.after(
+            scenes.entered(),
+            change.WriteRecord(
+                dict.fromkeys(
+                    (
+                        'maintenance:reason',
+                        'maintenance:ticket_url',
+                        'maintenance:set_by',
+                        'maintenance:window_end',
+                    ),
+                    evil,
+                )
+            ),
+        )
+        host = scenes.disabled_by_somebody(host, reason=evil)
+        fields = view.fields(host, scenes.NOTHING, None, NOW)
+        for name in (
+            'reason',
+            'ticket_url',
+            'set_by',
+            'cause',
+            'disabled_reason',
+        ):
+            self.assertIn(r'\x1b[2J', fields[name])
+            self.assertTrue(fields[name].isprintable())
+
+    def test_a_host_without_a_service(self) -> None:
+        fields = view.fields(
+            state.Host('gone', None), scenes.NOTHING, None, NOW
+        )
+        self.assertIsNone(fields['service_status'])
+        self.assertIsNone(fields['service_state'])
+
+
+class TestInWords(base.BaseTestCase):
+    def test_names(self) -> None:
+        self.assertEqual(
+            ['Window Start', 'Ticket URL', 'ID'],
+            [view.in_words(n) for n in ('window_start', 'ticket_url', 'id')],
+        )
+
+    def test_values(self) -> None:
+        for name, value, words in (
+            ('cause', None, '-'),
+            ('servers', {}, '-'),
+            ('servers', {'ACTIVE': 2, 'ERROR': 1}, 'ACTIVE: 2, ERROR: 1'),
+            ('removal', True, 'yes'),
+            ('removal', False, 'no'),
+            ('retry_after', 9000, '2h30m'),
+            ('retry_after', 0, '0s'),
+            ('migrations_in', 0, '0'),
+            ('reason', 'kernel', 'kernel'),
+        ):
+            with self.subTest(name=name, value=value):
+                self.assertEqual(words, view.value_in_words(name, value))
+
+    def test_a_duration_is_whole_seconds(self) -> None:
+        end = NOW + datetime.timedelta(seconds=61)
+        host = scenes.entered(request=change.Request(end=end))
+        fields = view.fields(host, scenes.NOTHING, None, NOW)
+        self.assertEqual(61, fields['retry_after'])
