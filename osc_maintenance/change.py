@@ -18,6 +18,7 @@ killed half way, or that is run twice, finds by itself what is left to do.
 
 import dataclasses
 import datetime
+import enum
 
 from osc_maintenance import record as record_
 from osc_maintenance import state
@@ -101,70 +102,89 @@ def to_set(
     :returns: the steps; none if everything is as it should be.
     :raises RefusedError: if the request cannot be followed.
     """
-    _check_cell(host)
-    old = _known(host)
-    wanted = _changed(old, request, now)
-    if old.entered or (wanted.start or now) <= now:
-        wanted = _entered(host, wanted)
-    _check_window(host.name, old, wanted, request, now)
-    aggregate = host.aggregate
-    if aggregate:
-        wanted = dataclasses.replace(wanted, id=aggregate.maintenance_id)
-    if wanted != old:
-        wanted = dataclasses.replace(wanted, set_by=user, set_at=now)
-
-    steps: list[Step] = []
-    metadata = aggregate.metadata if aggregate else {}
-    if changes := _difference(metadata, record_.encode(wanted)):
-        steps.append(WriteRecord(changes))
-    if aggregate is None or host.name not in aggregate.hosts:
+    service = _service(host)
+    try:
+        record_.check_host(host.name)
+    except ValueError as exc:
+        raise RefusedError(f'{host.name}: {exc}') from exc
+    old = host.known or record_.Record()
+    entered = old.entered or host.mark is not None
+    wanted = _changed(host.name, old, entered, request, now)
+    if entered or (wanted.start or now) <= now:
+        # taken afresh unless the service is disabled for a maintenance: then
+        # it is as somebody else wants it to be
+        before = host.before if host.mark else service.as_set
+        wanted = dataclasses.replace(wanted, before=before)
+    _check_window(host.name, entered, wanted, request, now)
+    if host.aggregate:
+        maintenance_id = host.aggregate.maintenance_id
+        wanted = dataclasses.replace(wanted, id=maintenance_id)
+    steps = _write(host, old, wanted, user, now)
+    if host.aggregate is None or host.name not in host.aggregate.hosts:
         steps.append(AddHost())
     if wanted.entered:
-        disabled = record_.ServiceStatus(
-            'disabled', record_.disabled_reason(wanted)
-        )
-        if host.service is None or host.service.as_left != disabled:
-            steps.append(SetService(disabled))
+        steps += _disable(service, wanted)
     return steps
 
 
-def _check_cell(host: state.Host) -> None:
-    """Refuse to touch a service that Nova cannot reach."""
-    if host.service and not host.service.id:
+def _write(
+    host: state.Host,
+    old: record_.Record,
+    wanted: record_.Record,
+    user: str | None,
+    now: datetime.datetime,
+) -> list[Step]:
+    """Write the record, stamped if it says something new."""
+    if wanted != old:
+        wanted = dataclasses.replace(wanted, set_by=user, set_at=now)
+    metadata = host.aggregate.metadata if host.aggregate else {}
+    changes = _difference(metadata, record_.encode(wanted))
+    return [WriteRecord(changes)] if changes else []
+
+
+def _disable(service: state.Service, record: record_.Record) -> list[Step]:
+    """Disable the service for what the record says, unless it is."""
+    reason = record_.disabled_reason(record)
+    disabled = record_.ServiceStatus('disabled', reason)
+    return [] if service.as_set == disabled else [SetService(disabled)]
+
+
+def _service(host: state.Host) -> state.Service:
+    """The service of a host, if there is one and Nova can reach it."""
+    if host.service is None:
+        raise RefusedError(f'There is no compute service on {host.name}')
+    if not host.service.id:
         raise RefusedError(
             f'the cell of {host.name} is down: Nova knows nothing of its '
             f'compute service but the status {host.service.status}'
         )
-
-
-def _known(host: state.Host) -> record_.Record:
-    """The record, or what the disabled_reason tells of a lost one."""
-    record, mark = host.record, host.mark
-    if record is not None:
-        return record
-    if mark is not None:
-        return record_.Record(
-            id=mark.id,
-            reason=mark.reason,
-            ticket_url=mark.ticket_url,
-            before=mark.before,
-        )
-    return record_.Record()
+    return host.service
 
 
 def _changed(
-    old: record_.Record, request: Request, now: datetime.datetime
+    name: str,
+    old: record_.Record,
+    entered: bool,
+    request: Request,
+    now: datetime.datetime,
 ) -> record_.Record:
     """The record with what was asked for, not yet entered and not stamped."""
+    unreadable = {problem.name for problem in old.problems}
     start = request.start or old.start
-    if request.early and not old.entered:
-        start = now
-    if start is None and (request.early or not old.problems):
+    if request.early and not entered:
         start = now
     if start is None:
+        if 'window_start' in unreadable and not entered:
+            raise RefusedError(
+                f'{name}: the start of the planned maintenance cannot be '
+                'read: give --start, or --now to enter it'
+            )
+        start = old.set_at or now
+    ends = request.end or request.duration or request.removal
+    if not ends and unreadable & {'window_end', 'removal'}:
         raise RefusedError(
-            'the start of the planned maintenance cannot be read: give '
-            '--start, or --now to enter it'
+            f'{name}: the end of the window cannot be read: give --end, '
+            '--duration or --removal'
         )
     end, removal = old.end, old.removal
     if request.duration:
@@ -187,50 +207,34 @@ def _changed(
     )
 
 
-def _entered(host: state.Host, record: record_.Record) -> record_.Record:
-    """The record of a maintenance that has begun.
-
-    What the service was before is taken afresh whenever the service is not
-    disabled by us: then it is what somebody else wants it to be.
-    """
-    mark = host.mark
-    if host.ours and mark:
-        before = record.before or mark.before
-    elif host.service:
-        before = host.service.as_left
-    else:
-        before = record.before or record_.ENABLED
-    return dataclasses.replace(record, before=before)
-
-
 def _check_window(
     name: str,
-    old: record_.Record,
+    entered: bool,
     wanted: record_.Record,
     request: Request,
     now: datetime.datetime,
 ) -> None:
     """Refuse a window that makes no sense, naming the option."""
     start, end = wanted.start, wanted.end
-    if old.entered and start and start > now:
+    # a recorded start may be later than now by somebody else's clock
+    if entered and request.start and request.start > now:
         raise RefusedError(
-            f'--start {times.format_time(start)} is in the future, but '
-            f'{name} is in maintenance already: unset it first'
+            f'--start {times.format_time(request.start)} is in the future, '
+            f'but {name} is in maintenance already: unset it first'
         )
     if end is None:
         return
-    option = '--duration' if request.duration else '--end'
     asked = request.end or request.duration
-    if end <= now and (asked or not old.entered):
+    if end <= now and (asked or not entered):
         raise RefusedError(
             f'{name}: the window would end at {times.format_time(end)}, which '
-            f'is in the past: give another {option}'
+            'is in the past: give another --end or --duration'
         )
     if start and end <= start:
         raise RefusedError(
             f'{name}: the window would end at {times.format_time(end)}, which '
             f'is not after its start at {times.format_time(start)}: give '
-            f'another --start, or another {option}'
+            'another --start, --end or --duration'
         )
 
 
@@ -238,15 +242,14 @@ def _difference(
     metadata: dict[str, str], wanted: dict[str, str]
 ) -> dict[str, str | None]:
     """The metadata to write: what differs, and None for what has to go."""
-    changes: dict[str, str | None] = {
-        key: value
-        for key, value in wanted.items()
-        if metadata.get(key) != value
+    keys = {
+        key for key in record_.KEYS if metadata.get(key) != wanted.get(key)
     }
-    for key in metadata:
-        if key in record_.KEYS and key not in wanted:
-            changes[key] = None
-    return changes
+    # whole groups: somebody else may be writing the other half right now
+    for group in record_.GROUPS:
+        if keys & group:
+            keys |= group
+    return {key: wanted.get(key) for key in sorted(keys)}
 
 
 def to_clear(
@@ -262,18 +265,17 @@ def to_clear(
     :param user: who asks.
     :param now: the present, in UTC.
     :returns: the steps; none if they are clear.
-    :raises RefusedError: if the host has no maintenance, or a planned one
+    :raises RefusedError: if the record is damaged, or a planned maintenance
         would be left without a window.
     """
     record = host.record
-    if record is None or host.aggregate is None:
+    if host.aggregate is None and host.mark is None:
+        return []
+    service = _service(host)
+    if record is None or record.problems:
         raise RefusedError(
-            f'{host.name} is not in maintenance, and none is planned'
-        )
-    if record.problems:
-        raise RefusedError(
-            f'the record of {host.name} is damaged '
-            f'({"; ".join(record.problems)}): run set to mend it'
+            f'the record of {host.name} is lost or damaged: run set to mend '
+            'it, or unset to end the maintenance'
         )
     wanted = record
     if 'window' in properties:
@@ -287,18 +289,9 @@ def to_clear(
         wanted = dataclasses.replace(wanted, reason=None)
     if 'ticket_url' in properties:
         wanted = dataclasses.replace(wanted, ticket_url=None)
-    if wanted == record:
-        return []
-    wanted = dataclasses.replace(wanted, set_by=user, set_at=now)
-    metadata = host.aggregate.metadata
-    steps: list[Step] = [
-        WriteRecord(_difference(metadata, record_.encode(wanted)))
-    ]
-    disabled = record_.ServiceStatus(
-        'disabled', record_.disabled_reason(wanted)
-    )
-    if host.ours and host.service and host.service.as_left != disabled:
-        steps.append(SetService(disabled))
+    steps = _write(host, record, wanted, user, now)
+    if host.mark:
+        steps += _disable(service, wanted)
     return steps
 
 
@@ -311,18 +304,18 @@ def to_unset(host: state.Host, *, force: bool = False) -> list[Step]:
     :raises RefusedError: if the service is no longer as we left it, and not as
         it was before either.
     """
-    _check_cell(host)
+    if host.service is not None:
+        _service(host)
     steps: list[Step] = []
     if restore := _restored(host, force):
         steps.append(SetService(restore))
     if host.aggregate is None:
         return steps
-    others = [name for name in host.aggregate.hosts if name != host.name]
-    if others:
+    if host.strangers:
         raise RefusedError(
             f'the aggregate {host.aggregate.name} holds other hosts as well '
-            f'({", ".join(others)}), which is not our doing: take them out '
-            'with "openstack aggregate remove host"'
+            f'({", ".join(host.strangers)}), which is not our doing: take '
+            'them out with "openstack aggregate remove host"'
         )
     if host.aggregate.hosts:
         steps.append(RemoveHost())
@@ -332,36 +325,50 @@ def to_unset(host: state.Host, *, force: bool = False) -> list[Step]:
 
 def _restored(host: state.Host, force: bool) -> record_.ServiceStatus | None:
     """What the service has to become; None if it is to be left alone."""
-    record, mark, service = host.record, host.mark, host.service
-    if service is None:
+    service, before = host.service, host.before
+    if service is None or before is None or service.as_set == before:
         return None
-    if host.ours and mark:
-        return record.before if record and record.before else mark.before
-    before = record.before if record else None
-    if before is None or service.as_left == before:
-        return None
-    if force:
+    if force or host.mark:
         return before
     raise RefusedError(
         f'the compute service of {host.name} is no longer disabled for this '
-        f'maintenance: it is {service.as_left}, and was {before} before. Use '
-        '--force to make it so again and end the maintenance'
+        f'maintenance: it is {service.as_set}, and was {before} before. '
+        f'--force makes it {before.status} again; to keep it as it is now, '
+        'run set and then unset'
     )
 
 
-def called_for(host: state.Host, now: datetime.datetime) -> str | None:
+class Call(enum.Enum):
+    """What the window of a host calls for."""
+
+    #: its start has come: enter the maintenance
+    ENTER = 'enter'
+    #: its end has come: the maintenance is overdue
+    END = 'end'
+    #: the record cannot be read, so nobody knows
+    MEND = 'mend'
+
+
+def called_for(host: state.Host, now: datetime.datetime) -> Call | None:
     """What the window of a host calls for.
+
+    A maintenance that was entered is to be entered again if the service is as
+    it was before: entering it was interrupted, or somebody enabled it while
+    the window is open. What else somebody has made of the service is left
+    alone.
 
     :param host: the host.
     :param now: the present, in UTC.
-    :returns: ``overdue`` if the window has ended; ``entered`` if it has come
-        and has not been entered; else None.
+    :returns: what it calls for, or None for nothing.
     """
-    record = host.record
-    if record is None or record.problems:
+    record, service = host.record, host.service
+    if record is None:
         return None
+    if record.problems:
+        return Call.MEND
     if state.overdue(record, now):
-        return 'overdue'
-    if not record.entered and record.start and record.start <= now:
-        return 'entered'
-    return None
+        return Call.END
+    if service is None or host.strangers or record.start is None:
+        return None
+    waiting = not record.entered or service.as_set == record.before
+    return Call.ENTER if record.start <= now and waiting else None

@@ -12,6 +12,8 @@
 
 """What the commands do: facts, decision, writes, and the facts again."""
 
+import collections.abc
+import contextlib
 import dataclasses
 import datetime
 import typing
@@ -19,8 +21,8 @@ import typing
 from osc_lib import exceptions
 
 from osc_maintenance import change
-from osc_maintenance import parallel
-from osc_maintenance import placement
+from osc_maintenance import facts
+from osc_maintenance import nova as nova_
 from osc_maintenance import record
 from osc_maintenance import state
 from osc_maintenance import text
@@ -28,99 +30,9 @@ from osc_maintenance import view
 
 if typing.TYPE_CHECKING:
     from osc_maintenance import clients as clients_
-    from osc_maintenance import nova as nova_
 
-
-@dataclasses.dataclass(frozen=True)
-class Emptied:
-    """Whether the admin may start.
-
-    :ivar known: nothing is left on the host; None if that cannot be known.
-    :ivar note: why it is not known, or what is left that Nova does not list.
-    """
-
-    known: bool | None
-    note: str | None = None
-
-
-def find(nova: 'nova_.Nova', name: str) -> state.Host:
-    """A host as Nova shows it.
-
-    :param nova: Nova.
-    :param name: the host's name.
-    :returns: the host, with the aggregate of its maintenance.
-    :raises CommandError: if there is neither a compute service of that name
-        nor an aggregate left from one.
-    """
-    service, aggregates = parallel.both(
-        lambda: nova.service(name), nova.aggregates
-    )
-    host = state.Host(name, service, aggregates.get(name))
-    if service is None and host.aggregate is None:
-        raise nova.unknown_host(name)
-    return host
-
-
-def survey(nova: 'nova_.Nova') -> list[state.Host]:
-    """Every host that has a compute service, or an aggregate left from one.
-
-    :param nova: Nova.
-    :returns: the hosts in the order of their names.
-    """
-    found, aggregates = parallel.both(nova.services, nova.aggregates)
-    services = {service.host: service for service in found}
-    return [
-        state.Host(name, services.get(name), aggregates.get(name))
-        for name in sorted(services.keys() | aggregates.keys())
-    ]
-
-
-def load(nova: 'nova_.Nova', name: str) -> state.Load:
-    """What is on a host, and on its way.
-
-    :param nova: Nova.
-    :param name: the host's name.
-    :returns: counts of servers and migrations.
-    """
-    servers, movement = parallel.both(
-        lambda: nova.servers(name), lambda: nova.migrations(name)
-    )
-    return state.Load(servers, movement)
-
-
-def emptied(
-    clients: 'clients_.Clients', host: state.Host, load: state.Load
-) -> Emptied:
-    """Whether nothing at all is left on a host.
-
-    Nova does not list everything that occupies a host (soft-deleted servers,
-    for one): the last word is Placement's, which is asked only where Nova
-    knows of nothing.
-
-    :param clients: Nova and Placement.
-    :param host: the host.
-    :param load: what Nova knows to be there.
-    :returns: whether it is emptied.
-    """
-    if not load.nothing:
-        return Emptied(False)
-    try:
-        left = clients.placement.consumers(clients.nova.nodes(host.name))
-    except placement.UnavailableError as exc:
-        return Emptied(
-            None,
-            f'Whether {text.escape(host.name)} is emptied is not known, as '
-            f'Placement cannot be asked: {text.escape(str(exc))}',
-        )
-    if left:
-        return Emptied(
-            False,
-            f'{text.escape(host.name)} is not emptied: Nova lists nothing '
-            'there, but Placement has allocations of '
-            f'{", ".join(sorted(left))} (a soft-deleted server, or one that '
-            'was not cleaned up?)',
-        )
-    return Emptied(True)
+#: How often to look again when somebody else was quicker.
+_ATTEMPTS = 5
 
 
 def set_(
@@ -128,17 +40,36 @@ def set_(
     name: str,
     request: change.Request,
     now: datetime.datetime,
-) -> tuple[state.Host, bool]:
+) -> state.Host:
     """Plan, enter or change the maintenance of a host.
 
     :param clients: Nova, and who is asking.
     :param name: the host's name.
     :param request: what is asked for.
     :param now: the present, in UTC.
-    :returns: the host as it is now, and whether anything was changed.
+    :returns: the host as it is now.
     :raises CommandError: if there is no such host, or Nova refuses.
     :raises RefusedError: if the request cannot be followed; nothing has been
         written then.
+    """
+
+    def attempt() -> state.Host:
+        host = _claimed(clients, name, request, now)
+        return _keep(clients, host, request, now)
+
+    return _insist(attempt)
+
+
+def _claimed(
+    clients: 'clients_.Clients',
+    name: str,
+    request: change.Request,
+    now: datetime.datetime,
+) -> state.Host:
+    """A host with the aggregate of its maintenance, old or new.
+
+    Claiming first, and listing the aggregates only if the claim is taken,
+    saves a request wherever there is no maintenance yet.
     """
     nova = clients.nova
     service = nova.service(name)
@@ -149,45 +80,86 @@ def set_(
     if aggregate is None:
         # what would be refused is refused before the first write
         change.to_set(host, request, clients.user, now)
-        aggregate = nova.claim(name) or nova.aggregates().get(name)
+        aggregate = nova.claim(name)
     if aggregate is None:
-        raise exceptions.CommandError(
-            f'{text.escape(name)}: Nova has an aggregate '
-            f'{text.escape(record.aggregate_name(name))} already and does not '
-            'list it; has it just been deleted, or is there another host '
-            'whose name differs in case only?'
-        )
-    host = dataclasses.replace(host, aggregate=aggregate)
-    return set_found(clients, host, request, now)
+        aggregate = nova.aggregates().get(name)
+        if aggregate is None:
+            raise nova_.OvertakenError(
+                f'{text.escape(name)}: Nova has an aggregate '
+                f'{text.escape(record.aggregate_name(name))} already and does '
+                'not list it; is there a host whose name differs in case only?'
+            )
+        host = dataclasses.replace(host, aggregate=aggregate)
+        if host.record and host.record.entered:
+            # the service was read before somebody else disabled it
+            return facts.find(nova, name)
+    return dataclasses.replace(host, aggregate=aggregate)
 
 
-def set_found(
+def _keep(
     clients: 'clients_.Clients',
     host: state.Host,
     request: change.Request,
     now: datetime.datetime,
-) -> tuple[state.Host, bool]:
-    """As :func:`set_`, for a host whose aggregate is known."""
-    steps = change.to_set(host, request, clients.user, now)
-    return carry_out(clients.nova, host, steps), bool(steps)
+) -> state.Host:
+    """Carry out ``set``, until the service says what the record says.
+
+    Somebody else may end or change the maintenance while we are entering it:
+    after the service has been disabled the record is read again. ``unset``
+    looks at the service when the record is gone, so one of the two notices.
+    """
+    for _ in range(_ATTEMPTS):
+        steps = change.to_set(host, request, clients.user, now)
+        host = carry_out(clients.nova, host, steps)
+        disabled = any(isinstance(step, change.SetService) for step in steps)
+        if not disabled or host.aggregate is None:
+            break
+        aggregate = clients.nova.aggregate(host.aggregate)
+        host = dataclasses.replace(host, aggregate=aggregate)
+        request = change.Request()
+    return host
+
+
+def _insist(
+    attempt: collections.abc.Callable[[], state.Host],
+) -> state.Host:
+    """Try again whenever somebody else was quicker, within reason."""
+    for _ in range(_ATTEMPTS - 1):
+        with contextlib.suppress(nova_.OvertakenError):
+            return attempt()
+    return attempt()
 
 
 def unset(
     clients: 'clients_.Clients', name: str, *, force: bool = False
-) -> tuple[state.Host, bool]:
+) -> state.Host:
     """End the maintenance of a host, or drop the plan of one.
 
     :param clients: Nova, and who is asking.
     :param name: the host's name.
     :param force: put the service back although somebody else has changed it.
-    :returns: the host as it is now, and whether anything was changed.
+    :returns: the host as it is now.
     :raises CommandError: if there is no such host, or Nova refuses.
     :raises RefusedError: if the service is not as we left it; nothing has been
         written then.
     """
-    host = find(clients.nova, name)
-    steps = change.to_unset(host, force=force)
-    return carry_out(clients.nova, host, steps), bool(steps)
+    nova = clients.nova
+
+    def attempt() -> state.Host:
+        host = facts.find(nova, name)
+        steps = change.to_unset(host, force=force)
+        host = carry_out(nova, host, steps)
+        if steps and host.service:
+            # somebody else may have been entering it at the same time
+            service = nova.service(name)
+            host = dataclasses.replace(host, service=service)
+            if host.mark:
+                raise nova_.OvertakenError(
+                    f'{text.escape(name)} is being put into maintenance again'
+                )
+        return host
+
+    return _insist(attempt)
 
 
 def clear(
@@ -195,25 +167,29 @@ def clear(
     name: str,
     properties: frozenset[str],
     now: datetime.datetime,
-) -> tuple[state.Host, bool]:
+) -> state.Host:
     """Clear single properties of a maintenance.
 
     :param clients: Nova, and who is asking.
     :param name: the host's name.
     :param properties: some of ``reason``, ``ticket_url`` and ``window``.
     :param now: the present, in UTC.
-    :returns: the host as it is now, and whether anything was changed.
+    :returns: the host as it is now.
     :raises CommandError: if there is no such host, or Nova refuses.
-    :raises RefusedError: if there is nothing to clear them from; nothing has
-        been written then.
+    :raises RefusedError: if the record is damaged, or a planned maintenance
+        would be left without a window; nothing has been written then.
     """
-    host = find(clients.nova, name)
-    steps = change.to_clear(host, properties, clients.user, now)
-    return carry_out(clients.nova, host, steps), bool(steps)
+
+    def attempt() -> state.Host:
+        host = facts.find(clients.nova, name)
+        steps = change.to_clear(host, properties, clients.user, now)
+        return carry_out(clients.nova, host, steps)
+
+    return _insist(attempt)
 
 
 def carry_out(
-    nova: 'nova_.Nova', host: state.Host, steps: list[change.Step]
+    nova: nova_.Nova, host: state.Host, steps: list[change.Step]
 ) -> state.Host:
     """Do what was decided, step by step.
 
@@ -221,6 +197,7 @@ def carry_out(
     :param host: the host, with its aggregate if a step needs one.
     :param steps: from :mod:`osc_maintenance.change`.
     :returns: the host as it is now, from Nova's answers.
+    :raises OvertakenError: if somebody else was quicker with a step.
     :raises CommandError: if Nova refuses a step; those before it are done.
     """
     service, aggregate = host.service, host.aggregate
@@ -237,42 +214,9 @@ def carry_out(
             case change.DeleteAggregate() if aggregate:
                 nova.delete(aggregate)
                 aggregate = None
+            case _:
+                raise AssertionError(f'{step} has nothing to be done to')
     return state.Host(host.name, service, aggregate)
-
-
-def listing(
-    nova: 'nova_.Nova', *, everything: bool, now: datetime.datetime
-) -> list[dict[str, typing.Any]]:
-    """What ``list`` shows.
-
-    :param nova: Nova. It is asked once for all services and all aggregates,
-        and once for the migrations of each host in maintenance.
-    :param everything: hosts that are not in maintenance as well.
-    :param now: the present, in UTC.
-    :returns: the fields of each host, without those that say what is on it.
-    """
-    hosts = [
-        host
-        for host in survey(nova)
-        if everything or host.aggregate or host.mark
-    ]
-    return [
-        view.fields(host, load, None, now)
-        for host, load in zip(hosts, _movements(nova, hosts), strict=True)
-    ]
-
-
-def _movements(
-    nova: 'nova_.Nova', hosts: list[state.Host]
-) -> list[state.Load]:
-    """The migrations of the hosts whose state depends on them."""
-    asked = [host.name for host in hosts if host.aggregate and host.ours]
-    told = parallel.each(nova.migrations, asked)
-    answers = dict(zip(asked, told, strict=True))
-    return [
-        state.Load({}, answers.get(host.name, state.Movement()))
-        for host in hosts
-    ]
 
 
 def apply(
@@ -286,27 +230,56 @@ def apply(
     :param clients: Nova, and who is asking.
     :param unset_overdue: end the maintenances whose window has ended.
     :param now: the present, in UTC.
-    :returns: for each host that something was done to or that is overdue, the
-        fields of ``list``, ``action`` (entered, unset, overdue or failed) and
-        ``changed``.
+    :returns: for each host that something was done to, failed, or that is
+        overdue, the fields of ``list``, ``action`` (entered, unset, overdue
+        or failed) and ``changed``.
     """
+    nova = clients.nova
     rows = []
-    for host in survey(clients.nova):
-        called_for = change.called_for(host, now)
-        if called_for is None:
+    for host in facts.survey(nova):
+        if change.called_for(host, now) is None:
             continue
-        cause = None
+        writes, cause = nova.changes, None
         try:
-            if called_for == 'entered':
-                host = set_found(clients, host, change.Request(), now)[0]
-            elif unset_overdue:
-                host = carry_out(clients.nova, host, change.to_unset(host))
-                called_for = 'unset'
+            host, action = _apply_to(clients, host.name, unset_overdue, now)
         except (change.RefusedError, exceptions.CommandError) as exc:
-            called_for, cause = 'failed', text.escape(str(exc))
-        row = view.fields(host, state.Load({}), None, now)
-        row['action'] = called_for
-        row['changed'] = called_for in ('entered', 'unset')
-        row['cause'] = cause or row['cause']
-        rows.append(row)
+            action, cause = 'failed', text.escape(str(exc))
+            with contextlib.suppress(exceptions.CommandError):
+                host = facts.find(nova, host.name)
+        if action:
+            (load,) = facts.loads(nova, [host])
+            row = view.fields(host, load, None, now)
+            row['action'] = action
+            row['changed'] = nova.changes > writes
+            row['cause'] = cause or row['cause']
+            rows.append(row)
     return rows
+
+
+def _apply_to(
+    clients: 'clients_.Clients',
+    name: str,
+    unset_overdue: bool,
+    now: datetime.datetime,
+) -> tuple[state.Host, str | None]:
+    """Do what the window of one host calls for at this moment."""
+    host = facts.find(clients.nova, name)
+    match change.called_for(host, now):
+        case change.Call.ENTER:
+            try:
+                return _keep(clients, host, change.Request(), now), 'entered'
+            except nova_.OvertakenError:
+                # somebody dropped the plan while we were entering it
+                host = facts.find(clients.nova, name)
+                if host.aggregate is None and host.mark:
+                    host = unset(clients, name)
+                return host, None
+        case change.Call.END if unset_overdue:
+            return unset(clients, name), 'unset'
+        case change.Call.END:
+            return host, 'overdue'
+        case change.Call.MEND:
+            standing = state.derive(host, state.Load({}))
+            raise change.RefusedError(str(standing.cause))
+        case _:
+            return host, None

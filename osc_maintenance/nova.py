@@ -25,21 +25,12 @@ import typing
 from urllib import parse
 
 from keystoneauth1 import exceptions as ksa_exceptions
-from novaclient import api_versions
-from novaclient import client as nova_client
 from novaclient import exceptions as nova_exceptions
 from osc_lib import exceptions
 
 from osc_maintenance import record
 from osc_maintenance import state
 from osc_maintenance import text
-
-#: Services by UUID, and hypervisors whose id is the UUID in Placement.
-OLDEST = api_versions.APIVersion('2.53')
-#: The newest microversion whose answers this module knows.
-NEWEST = api_versions.APIVersion('2.96')
-#: From 2.88 on, details of hypervisors cost Nova an RPC call for each.
-_HYPERVISORS = api_versions.APIVersion('2.87')
 
 _COMPUTE = 'nova-compute'
 #: The migration has ended. Anything else is in progress, but for 'finished'.
@@ -58,75 +49,43 @@ _ENDED = frozenset(
 _UNCONFIRMED = 'finished'
 
 
-def connect(
-    *,
-    session: typing.Any,
-    service_type: str,
-    region_name: str | None,
-    interface: str | None,
-    endpoint_override: str | None,
-) -> 'Nova':
-    """Negotiate a microversion and make a client.
-
-    Rests on Nova's version document, one request.
-
-    :param session: a keystoneauth1 session.
-    :param service_type: ``compute``.
-    :param region_name: the region to look for Nova in.
-    :param interface: public, internal or admin.
-    :param endpoint_override: Nova's URL, instead of the catalog's.
-    :returns: the client.
-    :raises CommandError: if there is no Nova, it does not answer, or is too
-        old.
-    """
-
-    def client(version: api_versions.APIVersion) -> typing.Any:
-        return nova_client.Client(
-            version,
-            session=session,
-            service_type=service_type,
-            region_name=region_name,
-            endpoint_type=interface,
-            endpoint_override=endpoint_override,
-        )
-
-    where = 'Nova'
-    if region_name:
-        where += f' in region {region_name}'
-    with _explained(where):
-        offered = client(OLDEST).versions.get_current()
-    newest = api_versions.APIVersion(getattr(offered, 'version', '') or '2.1')
-    oldest = api_versions.APIVersion(
-        getattr(offered, 'min_version', '') or '2.1'
-    )
-    if newest < OLDEST or oldest > NEWEST:
-        raise exceptions.CommandError(
-            f'{where} offers microversions {oldest.get_string()} to '
-            f'{newest.get_string()}, and host maintenance needs at least '
-            f'{OLDEST.get_string()} and knows {NEWEST.get_string()} at most'
-        )
-    version = min(newest, NEWEST)
-    return Nova(client(version), client(min(version, _HYPERVISORS)))
+class OvertakenError(exceptions.CommandError):
+    """Somebody else was quicker: look again, and decide again."""
 
 
 @contextlib.contextmanager
-def _explained(subject: str) -> collections.abc.Iterator[None]:
-    """Turn what Nova or keystoneauth1 raises into one line for the user."""
+def explained(subject: str) -> collections.abc.Iterator[None]:
+    """Turn what a request raises into one line for the user.
+
+    :param subject: what the request is about.
+    :raises CommandError: the subject, and what is wrong in the cloud's words.
+    """
     try:
         yield
     except (
         nova_exceptions.ClientException,
         ksa_exceptions.ClientException,
     ) as exc:
-        words = text.escape(str(exc).replace('\n', ' '))
-        raise exceptions.CommandError(f'{subject}: {words}') from exc
+        words = f'{subject}: {exc}'.replace('\n', ' ')
+        raise exceptions.CommandError(text.escape(words)) from exc
+    except (
+        AttributeError,
+        IndexError,
+        KeyError,
+        TypeError,
+        ValueError,
+    ) as exc:
+        words = f'{subject}: that is no answer of the API: {exc!r}'
+        raise exceptions.CommandError(text.escape(words)) from exc
 
 
 class Nova:
     """Nova, as far as host maintenance needs it.
 
     :param client: a novaclient client at the negotiated microversion.
-    :param hypervisor_client: one for the hypervisors' details.
+    :param hypervisor_client: one at 2.87 or below: from 2.88 on, details of
+        hypervisors cost Nova an RPC call for each.
+    :ivar changes: how many requests have changed something.
     """
 
     def __init__(
@@ -134,6 +93,7 @@ class Nova:
     ) -> None:
         self._client = client
         self._hypervisor_client = hypervisor_client
+        self.changes = 0
 
     # -- reading -----------------------------------------------------------
 
@@ -145,7 +105,7 @@ class Nova:
         :param host: the host name.
         :returns: the service, or None if there is none.
         """
-        with _explained(f'Compute service of {text.escape(host)}'):
+        with explained(f'Compute service of {host}'):
             found = self._client.services.list(host=host, binary=_COMPUTE)
         # a database may compare names without case
         exact = [_service(item) for item in found if item.host == host]
@@ -158,7 +118,7 @@ class Nova:
 
         :returns: the services, in the order of their hosts' names.
         """
-        with _explained('Compute services'):
+        with explained('Compute services'):
             found = self._client.services.list(binary=_COMPUTE)
         return sorted(
             (_service(item) for item in found), key=lambda item: item.host
@@ -189,13 +149,30 @@ class Nova:
 
         :returns: by host name, every aggregate named ``maintenance:<host>``.
         """
-        with _explained('Host aggregates'):
+        with explained('Host aggregates'):
             found = self._client.aggregates.list()
         return {
             host: _aggregate(item)
             for item in found
             if (host := record.aggregate_host(item.name))
         }
+
+    def aggregate(self, aggregate: state.Aggregate) -> state.Aggregate:
+        """An aggregate as it is now.
+
+        Rests on GET /os-aggregates/{id}, microversion 2.41 (its UUID).
+
+        :param aggregate: the aggregate as it was.
+        :returns: the same, read again.
+        :raises OvertakenError: if it has been deleted.
+        """
+        with explained(f'Aggregate {aggregate.name}'):
+            try:
+                return _aggregate(self._client.aggregates.get(aggregate.id))
+            except nova_exceptions.NotFound as exc:
+                raise OvertakenError(
+                    text.escape(f'Aggregate {aggregate.name}: {exc}')
+                ) from exc
 
     def servers(self, host: str) -> dict[str, int]:
         """The servers on a host, those of all projects.
@@ -205,13 +182,14 @@ class Nova:
         :param host: the host name.
         :returns: how many there are, by status.
         """
-        with _explained(f'Servers on {text.escape(host)}'):
-            counts = collections.Counter(
-                server.get('status', 'UNKNOWN')
-                for server in self._pages(
-                    'servers', '/servers/detail', all_tenants='1', host=host
-                )
-            )
+        counts: collections.Counter[str] = collections.Counter()
+        with explained(f'Servers on {host}'):
+            for server in self._pages(
+                'servers', '/servers/detail', all_tenants='1', host=host
+            ):
+                # Nova ignores the filter for those who may not use it
+                if server['OS-EXT-SRV-ATTR:host'] == host:
+                    counts[server['status']] += 1
         return dict(sorted(counts.items()))
 
     def migrations(self, host: str) -> state.Movement:
@@ -223,7 +201,7 @@ class Nova:
         :returns: counts of migrations.
         """
         out = coming = unconfirmed = 0
-        with _explained(f'Migrations of {text.escape(host)}'):
+        with explained(f'Migrations of {host}'):
             for item in self._pages('migrations', '/os-migrations', host=host):
                 leaves = item.get('source_compute') == host
                 comes = item.get('dest_compute') == host
@@ -238,18 +216,18 @@ class Nova:
         return state.Movement(out, coming, unconfirmed)
 
     def _pages(
-        self, key: str, path: str, **query: str
+        self, key: str, path: str, client: typing.Any = None, **query: str
     ) -> collections.abc.Iterator[dict[str, typing.Any]]:
         """Every item of a listing, page by page.
 
         novaclient's own paging asks once more when all has been told.
         """
         while True:
-            url = f'{path}?{parse.urlencode(query)}'
-            _response, body = self._client.client.get(url)
+            url = f'{path}?{parse.urlencode(query)}' if query else path
+            _response, body = (client or self._client).client.get(url)
             yield from body[key]
             links = body.get(f'{key}_links', ())
-            if not any(link.get('rel') == 'next' for link in links):
+            if not any(link['rel'] == 'next' for link in links):
                 return
             last = body[key][-1]
             query['marker'] = str(last.get('uuid') or last['id'])
@@ -262,20 +240,45 @@ class Nova:
         :param host: the host name.
         :returns: their UUIDs, which are those of their resource providers.
         """
-        hypervisors = self._hypervisor_client.hypervisors
-        with _explained(f'Hypervisors of {text.escape(host)}'):
-            # a hypervisor's name is most often the host's, with or without
-            # the domain
-            with contextlib.suppress(nova_exceptions.NotFound):
-                found = _of_host(
-                    hypervisors.search(host.partition('.')[0], detailed=True),
-                    host,
+        # a hypervisor's name is most often the host's, with or without the
+        # domain; those of Ironic's nodes are anything
+        pattern = parse.quote(host.partition('.')[0], safe='')
+        path = '/os-hypervisors/detail'
+        with explained(f'Hypervisors of {host}'):
+            try:
+                found = self._nodes(
+                    f'{path}?hypervisor_hostname_pattern={pattern}', host
                 )
-                if found:
-                    return found
-            return _of_host(hypervisors.list(detailed=True), host)
+            except (nova_exceptions.NotFound, nova_exceptions.BadRequest):
+                found = {}
+            if not found or 'ironic' in found.values():
+                found = self._nodes(path, host)
+        return list(found)
+
+    def _nodes(self, path: str, host: str) -> dict[str, str]:
+        """The kinds of a host's hypervisors, by UUID."""
+        return {
+            item['id']: item['hypervisor_type']
+            for item in self._pages(
+                'hypervisors', path, self._hypervisor_client
+            )
+            if item['service']['host'] == host
+        }
 
     # -- writing -----------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _changing(self, subject: str) -> collections.abc.Iterator[None]:
+        """A request that changes something, counted if Nova takes it."""
+        with explained(subject):
+            try:
+                yield
+            except (
+                nova_exceptions.Conflict,
+                nova_exceptions.NotFound,
+            ) as exc:
+                raise OvertakenError(text.escape(f'{subject}: {exc}')) from exc
+        self.changes += 1
 
     def claim(self, host: str) -> state.Aggregate | None:
         """Create the aggregate that will hold a host's record.
@@ -285,26 +288,31 @@ class Nova:
 
         :param host: the host name.
         :returns: the aggregate; None if there is one of that name already.
+        :raises CommandError: if Nova refuses.
         """
         name = record.aggregate_name(host)
-        with _explained(f'Aggregate {text.escape(name)}'):
+        with explained(f'Aggregate {name}'):
             try:
-                return _aggregate(self._client.aggregates.create(name, None))
+                made = _aggregate(self._client.aggregates.create(name, None))
             except nova_exceptions.Conflict:
                 return None
+        self.changes += 1
+        return made
 
     def write_record(
         self, aggregate: state.Aggregate, changes: dict[str, str | None]
     ) -> state.Aggregate:
-        """Change the metadata of an aggregate, all of it at once.
+        """Change the metadata of an aggregate in one request.
 
         Rests on POST /os-aggregates/{id}/action set_metadata.
 
         :param aggregate: the aggregate.
         :param changes: values to set; None removes a key.
         :returns: the aggregate as it is now.
+        :raises OvertakenError: if it has been deleted.
+        :raises CommandError: if Nova refuses.
         """
-        with _explained(f'Record in {text.escape(aggregate.name)}'):
+        with self._changing(f'Record in {aggregate.name}'):
             return _aggregate(
                 self._client.aggregates.set_metadata(aggregate.id, changes)
             )
@@ -319,10 +327,11 @@ class Nova:
         :param aggregate: the aggregate.
         :param host: the host name.
         :returns: the aggregate as it is now.
+        :raises OvertakenError: if it is one already, or the aggregate or the
+            host has been deleted.
+        :raises CommandError: if Nova refuses.
         """
-        with _explained(
-            f'Adding {text.escape(host)} to {text.escape(aggregate.name)}'
-        ):
+        with self._changing(f'Adding {host} to {aggregate.name}'):
             return _aggregate(
                 self._client.aggregates.add_host(aggregate.id, host)
             )
@@ -337,10 +346,11 @@ class Nova:
         :param aggregate: the aggregate.
         :param host: the host name.
         :returns: the aggregate as it is now.
+        :raises OvertakenError: if it is out already, or the aggregate has
+            been deleted.
+        :raises CommandError: if Nova refuses.
         """
-        with _explained(
-            f'Removing {text.escape(host)} from {text.escape(aggregate.name)}'
-        ):
+        with self._changing(f'Removing {host} from {aggregate.name}'):
             return _aggregate(
                 self._client.aggregates.remove_host(aggregate.id, host)
             )
@@ -351,9 +361,18 @@ class Nova:
         Rests on DELETE /os-aggregates/{id}.
 
         :param aggregate: the aggregate, without members.
+        :raises OvertakenError: if it has been deleted already, or has got a
+            member again.
+        :raises CommandError: if Nova refuses.
         """
-        with _explained(f'Aggregate {text.escape(aggregate.name)}'):
-            self._client.aggregates.delete(aggregate.id)
+        with self._changing(f'Aggregate {aggregate.name}'):
+            try:
+                self._client.aggregates.delete(aggregate.id)
+            except nova_exceptions.BadRequest as exc:
+                # not empty
+                raise OvertakenError(
+                    text.escape(f'Aggregate {aggregate.name}: {exc}')
+                ) from exc
 
     def set_service(
         self, service: state.Service, wanted: record.ServiceStatus
@@ -365,9 +384,11 @@ class Nova:
         :param service: the service.
         :param wanted: its new status and disabled_reason.
         :returns: the service as it is now.
+        :raises OvertakenError: if it has been deleted.
+        :raises CommandError: if Nova refuses.
         """
         services = self._client.services
-        with _explained(f'Compute service of {text.escape(service.host)}'):
+        with self._changing(f'Compute service of {service.host}'):
             if wanted.status == 'enabled':
                 return _service(services.enable(service.id))
             if wanted.reason:
@@ -399,8 +420,3 @@ def _aggregate(item: typing.Any) -> state.Aggregate:
         hosts=tuple(told.get('hosts') or ()),
         metadata=dict(told.get('metadata') or {}),
     )
-
-
-def _of_host(hypervisors: list[typing.Any], host: str) -> list[str]:
-    told = [item.to_dict() for item in hypervisors]
-    return [item['id'] for item in told if item['service']['host'] == host]

@@ -13,6 +13,7 @@
 """The only module that talks to Placement."""
 
 import collections.abc
+import contextlib
 import typing
 
 from keystoneauth1 import exceptions as ksa_exceptions
@@ -20,7 +21,7 @@ from keystoneauth1 import exceptions as ksa_exceptions
 if typing.TYPE_CHECKING:
     from keystoneauth1 import adapter
 
-#: in_tree of GET /resource_providers
+#: in_tree of GET /resource_providers; member_of is older
 MICROVERSION = '1.14'
 
 
@@ -37,6 +38,29 @@ class Placement:
     def __init__(self, adapter: 'adapter.Adapter') -> None:
         self._adapter = adapter
 
+    def node_in(self, aggregate: str) -> str | None:
+        """The compute node in an aggregate with a single host.
+
+        Nova puts it there when a host is added to the aggregate. Rests on GET
+        /resource_providers?member_of= and GET
+        /resource_providers/{uuid}/inventories, microversion 1.14.
+
+        :param aggregate: the aggregate's UUID.
+        :returns: the node's UUID; None unless there is just one and it is a
+            hypervisor: of a host of Ironic only one of its nodes is there.
+        :raises UnavailableError: if Placement does not answer, or not us.
+        """
+        with _explained():
+            path = f'/resource_providers?member_of={aggregate}'
+            found = self._get(path)['resource_providers']
+            if len(found) != 1:
+                return None
+            node: str = found[0]['uuid']
+            path = f'/resource_providers/{node}/inventories'
+            return (
+                node if 'MEMORY_MB' in self._get(path)['inventories'] else None
+            )
+
     def consumers(self, nodes: collections.abc.Iterable[str]) -> set[str]:
         """Who holds allocations on these compute nodes.
 
@@ -50,19 +74,29 @@ class Placement:
         :raises UnavailableError: if Placement does not answer, or not us.
         """
         found: set[str] = set()
-        for node in nodes:
-            tree = self._get(f'/resource_providers?in_tree={node}')
-            for provider in tree['resource_providers']:
-                answer = self._get(
-                    f'/resource_providers/{provider["uuid"]}/allocations'
-                )
-                found.update(answer['allocations'])
+        with _explained():
+            for node in nodes:
+                tree = self._get(f'/resource_providers?in_tree={node}')
+                for provider in tree['resource_providers']:
+                    path = (
+                        f'/resource_providers/{provider["uuid"]}/allocations'
+                    )
+                    found.update(self._get(path)['allocations'])
         return found
 
-    def _get(self, url: str) -> dict[str, typing.Any]:
-        try:
-            response = self._adapter.get(url, microversion=MICROVERSION)
-            body: dict[str, typing.Any] = response.json()
-        except (ksa_exceptions.ClientException, ValueError) as exc:
-            raise UnavailableError(str(exc)) from exc
+    def _get(self, path: str) -> dict[str, typing.Any]:
+        response = self._adapter.get(path, microversion=MICROVERSION)
+        body: dict[str, typing.Any] = response.json()
         return body
+
+
+@contextlib.contextmanager
+def _explained() -> collections.abc.Iterator[None]:
+    try:
+        yield
+    except ksa_exceptions.ClientException as exc:
+        raise UnavailableError(str(exc)) from exc
+    except (AttributeError, KeyError, TypeError, ValueError) as exc:
+        raise UnavailableError(
+            f'that is no answer of the API: {exc!r}'
+        ) from exc

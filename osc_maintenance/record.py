@@ -29,6 +29,7 @@ from osc_maintenance import text
 from osc_maintenance import times
 
 AGGREGATE_PREFIX = 'maintenance:'
+_HOST = re.compile(r'[a-zA-Z0-9._-]+')
 _BEFORE = ' [before: disabled'
 _REASON = re.compile(
     r'maintenance (?P<id>[0-9a-f]{8}):(?P<rest>.*)', re.DOTALL
@@ -57,21 +58,42 @@ KEYS = frozenset(
     )
 )
 
+#: Keys whose values say something only together.
+GROUPS = tuple(
+    frozenset(AGGREGATE_PREFIX + name for name in names)
+    for names in (
+        ('window_end', 'removal'),
+        ('before_status', 'before_reason'),
+    )
+)
+
 
 def aggregate_name(host: str) -> str:
     """The name of the aggregate that holds a host's record.
 
     :param host: the compute service's host name.
     :returns: the aggregate's name; Nova lets only one aggregate have it.
-    :raises ValueError: if Nova would not take a name of that length.
     """
-    name = AGGREGATE_PREFIX + host
-    if len(name) > text.NOVA_LIMIT:
+    return AGGREGATE_PREFIX + host
+
+
+def check_host(host: str) -> None:
+    """Check that Nova would let a host have a record.
+
+    :param host: the compute service's host name.
+    :raises ValueError: if Nova takes no such host in an aggregate, or no
+        aggregate of that name.
+    """
+    if not _HOST.fullmatch(host):
         raise ValueError(
-            f'the host name is too long: an aggregate {AGGREGATE_PREFIX}<host>'
-            f' may have {text.NOVA_LIMIT} characters'
+            'Nova takes no host in an aggregate whose name has more than '
+            'letters, digits, dots, dashes and underscores'
         )
-    return name
+    if len(aggregate_name(host)) > text.NOVA_LIMIT:
+        raise ValueError(
+            f'Nova takes no aggregate {AGGREGATE_PREFIX}<host> with more than '
+            f'{text.NOVA_LIMIT} characters'
+        )
 
 
 def aggregate_host(name: str) -> str | None:
@@ -99,6 +121,20 @@ class ServiceStatus:
 ENABLED = ServiceStatus('enabled')
 
 
+class Problem(typing.NamedTuple):
+    """Something in a record that cannot be read.
+
+    :ivar name: the metadata key, without the prefix.
+    :ivar what: what is wrong with it.
+    """
+
+    name: str
+    what: str
+
+    def __str__(self) -> str:
+        return f'{AGGREGATE_PREFIX}{self.name} {self.what}'
+
+
 @dataclasses.dataclass(frozen=True)
 class Record:
     """What is stored about one host's maintenance.
@@ -114,7 +150,7 @@ class Record:
     :ivar migrate: which servers are to be moved off the host.
     :ivar before: the compute service as it was before; being there at all
         says that the maintenance has been entered and is not just planned.
-    :ivar problems: what could not be read, one text each.
+    :ivar problems: what could not be read.
     """
 
     id: str = ''
@@ -127,7 +163,7 @@ class Record:
     set_at: datetime.datetime | None = None
     migrate: str = 'none'
     before: ServiceStatus | None = None
-    problems: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
 
     @property
     def entered(self) -> bool:
@@ -170,8 +206,8 @@ def decode(metadata: collections.abc.Mapping[str, str]) -> Record | None:
     """A record from aggregate metadata, however damaged.
 
     :param metadata: the metadata of an aggregate ``maintenance:<host>``.
-    :returns: the record, with a text in ``problems`` for each thing that is
-        missing or cannot be read; None if there is no record at all.
+    :returns: the record, with a problem for each thing that is missing or
+        cannot be read; None if there is no record at all.
     """
     values = {
         key.removeprefix(AGGREGATE_PREFIX): value
@@ -183,16 +219,21 @@ def decode(metadata: collections.abc.Mapping[str, str]) -> Record | None:
     reader = _Reader(values)
     before = None
     if 'before_status' in values or 'before_reason' in values:
-        before = ServiceStatus(
-            reader.one_of('before_status', ('enabled', 'disabled'))
-            or 'disabled',
-            values.get('before_reason'),
-        )
+        status = reader.one_of('before_status', ('enabled', 'disabled'))
+        if status:
+            before = ServiceStatus(status, values.get('before_reason'))
+    if before and before.status == 'enabled' and before.reason is not None:
+        reader.wrong('before_reason', 'is there, but the service was enabled')
+        before = ENABLED
+    end = reader.time('window_end')
+    removal = reader.one_of('removal', ('true',), needed=False) is not None
+    if end and removal:
+        reader.wrong('removal', 'contradicts the end of the window')
     return Record(
         id=reader.identity(),
         start=reader.time('window_start', needed=True),
-        end=reader.time('window_end'),
-        removal=reader.one_of('removal', ('true',), needed=False) is not None,
+        end=end,
+        removal=removal,
         reason=values.get('reason'),
         ticket_url=values.get('ticket_url'),
         set_by=values.get('set_by'),
@@ -208,10 +249,10 @@ class _Reader:
 
     def __init__(self, values: dict[str, str]) -> None:
         self.values = values
-        self.problems: list[str] = []
+        self.problems: list[Problem] = []
 
-    def _wrong(self, name: str, what: str) -> None:
-        self.problems.append(f'{AGGREGATE_PREFIX}{name} {what}')
+    def wrong(self, name: str, what: str) -> None:
+        self.problems.append(Problem(name, what))
 
     def time(
         self, name: str, *, needed: bool = False
@@ -219,12 +260,12 @@ class _Reader:
         value = self.values.get(name)
         if value is None:
             if needed:
-                self._wrong(name, 'is missing')
+                self.wrong(name, 'is missing')
             return None
         try:
             return times.parse_iso_8601(value)
         except ValueError:
-            self._wrong(name, f'is {value!r}, which is not a time')
+            self.wrong(name, f'is {value!r}, which is not a time')
             return None
 
     def one_of(
@@ -234,15 +275,15 @@ class _Reader:
         if value in choices:
             return value
         if value is not None:
-            self._wrong(name, f'is {value!r}')
+            self.wrong(name, f'is {value!r}')
         elif needed:
-            self._wrong(name, 'is missing')
+            self.wrong(name, 'is missing')
         return None
 
     def identity(self) -> str:
         value = self.values.get('id', '')
         if not re.fullmatch('[0-9a-f]{8}', value):
-            self._wrong('id', f'is {value!r}' if value else 'is missing')
+            self.wrong('id', f'is {value!r}' if value else 'is missing')
             return ''
         return value
 
@@ -320,6 +361,6 @@ def parse_disabled_reason(reason: str | None) -> DisabledReason | None:
         )
     words, ticket_url = rest.strip(), None
     first, _blank, last = words.rpartition(' ')
-    if last.startswith(('http://', 'https://')):
+    if last.lower().startswith(('http://', 'https://')):
         words, ticket_url = first, last
     return DisabledReason(match['id'], words or None, ticket_url, before)

@@ -54,8 +54,8 @@ class Service:
     disabled_reason: str | None = None
 
     @property
-    def as_left(self) -> record_.ServiceStatus:
-        """Status and reason, to be compared with, and put back, later."""
+    def as_set(self) -> record_.ServiceStatus:
+        """The status and reason that somebody has given it."""
         return record_.ServiceStatus(
             self.status,
             self.disabled_reason if self.status == 'disabled' else None,
@@ -64,7 +64,7 @@ class Service:
 
 @dataclasses.dataclass(frozen=True)
 class Aggregate:
-    """A host aggregate of ours: the one place a record is in.
+    """A host aggregate of ours: one of the two places of a record.
 
     :ivar id: Nova's number for it.
     :ivar uuid: its UUID; the maintenance's id is made from it.
@@ -150,6 +150,38 @@ class Host:
         return record_.parse_disabled_reason(self.service.disabled_reason)
 
     @property
+    def known(self) -> record_.Record | None:
+        """The record, or what the disabled_reason tells of a lost one."""
+        record, mark = self.record, self.mark
+        if record is None and mark is not None:
+            return record_.Record(
+                id=mark.id, reason=mark.reason, ticket_url=mark.ticket_url
+            )
+        return record
+
+    @property
+    def before(self) -> record_.ServiceStatus | None:
+        """What the service was before the maintenance, if it was entered.
+
+        The record knows best; the disabled_reason fills what it has lost.
+        """
+        record, mark = self.record, self.mark
+        before = record.before if record else None
+        if mark is None:
+            return before
+        if before is None:
+            return mark.before
+        if before.reason is None and before.status == mark.before.status:
+            return mark.before
+        return before
+
+    @property
+    def strangers(self) -> tuple[str, ...]:
+        """Other members of the aggregate, which are not our doing."""
+        hosts = self.aggregate.hosts if self.aggregate else ()
+        return tuple(host for host in hosts if host != self.name)
+
+    @property
     def ours(self) -> bool:
         """Whether the service is disabled for the recorded maintenance."""
         record, mark = self.record, self.mark
@@ -195,8 +227,14 @@ def derive(host: Host, load: Load) -> Standing:
     if record.problems:
         return _error(
             f'the record in the aggregate {host.aggregate.name} is damaged: '
-            f'{"; ".join(record.problems)}: set mends it, unset ends the '
-            'maintenance'
+            f'{"; ".join(str(problem) for problem in record.problems)}; run '
+            'set with what is lost, or unset'
+        )
+    if host.strangers:
+        return _error(
+            f'the aggregate {host.aggregate.name} holds other hosts as well: '
+            f'{", ".join(host.strangers)}; take them out with "openstack '
+            'aggregate remove host"'
         )
     if host.name not in host.aggregate.hosts:
         return _error(
@@ -224,8 +262,8 @@ def _recorded(
         )
     if ours:
         return Standing(State.MIGRATING if load.moving else State.MAINTENANCE)
-    now = f'the service is {service.as_left}'
-    if service.as_left == record.before:
+    now = f'the service is {service.as_set}'
+    if service.as_set == record.before:
         return _error(
             f'{now}, as it was before the maintenance: set or unset was '
             'interrupted, or somebody put it back; run set again, or unset'

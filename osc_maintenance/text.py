@@ -22,6 +22,8 @@ NOVA_LIMIT = 255
 #: the service's disabled_reason.
 URL_LIMIT = 200
 
+_THREE_BYTES = 0xFFFF
+
 
 def check_text(text: str) -> str:
     """Check free text that is going to be stored in Nova.
@@ -43,7 +45,7 @@ def check_text(text: str) -> str:
             raise ValueError(
                 f"holds the control or invisible character '{escape(char)}'"
             )
-        if ord(char) > 0xFFFF:
+        if ord(char) > _THREE_BYTES:
             raise ValueError(
                 f'holds {char!r}, which Nova cannot store where its database '
                 'is a MySQL of three-byte characters'
@@ -66,12 +68,12 @@ def check_url(url: str) -> str:
         parts = parse.urlsplit(url)
         host, _port = parts.hostname, parts.port
     except ValueError as exc:
-        raise ValueError(f'is not a URL: {exc}') from exc
+        # the cause may repeat a password
+        raise ValueError('is not a URL') from exc
+    if '@' in parts.netloc:
+        raise ValueError('holds credentials, and many people can read it')
     if parts.scheme not in ('http', 'https') or not host:
         raise ValueError('is not an http or https URL with a host')
-    if '@' in parts.netloc:
-        # what it holds must not be repeated, here or anywhere
-        raise ValueError('holds credentials, and many people can read it')
     if len(url) > URL_LIMIT:
         raise ValueError(
             f'has {len(url)} characters: at most {URL_LIMIT} fit into the '
@@ -93,6 +95,22 @@ def escape(text: str) -> str:
         else char.encode('unicode_escape').decode('ascii')
         for char in text
     )
+
+
+def storable(text: str) -> str:
+    """Make text that nobody has checked fit to be stored in Nova.
+
+    :param text: such as the name of a user.
+    :returns: the text with escapes for what :func:`check_text` refuses, and
+        no longer than Nova takes.
+    """
+    plain = ''.join(
+        char
+        if ord(char) <= _THREE_BYTES
+        else char.encode('unicode_escape').decode('ascii')
+        for char in escape(text)
+    )
+    return shorten(plain, NOVA_LIMIT)
 
 
 def shorten(text: str, limit: int) -> str:

@@ -25,25 +25,29 @@ from osc_maintenance import text
 from osc_maintenance import times
 
 
+_NOT_ASKED = dict.fromkeys(state.Movement._fields)
+
+
 def fields(
     host: state.Host,
-    load: state.Load,
+    load: state.Load | None,
     emptied: bool | None,
     now: datetime.datetime,
 ) -> dict[str, typing.Any]:
     """Everything that is known about one host.
 
     :param host: the host.
-    :param load: what is on it, and on its way.
+    :param load: what is on it, and on its way; None if that was not asked.
     :param emptied: whether it is emptied, or None if that is not known.
     :param now: the present, in UTC.
     :returns: values by field name, as JSON shows them: text (what came from
         Nova with its control characters escaped), numbers, booleans, None,
         times in ISO 8601, and ``servers`` as an object.
     """
-    record = host.record or record_.Record()
+    record = host.known or record_.Record()
     service = host.service
-    standing = state.derive(host, load)
+    standing = state.derive(host, load or state.Load({}))
+    movement = load.movement._asdict() if load else _NOT_ASKED
     retry_after = None
     if record.end:
         retry_after = max(int((record.end - now).total_seconds()), 0)
@@ -51,7 +55,7 @@ def fields(
         'host': text.escape(host.name),
         'state': standing.state.value,
         'cause': _text(standing.cause),
-        'id': record.id or (host.mark.id if host.mark else None),
+        'id': record.id or None,
         'reason': _text(record.reason),
         'ticket_url': _text(record.ticket_url),
         'window_start': _time(record.start),
@@ -63,12 +67,16 @@ def fields(
         'set_at': _time(record.set_at),
         'migrate': record.migrate,
         'service_status': _text(service.status) if service else None,
-        'service_state': _text(service.state) if service else None,
+        'service_state': _text(service.state or None) if service else None,
         'disabled_reason': _text(service.disabled_reason) if service else None,
-        'servers': load.servers,
-        **load.movement._asdict(),
+        'servers': _counts(load.servers) if load else None,
+        **movement,
         'emptied': emptied,
     }
+
+
+def _counts(servers: dict[str, int]) -> dict[str, int]:
+    return {text.escape(status): count for status, count in servers.items()}
 
 
 def _text(value: str | None) -> str | None:

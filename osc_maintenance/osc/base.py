@@ -12,6 +12,7 @@
 
 """What all commands have in common."""
 
+import argparse
 import collections.abc
 import contextlib
 import typing
@@ -19,12 +20,22 @@ import typing
 from osc_lib.command import command
 from osc_lib import exceptions
 
+from osc_maintenance import exit_codes
+
 if typing.TYPE_CHECKING:
     from osc_maintenance import clients
 
 
 class Command(command.Command):
     """A command that uses the clients of our plugin."""
+
+    #: The exit status, once the answer has been printed.
+    exit_code = exit_codes.ExitCode.DONE
+
+    def run(self, parsed_args: argparse.Namespace) -> int:
+        """Run the command; cliff itself knows success and exceptions only."""
+        super().run(parsed_args)
+        return self.exit_code
 
     @property
     def clients(self) -> 'clients.Clients':

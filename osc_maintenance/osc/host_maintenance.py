@@ -17,12 +17,12 @@ where it is used.
 """
 
 import argparse
-import collections.abc
 import typing
 
 from osc_lib.command import command
 from osc_lib import exceptions
 
+from osc_maintenance import exit_codes
 from osc_maintenance.osc import base
 from osc_maintenance.osc import display
 from osc_maintenance.osc import options
@@ -75,28 +75,42 @@ class _HostCommand(base.Command, command.ShowOne):
         return parser
 
     def answer(
-        self,
-        parsed_args: argparse.Namespace,
-        host: 'state.Host',
-        changed: bool | None = None,
+        self, parsed_args: argparse.Namespace, host: 'state.Host'
     ) -> tuple[list[str], list[display.Words]]:
-        """The fields of a host; ``changed`` where that can be."""
-        from osc_maintenance import maintenance
-        from osc_maintenance import times
-        from osc_maintenance import view
-
-        load = maintenance.load(self.clients.nova, host.name)
-        emptied = maintenance.emptied(self.clients, host, load)
-        if emptied.note:
-            self.log.warning('%s', emptied.note)
-        fields = view.fields(host, load, emptied.known, times.now())
-        if changed is not None:
-            fields['changed'] = changed
+        """The fields of a host, as Nova shows it now."""
+        fields = self.fields(host)
         names, rows = display.rendered(parsed_args, fields, [fields])
         return names, rows[0]
 
+    def fields(self, host: 'state.Host') -> dict[str, typing.Any]:
+        from osc_maintenance import facts
+        from osc_maintenance import times
+        from osc_maintenance import view
 
-class SetHostMaintenance(_HostCommand):
+        load = facts.load(self.clients.nova, host.name)
+        emptied = facts.emptied(self.clients, host, load)
+        if emptied.note:
+            self.log.warning('%s', emptied.note)
+        return view.fields(host, load, emptied.known, times.now())
+
+
+class _ChangingCommand(_HostCommand):
+    """A command whose answer tells whether it has changed the host."""
+
+    def fields(self, host: 'state.Host') -> dict[str, typing.Any]:
+        changed = self.clients.nova.changes > 0
+        try:
+            fields = super().fields(host)
+        except exceptions.CommandError as exc:
+            if not changed:
+                raise
+            raise exceptions.CommandError(
+                f'This is done, but what to answer cannot be read: {exc}'
+            ) from exc
+        return {**fields, 'changed': changed}
+
+
+class SetHostMaintenance(_ChangingCommand):
     """Put a compute host into maintenance, or plan it.
 
     No new server is scheduled to a host in maintenance; the servers on it
@@ -154,13 +168,13 @@ class SetHostMaintenance(_HostCommand):
             early=parsed_args.now,
         )
         with base.refusals():
-            host, changed = maintenance.set_(
+            host = maintenance.set_(
                 self.clients, parsed_args.host, request, times.now()
             )
-        return self.answer(parsed_args, host, changed)
+        return self.answer(parsed_args, host)
 
 
-class UnsetHostMaintenance(_HostCommand):
+class UnsetHostMaintenance(_ChangingCommand):
     """End the maintenance of a compute host, or clear a property of it.
 
     The compute service becomes what it was before the maintenance: enabled,
@@ -169,8 +183,7 @@ class UnsetHostMaintenance(_HostCommand):
 
     If somebody else has changed the service in the meantime this refuses,
     unless the service already is as it was before. On a host that is not in
-    maintenance it changes nothing and succeeds. It is safe to interrupt: run
-    it again.
+    maintenance it says so and succeeds. It is safe to interrupt: run it again.
 
     Example:
 
@@ -186,7 +199,7 @@ class UnsetHostMaintenance(_HostCommand):
     }
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
+        parser = self._parser = super().get_parser(prog_name)
         parser.add_argument(
             '--force',
             action='store_true',
@@ -214,23 +227,23 @@ class UnsetHostMaintenance(_HostCommand):
             name for name in self._PROPERTIES if getattr(parsed_args, name)
         )
         if properties and parsed_args.force:
-            raise exceptions.CommandError(
-                '--force ends the whole maintenance: it does not go with the '
-                'options that clear one property'
+            self._parser.error(
+                'argument --force: ends the whole maintenance, and does not '
+                'go with options that clear one property'
             )
         name = parsed_args.host
         with base.refusals():
             if properties:
-                host, changed = maintenance.clear(
+                host = maintenance.clear(
                     self.clients, name, properties, times.now()
                 )
             else:
-                host, changed = maintenance.unset(
+                host = maintenance.unset(
                     self.clients, name, force=parsed_args.force
                 )
-        if not changed and not properties:
+        if self.clients.nova.changes == 0 and host.aggregate is None:
             self.log.warning('%s is not in maintenance', text.escape(name))
-        return self.answer(parsed_args, host, changed)
+        return self.answer(parsed_args, host)
 
 
 class ShowHostMaintenance(_HostCommand):
@@ -251,9 +264,9 @@ class ShowHostMaintenance(_HostCommand):
     def take_action(
         self, parsed_args: argparse.Namespace
     ) -> tuple[list[str], list[display.Words]]:
-        from osc_maintenance import maintenance
+        from osc_maintenance import facts
 
-        host = maintenance.find(self.clients.nova, parsed_args.host)
+        host = facts.find(self.clients.nova, parsed_args.host)
         return self.answer(parsed_args, host)
 
 
@@ -284,19 +297,19 @@ class ListHostMaintenance(base.Command, command.Lister):
             action='append',
             choices=_STATES,
             help=(
-                f'List hosts in this state only: {", ".join(_STATES)} '
+                f'List only hosts in this state: {", ".join(_STATES)} '
                 '(repeat for several; none implies --all)'
             ),
         )
         parser.add_argument(
             '--overdue',
             action='store_true',
-            help='List hosts only whose window has ended',
+            help='List only hosts whose window has ended',
         )
         parser.add_argument(
             '--ticket-url',
             metavar='<url>',
-            help='List hosts only whose ticket is exactly this URL',
+            help='List only hosts whose ticket is exactly this URL',
         )
         parser.add_argument(
             '--long',
@@ -308,11 +321,11 @@ class ListHostMaintenance(base.Command, command.Lister):
     def take_action(
         self, parsed_args: argparse.Namespace
     ) -> tuple[list[str], list[list[display.Words]]]:
-        from osc_maintenance import maintenance
+        from osc_maintenance import facts
         from osc_maintenance import times
 
         states = parsed_args.state or ()
-        rows = maintenance.listing(
+        rows = facts.listing(
             self.clients.nova,
             everything=parsed_args.all or 'none' in states,
             now=times.now(),
@@ -332,9 +345,13 @@ class ApplyHostMaintenance(base.Command, command.Lister):
     """Carry out what the maintenance windows call for.
 
     Enters every planned maintenance whose start has come, and reports those
-    whose window has ended; --unset-overdue ends them. Prints what it did, one
-    host a line, and nothing if there was nothing to do. Made to
-    be run every few minutes by cron, a systemd timer or Ansible.
+    whose window has ended; --unset-overdue ends them. Prints a row for each
+    host that it had something to do with. Made to be run every few minutes by
+    cron, a systemd timer or Ansible.
+
+    A host in its window whose service is enabled again, or whatever else it
+    was before, is disabled again. Whoever is done before the window ends runs
+    unset.
 
     One host's failure does not keep it from the others; the exit status says
     that there was one.
@@ -361,27 +378,16 @@ class ApplyHostMaintenance(base.Command, command.Lister):
         from osc_maintenance import maintenance
         from osc_maintenance import times
 
-        self._rows = maintenance.apply(
+        rows = maintenance.apply(
             self.clients,
             unset_overdue=parsed_args.unset_overdue,
             now=times.now(),
         )
-        return display.rendered(parsed_args, _APPLY_FIELDS, self._rows)
-
-    def produce_output(
-        self,
-        parsed_args: argparse.Namespace,
-        column_names: collections.abc.Sequence[str],
-        data: typing.Any,
-    ) -> int:
-        """Print the table, and fail if a host failed."""
-        result: int = super().produce_output(parsed_args, column_names, data)
-        failed = [
-            row['host'] for row in self._rows if row['action'] == 'failed'
-        ]
+        failed = [row['host'] for row in rows if row['action'] == 'failed']
         if failed:
-            raise exceptions.CommandError(
-                f'{len(failed)} of {len(self._rows)} hosts failed: '
-                f'{", ".join(failed)}'
+            self.log.error(
+                '%d of %d hosts failed: %s',
+                *(len(failed), len(rows), ', '.join(failed)),
             )
-        return result
+            self.exit_code = exit_codes.ExitCode.ERROR
+        return display.rendered(parsed_args, _APPLY_FIELDS, rows)

@@ -193,6 +193,13 @@ class TestCase(testtools.TestCase):
         metadata = {f'maintenance:{key}': v for key, v in values.items()}
         self.act_on_aggregate(host, 'set_metadata', {'metadata': metadata})
 
+    def lose_aggregate(self, host: str) -> None:
+        """Delete the aggregate of a host's maintenance behind our back."""
+        aggregate = self.aggregate(host)
+        assert aggregate is not None
+        self.act_on_aggregate(host, 'remove_host', {'host': host})
+        self.admin.delete('compute', f'/os-aggregates/{aggregate["id"]}')
+
     def assert_untouched(self, host: str) -> None:
         """Nothing has been written about this host."""
         self.assertEqual(('enabled', None), self.service(host))

@@ -36,7 +36,8 @@ class Proxy(fixtures.Fixture):
     :param tls: serve TLS with this context.
     :ivar url: where to reach the proxy.
     :ivar requests: what was asked, as (method, path with query).
-    :ivar before: called before a request is passed on.
+    :ivar before: called before a request is passed on; a ConnectionError of
+        its keeps the request from Nova, and the connection is closed.
     :ivar after: called when it has been answered, before the client is told.
     :ivar rewrite: changes the body of an answer.
     """

@@ -15,8 +15,13 @@
 import signal
 import threading
 
+from osc_maintenance import exit_codes
 from osc_maintenance.tests.functional import base
 from osc_maintenance.tests.functional import proxy
+
+
+MAINTENANCE = ('host', 'maintenance')
+PAST = '2026-01-01T00:00:00Z'
 
 
 class TestKilled(base.TestCase):
@@ -27,9 +32,7 @@ class TestKilled(base.TestCase):
             compute_endpoint_override=f'{self.proxy.url}/v2.1'
         )
 
-    def _killed(
-        self, number: int, when: str, verb: str, host: str, *options: str
-    ) -> bool:
+    def _killed(self, number: int, when: str, *command: str) -> bool:
         """Kill a command before or after its write with that number.
 
         :returns: False if it did not get that far, and ended.
@@ -40,13 +43,13 @@ class TestKilled(base.TestCase):
         def hook(method: str, _path: str) -> None:
             if method != 'GET' and len(self.proxy.writes) == number:
                 process.kill()
+                process.wait()
                 killed.set()
+                # before: Nova does not see it; after: nobody is told
+                raise ConnectionError
 
         setattr(self.proxy, when, hook)
-        process = self.start(
-            *('host', 'maintenance', verb, host, *options),
-            environ=self.environ,
-        )
+        process = self.start(*MAINTENANCE, *command, environ=self.environ)
         _stdout, stderr = process.communicate(timeout=120)
         setattr(self.proxy, when, lambda _method, _path: None)
         if killed.is_set():
@@ -55,8 +58,8 @@ class TestKilled(base.TestCase):
             self.assertEqual(0, process.returncode, stderr)
         return killed.is_set()
 
-    def _told_truly(self, host: str) -> base.Json:
-        """What show says of a host is what Nova says of it."""
+    def _told_truly(self, host: str) -> str:
+        """What show says of a host is what Nova says of it; the state."""
         shown = self.maintenance('show', host)
         status, reason = self.service(host)
         aggregate = self.aggregate(host)
@@ -77,28 +80,42 @@ class TestKilled(base.TestCase):
             (status, reason),
             (shown['service_status'], shown['disabled_reason']),
         )
-        return shown
+        state: str = shown['state']
+        return state
+
+    def _assert_nic(self, host: str) -> None:
+        """The host is as it was: disabled by a colleague."""
+        self.assertEqual(('disabled', 'broken NIC'), self.service(host))
+        self.assertIsNone(self.aggregate(host))
+
+    def _unset(self, host: str, state: str) -> None:
+        says = 'is not in maintenance' if state == 'none' else ''
+        self.openstack(*MAINTENANCE, 'unset', host, says=says)
 
     def _set_is_killed(self, when: str) -> None:
-        for number in range(1, 6):
-            host = self.scene.host()
-            self.set_service(host, 'disabled', 'broken NIC')
-            options = ('--reason', 'kernel', '--end', '2126-01-01')
-            if not self._killed(number, when, 'set', host, *options):
-                self.assertEqual(5, number, 'set makes four writes')
-                return
-            self._told_truly(host)
-            if number % 2:
-                told = self.maintenance('set', host, *options)
-                self.assertEqual('maintenance', told['state'])
-                self.assertEqual('kernel', told['reason'])
-                self.assertEqual('2126-01-01T00:00:00Z', told['window_end'])
-                again = self.maintenance('set', host, *options)
-                self.assertFalse(again['changed'])
-            self.maintenance('unset', host)
-            self.assertEqual(('disabled', 'broken NIC'), self.service(host))
-            self.assertIsNone(self.aggregate(host))
-        self.fail('set made more writes than were expected')
+        options = ('--reason', 'kernel', '--end', '2126-01-01')
+        for number in range(1, 5):
+            for again in ('set', 'unset'):
+                host = self.scene.host()
+                self.set_service(host, 'disabled', 'broken NIC')
+                self.assertTrue(
+                    self._killed(number, when, 'set', host, *options)
+                )
+                state = self._told_truly(host)
+                if again == 'set':
+                    told = self.maintenance('set', host, *options)
+                    self.assertEqual('maintenance', told['state'])
+                    self.assertEqual('kernel', told['reason'])
+                    self.assertEqual(
+                        '2126-01-01T00:00:00Z', told['window_end']
+                    )
+                    told = self.maintenance('set', host, *options)
+                    self.assertFalse(told['changed'])
+                    state = 'maintenance'
+                self._unset(host, state)
+                self._assert_nic(host)
+        host = self.scene.host()
+        self.assertFalse(self._killed(5, when, 'set', host, *options))
 
     def test_set_is_killed_before_a_write(self) -> None:
         self._set_is_killed('before')
@@ -107,22 +124,21 @@ class TestKilled(base.TestCase):
         self._set_is_killed('after')
 
     def _unset_is_killed(self, when: str) -> None:
-        for number in range(1, 5):
-            host = self.scene.host()
-            self.set_service(host, 'disabled', 'broken NIC')
-            self.maintenance('set', host)
-            if not self._killed(number, when, 'unset', host):
-                self.assertEqual(4, number, 'unset makes three writes')
-                return
-            shown = self.maintenance('show', host)
-            self.assertIn(shown['state'], ('maintenance', 'error', 'none'))
-            self.openstack(
-                *('host', 'maintenance', 'unset', host),
-                says='not in maintenance' if shown['state'] == 'none' else '',
-            )
-            self.assertEqual(('disabled', 'broken NIC'), self.service(host))
-            self.assertIsNone(self.aggregate(host))
-        self.fail('unset made more writes than were expected')
+        for number in range(1, 4):
+            for again in ('set', 'unset'):
+                host = self.scene.host()
+                self.set_service(host, 'disabled', 'broken NIC')
+                self.maintenance('set', host)
+                self.assertTrue(self._killed(number, when, 'unset', host))
+                state = self._told_truly(host)
+                if again == 'set':
+                    state = self.maintenance('set', host)['state']
+                    self.assertEqual('maintenance', state)
+                self._unset(host, state)
+                self._assert_nic(host)
+        host = self.scene.host()
+        self.maintenance('set', host)
+        self.assertFalse(self._killed(4, when, 'unset', host))
 
     def test_unset_is_killed_before_a_write(self) -> None:
         self._unset_is_killed('before')
@@ -130,40 +146,100 @@ class TestKilled(base.TestCase):
     def test_unset_is_killed_after_a_write(self) -> None:
         self._unset_is_killed('after')
 
+    def test_a_change_is_killed(self) -> None:
+        for when in ('before', 'after'):
+            for number in (1, 2):
+                for command, reason in (
+                    (('set', '--reason', 'new'), 'new'),
+                    (('unset', '--reason'), None),
+                ):
+                    host = self.scene.host()
+                    self.maintenance('set', host, '--reason', 'old')
+                    verb, *options = command
+                    self.assertTrue(
+                        self._killed(number, when, verb, host, *options)
+                    )
+                    self.assertEqual('maintenance', self._told_truly(host))
+                    told = self.maintenance(verb, host, *options)
+                    self.assertEqual(reason, told['reason'])
+                    self.assertEqual(
+                        f'maintenance {told["id"]}: {reason or ""}'.strip(),
+                        told['disabled_reason'],
+                    )
+                    self._unset(host, 'maintenance')
+                    self.assert_untouched(host)
+
+    def test_a_lost_aggregate_and_killed(self) -> None:
+        for number in range(1, 5):
+            host = self.scene.host()
+            self.set_service(host, 'disabled', 'broken NIC')
+            self.maintenance('set', host)
+            self.lose_aggregate(host)
+            self.assertTrue(self._killed(number, 'before', 'set', host))
+            self.assertEqual('error', self.maintenance('show', host)['state'])
+            if number % 2:
+                told = self.maintenance('set', host)
+                self.assertEqual('maintenance', told['state'])
+            self._unset(host, 'maintenance')
+            self._assert_nic(host)
+
     def test_apply_is_killed(self) -> None:
         self.alone_with_windows()
-        for number in range(1, 4):
+        for when in ('before', 'after'):
+            for number in (1, 2):
+                host = self.scene.host()
+                self.maintenance('set', host, '--start', '+4h')
+                self.write_metadata(host, window_start=PAST)
+                self.set_service(host, 'disabled', 'broken NIC')
+                self.assertTrue(self._killed(number, when, 'apply'))
+                rows = self.rows('apply')
+                shown = self.maintenance('show', host)
+                self.assertEqual('maintenance', shown['state'])
+                self.assertEqual([], self.rows('apply'))
+                done = [(host, 'entered')]
+                if (when, number) == ('after', 2):
+                    done = []
+                self.assertEqual(
+                    done, [(row['host'], row['action']) for row in rows]
+                )
+                self._unset(host, 'maintenance')
+                self._assert_nic(host)
+
+    def test_apply_is_killed_while_it_ends(self) -> None:
+        self.alone_with_windows()
+        for number in (1, 2, 3):
             host = self.scene.host()
-            self.maintenance('set', host, '--start', '+4h')
-            self.write_metadata(host, window_start='2026-01-01T00:00:00Z')
             self.set_service(host, 'disabled', 'broken NIC')
-            self.proxy.requests.clear()
-            if not self._apply_is_killed(number):
-                self.assertEqual(3, number, 'entering a plan is two writes')
-                return
-            self.rows('apply')
-            self.assertEqual(
-                'maintenance', self.maintenance('set', host)['state']
-            )
-            self.maintenance('unset', host)
-            self.assertEqual(('disabled', 'broken NIC'), self.service(host))
-        self.fail('apply made more writes than were expected')
+            self.maintenance('set', host, '--duration', '1h')
+            self.write_metadata(host, window_start=PAST, window_end=PAST)
+            command = ('apply', '--unset-overdue')
+            self.assertTrue(self._killed(number, 'before', *command))
+            self._told_truly(host)
+            self.rows(*command)
+            self._assert_nic(host)
 
-    def _apply_is_killed(self, number: int) -> bool:
-        killed = threading.Event()
+    def test_ctrl_c_while_nova_hangs(self) -> None:
+        host = self.scene.host()
+        asked, ended = threading.Event(), threading.Event()
+        self.addCleanup(ended.set)
 
-        def hook(method: str, _path: str) -> None:
-            if method != 'GET' and len(self.proxy.writes) == number:
-                process.kill()
-                killed.set()
+        def hang(_method: str, path: str) -> None:
+            if 'os-services' in path:
+                asked.set()
+                ended.wait()
 
-        self.proxy.before = hook
+        self.proxy.before = hang
         process = self.start(
-            'host', 'maintenance', 'apply', environ=self.environ
+            'host', 'maintenance', 'set', host, environ=self.environ
         )
-        process.communicate(timeout=120)
-        self.proxy.before = lambda _method, _path: None
-        return killed.is_set()
+        self.addCleanup(process.kill)
+        self.assertTrue(asked.wait(60))
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=60)
+        self.assertEqual(exit_codes.ExitCode.INTERRUPTED, process.returncode)
+        self.assertEqual('', stdout)
+        self.assertNotIn('Traceback', stderr)
+        self.assert_untouched(host)
 
     def test_the_order_of_the_writes(self) -> None:
         host = self.scene.host()
@@ -209,7 +285,8 @@ class TestKilled(base.TestCase):
             (('set', '--now'), 8),
             (('set',), 8),
             (('show',), 5),
-            (('unset',), 8),
+            # one of them to see that nobody enters it at the same time
+            (('unset',), 9),
             (('set',), 8),
         ):
             self.proxy.requests.clear()

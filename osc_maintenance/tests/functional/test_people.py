@@ -160,13 +160,25 @@ class TestAuthentication(base.TestCase):
 class TestReached(base.TestCase):
     """Region, interface, overrides, TLS and timing are OSC's own."""
 
-    def test_interfaces(self) -> None:
+    def test_what_is_set_for_compute_alone(self) -> None:
         host = self.scene.host()
-        for interface in ('public', 'internal', 'admin'):
-            self.openstack(
-                *('--os-interface', interface),
-                *('host', 'maintenance', 'show', host),
+        show = ('host', 'maintenance', 'show', host)
+        for option, value in (
+            ('compute_region_name', 'Elsewhere'),
+            ('compute_interface', 'nosuch'),
+        ):
+            said = self.refused(
+                *show, environ=self.clouds_yaml(**{option: value})
             )
+            self.assertIn(value, said)
+        self.openstack('--os-interface', 'internal', *show)
+
+    def test_an_endpoint_without_a_version(self) -> None:
+        host = self.scene.host()
+        root = self.clouds_yaml(
+            compute_endpoint_override=self.cloud.urls['compute']
+        )
+        self.openstack('host', 'maintenance', 'show', host, environ=root)
 
     def test_timing(self) -> None:
         host = self.scene.host()

@@ -14,6 +14,7 @@
 
 import datetime
 import re
+import subprocess
 
 from osc_maintenance import exit_codes
 from osc_maintenance.tests.functional import base
@@ -203,7 +204,8 @@ class TestSet(base.TestCase):
             self.maintenance('unset', host, '--window')['changed']
         )
         self.refused(
-            'host', 'maintenance', 'unset', host, '--window', '--force'
+            *('host', 'maintenance', 'unset', host, '--window', '--force'),
+            code=exit_codes.ExitCode.USAGE,
         )
 
     def test_tables_are_for_people(self) -> None:
@@ -249,7 +251,6 @@ class TestRefused(base.TestCase):
                 (host, '--ticket-url', 'https://me:pw@example.com/'),
                 '--ticket-url',
             ),
-            (('x' * 250,), '<host>'),
         ):
             with self.subTest(arguments=arguments):
                 said = self.refused(
@@ -306,7 +307,13 @@ class TestRefused(base.TestCase):
             self.assertIn(f"'{host}x'", said)
             self.assertIn(host, said.replace(f"'{host}x'", ''))
         # never a pattern, never a part of a name
-        for name in (host[:-1], host.upper(), '%', host + '&status=x'):
+        for name in (
+            host[:-1],
+            host.upper(),
+            '%',
+            host + '&status=x',
+            'x' * 250,
+        ):
             self.refused('host', 'maintenance', 'set', name)
         self.assert_untouched(host)
 
@@ -347,6 +354,63 @@ class TestSomebodyElse(base.TestCase):
         self.maintenance('unset', host)
         self.assert_untouched(host)
 
+    def test_four_at_once(self) -> None:
+        host = self.scene.host()
+        self.set_service(host, 'disabled', 'broken NIC')
+        operators = [
+            self.start('host', 'maintenance', 'set', host, *options)
+            for options in (
+                ('--reason', 'kernel'),
+                ('--ticket-url', TICKET),
+                ('--end', '2126-01-01'),
+                (),
+            )
+        ]
+        self._all_succeed(operators)
+        # each of them has got what it asked for
+        told = self.maintenance('show', host)
+        self.assertEqual(
+            ('maintenance', 'kernel', TICKET, '2126-01-01T00:00:00Z'),
+            (
+                told['state'],
+                told['reason'],
+                told['ticket_url'],
+                told['window_end'],
+            ),
+        )
+        self.assertIn(f': kernel {TICKET} [before', told['disabled_reason'])
+        self.assertFalse(self.maintenance('set', host)['changed'])
+        self._all_succeed(
+            [
+                self.start('-q', 'host', 'maintenance', 'unset', host)
+                for _ in range(4)
+            ]
+        )
+        self.assertEqual(('disabled', 'broken NIC'), self.service(host))
+        self.assertIsNone(self.aggregate(host))
+
+    def _all_succeed(self, operators: list[subprocess.Popen[str]]) -> None:
+        for operator in operators:
+            _stdout, stderr = operator.communicate(timeout=120)
+            self.assertEqual(('', 0), (stderr, operator.returncode))
+
+    def test_set_against_unset(self) -> None:
+        host = self.scene.host()
+        for _ in range(3):
+            self.maintenance('set', host, '--start', '+4h')
+            verbs = (('set', '--now'), ('unset',), ('set', '--now'))
+            self._all_succeed(
+                [
+                    self.start('-q', 'host', 'maintenance', *verb, host)
+                    for verb in verbs
+                ]
+            )
+            # one after the other, in some order: never half of both
+            told = self.maintenance('show', host)
+            self.assertIn(told['state'], ('none', 'maintenance'))
+            self.openstack('-q', 'host', 'maintenance', 'unset', host)
+            self.assert_untouched(host)
+
     def test_either_half_of_the_record_is_enough(self) -> None:
         for lost in ('aggregate', 'metadata', 'reason'):
             with self.subTest(lost=lost):
@@ -356,10 +420,7 @@ class TestSomebodyElse(base.TestCase):
                 aggregate = self.aggregate(host)
                 assert aggregate is not None
                 if lost == 'aggregate':
-                    self.act_on_aggregate(host, 'remove_host', {'host': host})
-                    self.admin.delete(
-                        'compute', f'/os-aggregates/{aggregate["id"]}'
-                    )
+                    self.lose_aggregate(host)
                 elif lost == 'metadata':
                     names = [
                         key.removeprefix('maintenance:')

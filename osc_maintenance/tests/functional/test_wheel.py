@@ -34,7 +34,9 @@ class TestWheel(base.TestCase):
         self.assertNotIn('-0.0.0', wheel.name)
         names = zipfile.ZipFile(wheel).namelist()
         self.assertIn('osc_maintenance/osc/host_maintenance.py', names)
-        self.assertIn('osc_maintenance/tests/cloud/requirements.txt', names)
+        cloud = 'osc_maintenance/tests/cloud'
+        self.assertIn(f'{cloud}/requirements.txt', names)
+        self.assertIn(f'{cloud}/services-path/cloud_services/driver.py', names)
 
         clean = directory / 'venv'
         venv.create(clean, with_pip=True)
@@ -46,10 +48,17 @@ class TestWheel(base.TestCase):
         said = self._run(
             *(str(clean / 'bin' / 'openstack'), 'host', 'maintenance'),
             *('set', host, '-f', 'value', '-c', 'state'),
+            quiet=True,
         )
         self.assertEqual('maintenance\n', said)
+        said = self._run(
+            *(str(clean / 'bin' / 'openstack'), 'compute', 'service', 'list'),
+            *('--host', host, '-f', 'value', '-c', 'Status'),
+            quiet=True,
+        )
+        self.assertEqual('disabled\n', said)
 
-    def _run(self, *command: str) -> str:
+    def _run(self, *command: str, quiet: bool = False) -> str:
         done = subprocess.run(
             command,
             env={**self.cloud.environ(), 'PIP_DISABLE_PIP_VERSION_CHECK': '1'},
@@ -59,4 +68,6 @@ class TestWheel(base.TestCase):
             cwd='/',
         )
         self.assertEqual(0, done.returncode, done.stderr)
+        if quiet:
+            self.assertEqual('', done.stderr)
         return done.stdout

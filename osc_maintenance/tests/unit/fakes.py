@@ -19,6 +19,7 @@ from osc_lib import exceptions
 
 from osc_maintenance import change
 from osc_maintenance import clients
+from osc_maintenance import nova
 from osc_maintenance import placement
 from osc_maintenance import record
 from osc_maintenance import state
@@ -33,8 +34,13 @@ class Nova:
         self.loads: dict[str, state.Load] = {}
         #: what was written, as (method, host)
         self.writes: list[tuple[str, str]] = []
-        #: raised by each write to that host
+        #: hosts that Nova refuses to change
         self.broken: set[str] = set()
+        self.listed_nodes = ['node-1']
+
+    @property
+    def changes(self) -> int:
+        return len(self.writes)
 
     def service(self, host: str) -> state.Service | None:
         found = self.hosts.get(host)
@@ -53,6 +59,13 @@ class Nova:
             if host.aggregate
         }
 
+    def aggregate(self, aggregate: state.Aggregate) -> state.Aggregate:
+        host = record.aggregate_host(aggregate.name)
+        found = self.hosts[host or ''].aggregate
+        if found is None or found.uuid != aggregate.uuid:
+            raise nova.OvertakenError(f'{aggregate.name} is gone')
+        return found
+
     def servers(self, host: str) -> dict[str, int]:
         return self.loads.get(host, scenes.NOTHING).servers
 
@@ -60,12 +73,13 @@ class Nova:
         return self.loads.get(host, scenes.NOTHING).movement
 
     def nodes(self, host: str) -> list[str]:
-        return [f'node-of-{host}']
+        assert host in self.hosts
+        return self.listed_nodes
 
     def claim(self, host: str) -> state.Aggregate | None:
-        self._write('claim', host)
         if self.hosts[host].aggregate:
             return None
+        self._write('claim', host)
         self.hosts[host] = scenes.claimed(self.hosts[host])
         return self.hosts[host].aggregate
 
@@ -103,6 +117,11 @@ class Nova:
     ) -> state.Aggregate | None:
         host = record.aggregate_host(aggregate.name)
         assert host is not None
+        current = self.hosts[host].aggregate
+        if current is None or (
+            isinstance(step, change.AddHost) and host in current.hosts
+        ):
+            raise nova.OvertakenError(f'{aggregate.name}: HTTP 404 or 409')
         self._write(type(step).__name__, host)
         self.hosts[host] = scenes.after(self.hosts[host], step)
         return self.hosts[host].aggregate
@@ -118,9 +137,14 @@ class Placement:
 
     def __init__(self) -> None:
         self.left: set[str] | None = set()
+        self.member: str | None = None
+
+    def node_in(self, aggregate: str) -> str | None:
+        assert aggregate
+        return self.member
 
     def consumers(self, nodes: list[str]) -> set[str]:
-        assert nodes
+        assert isinstance(nodes, list)
         if self.left is None:
             raise placement.UnavailableError('Placement says no \x1b[2J')
         return self.left

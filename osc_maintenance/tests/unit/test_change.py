@@ -10,6 +10,7 @@
 #   License for the specific language governing permissions and limitations
 #   under the License.
 
+import collections.abc
 import dataclasses
 import datetime
 
@@ -174,8 +175,20 @@ class TestSet(base.BaseTestCase):
             scenes.planned(),
             change.WriteRecord({'maintenance:window_start': 'soon'}),
         )
+        lost_end = scenes.after(
+            inside, change.WriteRecord({'maintenance:window_end': 'soon'})
+        )
         down = dataclasses.replace(fresh, service=scenes.service(id=''))
+        gone = dataclasses.replace(scenes.planned(), service=None)
+        odd = dataclasses.replace(fresh, name='a b')
         for what, seen, request, now, option in (
+            (
+                'end at the start',
+                scenes.planned(),
+                {'end': NOW + 4 * HOUR},
+                NOW,
+                'not after',
+            ),
             ('end in the past', fresh, {'end': NOW - HOUR}, NOW, '--end'),
             ('end now', fresh, {'end': NOW}, NOW, '--end'),
             (
@@ -216,7 +229,10 @@ class TestSet(base.BaseTestCase):
             ('future start', inside, {'start': NOW + HOUR}, NOW, '--start'),
             ('missed window', missed, {}, NOW + 6 * HOUR, '--end'),
             ('unreadable start', damaged, {'reason': 'x'}, NOW, '--start'),
+            ('unreadable end', lost_end, {'reason': 'x'}, NOW, '--removal'),
             ('cell down', down, {}, NOW, 'cell'),
+            ('no service', gone, {}, NOW, 'no compute service'),
+            ('no such name', odd, {}, NOW, 'letters'),
         ):
             with self.subTest(what):
                 error = self.assertRaises(
@@ -250,6 +266,116 @@ class TestSet(base.BaseTestCase):
         mended = scenes.after(seen, *change.to_set(seen, request, 'bob', NOW))
         standing = state.derive(mended, scenes.NOTHING)
         self.assertEqual(state.State.MAINTENANCE, standing.state)
+
+    def test_clocks_may_differ(self) -> None:
+        seen = scenes.entered()
+        steps = change.to_set(
+            seen, change.Request(reason='x'), 'bob', NOW - HOUR
+        )
+        self.assertEqual(2, len(steps))
+
+    def test_an_entered_host_whose_start_is_lost(self) -> None:
+        seen = scenes.after(
+            scenes.entered(),
+            change.WriteRecord({'maintenance:window_start': 'soon'}),
+        )
+        mended = scenes.after(
+            seen, *change.to_set(seen, change.Request(), 'bob', NOW + HOUR)
+        )
+        assert mended.record is not None
+        self.assertEqual(NOW, mended.record.start)
+        self.assertEqual((), mended.record.problems)
+
+    def test_entered_once_it_stays_at_its_start(self) -> None:
+        seen = scenes.entered(request=change.Request(duration=HOUR))
+        early = change.Request(early=True)
+        later = NOW + datetime.timedelta(minutes=1)
+        self.assertEqual([], change.to_set(seen, early, 'bob', later))
+
+    def test_a_duration_takes_a_removal_back(self) -> None:
+        seen = scenes.entered(request=change.Request(removal=True))
+        steps = change.to_set(seen, change.Request(duration=HOUR), 'bob', NOW)
+        told = scenes.after(seen, *steps).record
+        assert told is not None
+        self.assertEqual((NOW + HOUR, False), (told.end, told.removal))
+
+    def test_keys_of_others_are_left_alone(self) -> None:
+        foreign = change.WriteRecord({'rack': '7', 'maintenance:mood': 'x'})
+        seen = scenes.after(scenes.entered(), foreign)
+        self.assertEqual([], change.to_set(seen, change.Request(), 'b', NOW))
+
+    @hypothesis.given(_REQUESTS, _REQUESTS, _SERVICES)
+    def test_two_at_once_do_not_mix(
+        self,
+        one: change.Request,
+        other: change.Request,
+        before: record.ServiceStatus,
+    ) -> None:
+        # both decide on the same look, and write one after the other
+        seen = scenes.claimed(_host(before))
+        first = change.to_set(seen, one, 'alice', NOW)
+        second = change.to_set(seen, other, 'bob', NOW)
+        mixed = scenes.after(seen, first[0], second[0]).record
+        assert mixed is not None
+        self.assertEqual((), mixed.problems)
+        self.assertIn(mixed.before, (before, None))
+
+    def test_only_another_host_in_the_aggregate(self) -> None:
+        seen = scenes.entered()
+        assert seen.aggregate is not None
+        other = dataclasses.replace(seen.aggregate, hosts=('compute2',))
+        seen = dataclasses.replace(seen, aggregate=other)
+        self.assertEqual(
+            [change.AddHost()],
+            change.to_set(seen, change.Request(), 'bob', NOW),
+        )
+
+    def test_our_own_reason_is_never_what_was_before(self) -> None:
+        # the aggregate was lost, made again with another id, and set killed
+        # before it disabled the service for the new one
+        seen = scenes.entered(_host(scenes.NIC))
+        lost = scenes.claimed(
+            dataclasses.replace(seen, aggregate=None), '77777777'
+        )
+        steps = change.to_set(lost, change.Request(), 'bob', NOW)
+        self.assertIsInstance(steps[-1], change.SetService)
+        killed = scenes.after(lost, *steps[:-1])
+        self.assertEqual(
+            state.State.ERROR, state.derive(killed, scenes.NOTHING).state
+        )
+        again = scenes.after(
+            killed, *change.to_set(killed, change.Request(), 'bob', NOW)
+        )
+        for stage in (killed, again):
+            back = scenes.after(stage, *change.to_unset(stage))
+            self.assertEqual(_host(scenes.NIC), back)
+
+    def test_the_reason_fills_what_the_record_has_lost(self) -> None:
+        damage: collections.abc.Mapping[str, str | None]
+        for fresh, damage in (
+            (scenes.host(), {'maintenance:before_status': 'x'}),
+            (
+                scenes.host(),
+                {
+                    'maintenance:before_status': None,
+                    'maintenance:before_reason': 'zz',
+                },
+            ),
+            (_host(scenes.NIC), {'maintenance:before_reason': None}),
+            (_host(scenes.NIC), {'maintenance:before_status': None}),
+            (scenes.host(), {'maintenance:id': 'x'}),
+        ):
+            with self.subTest(damage=damage):
+                seen = scenes.entered(fresh)
+                written = change.WriteRecord(dict(damage))
+                seen = scenes.after(seen, written)
+                back = scenes.after(seen, *change.to_unset(seen))
+                self.assertEqual(fresh, back)
+                mended = scenes.after(
+                    seen, *change.to_set(seen, change.Request(), 'b', NOW)
+                )
+                back = scenes.after(mended, *change.to_unset(mended))
+                self.assertEqual(fresh, back)
 
     def test_a_lost_aggregate_is_made_again(self) -> None:
         request = change.Request(reason='kernel', ticket_url='https://t.co/7')
@@ -338,6 +464,13 @@ class TestUnset(base.BaseTestCase):
         error = self.assertRaises(change.RefusedError, change.to_unset, seen)
         self.assertIn('compute2', str(error))
 
+    def test_a_cell_that_is_down(self) -> None:
+        seen = dataclasses.replace(
+            scenes.entered(), service=scenes.service('UNKNOWN', id='')
+        )
+        error = self.assertRaises(change.RefusedError, change.to_unset, seen)
+        self.assertIn('cell', str(error))
+
     def test_a_host_that_nobody_touched(self) -> None:
         for before in (record.ENABLED, scenes.NIC):
             self.assertEqual([], change.to_unset(_host(before)))
@@ -370,14 +503,38 @@ class TestClear(base.BaseTestCase):
         self.assertIsNone(told.record.reason)
         self.assertTrue(told.ours)
 
+    def test_nothing_to_clear(self) -> None:
+        self.assertEqual([], self._clear(scenes.host(), 'window'))
+        self.assertEqual(
+            [], self._clear(scenes.host('disabled', 'x'), 'reason')
+        )
+
+    def test_killed_anywhere_it_converges(self) -> None:
+        seen = scenes.entered(request=change.Request(reason='kernel'))
+        steps = self._clear(seen, 'reason')
+        self.assertEqual(2, len(steps))
+        killed = scenes.after(seen, *steps[:1])
+        self.assertEqual(steps[1:], self._clear(killed, 'reason'))
+
+    def test_a_removal_is_a_window_too(self) -> None:
+        seen = scenes.entered(request=change.Request(removal=True))
+        told = scenes.after(seen, *self._clear(seen, 'window')).record
+        assert told is not None
+        self.assertFalse(told.removal)
+
     def test_refused(self) -> None:
         damaged = scenes.after(
             scenes.entered(), change.WriteRecord({'maintenance:id': 'x'})
         )
+        lost = dataclasses.replace(scenes.entered(), aggregate=None)
+        down = dataclasses.replace(
+            scenes.entered(), service=scenes.service(id='')
+        )
         for seen, why in (
-            (scenes.host(), 'not in maintenance'),
             (scenes.planned(), 'needs its window'),
             (damaged, 'damaged'),
+            (lost, 'lost'),
+            (down, 'cell'),
         ):
             error = self.assertRaises(
                 change.RefusedError, self._clear, seen, 'window'
@@ -396,15 +553,34 @@ class TestCalledFor(base.BaseTestCase):
     def test_by_time(self) -> None:
         planned, inside = scenes.planned(), scenes.entered()
         limited = scenes.entered(request=change.Request(duration=HOUR))
+        interrupted = scenes.after(inside, change.SetService(record.ENABLED))
+        foreign = scenes.disabled_by_somebody(inside)
+        damaged = scenes.after(
+            planned, change.WriteRecord({'maintenance:window_end': 'soon'})
+        )
+        assert planned.aggregate is not None
+        renamed = dataclasses.replace(
+            planned,
+            aggregate=dataclasses.replace(
+                planned.aggregate, hosts=('compute2',)
+            ),
+        )
+        gone = dataclasses.replace(planned, service=None)
+        enter, end, mend = change.Call.ENTER, change.Call.END, change.Call.MEND
         for what, seen, hours, expected in (
             ('no maintenance', scenes.host(), 0, None),
             ('no record', scenes.claimed(scenes.host()), 0, None),
             ('planned', planned, 3, None),
-            ('its start has come', planned, 4, 'entered'),
-            ('its end has come too', planned, 6, 'overdue'),
+            ('its start has come', planned, 4, enter),
+            ('its end has come too', planned, 6, end),
             ('inside', limited, 0, None),
-            ('over', limited, 1, 'overdue'),
+            ('over', limited, 1, end),
             ('without an end', inside, 10000, None),
+            ('interrupted, or enabled', interrupted, 0, enter),
+            ('disabled by somebody', foreign, 0, None),
+            ('damaged', damaged, 0, mend),
+            ('of another host', renamed, 4, None),
+            ('its service is gone', gone, 4, None),
         ):
             with self.subTest(what):
                 self.assertEqual(

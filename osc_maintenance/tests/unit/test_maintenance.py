@@ -20,6 +20,7 @@ from oslotest import base
 from osc_maintenance import change
 from osc_maintenance import maintenance
 from osc_maintenance import nova
+from osc_maintenance import record
 from osc_maintenance import state
 from osc_maintenance.tests.unit import fakes
 from osc_maintenance.tests.unit import scenes
@@ -30,7 +31,7 @@ NOW, HOUR = scenes.NOW, scenes.HOUR
 class TestFakes(base.BaseTestCase):
     def test_they_are_called_as_the_real_ones(self) -> None:
         for name, method in inspect.getmembers(fakes.Nova, inspect.isfunction):
-            if not name.startswith('_'):
+            if not name.startswith('_') and name != 'changes':
                 real = inspect.signature(getattr(nova.Nova, name))
                 self.assertEqual(
                     list(real.parameters),
@@ -46,15 +47,19 @@ class MaintenanceTestCase(base.BaseTestCase):
     def set_(
         self, clients: fakes.Clients, request: change.Request | None = None
     ) -> tuple[state.Host, bool]:
-        return maintenance.set_(
+        before = clients.nova.changes
+        host = maintenance.set_(
             fakes.real(clients),
             'compute1',
             request or change.Request(),
             NOW,
         )
+        return host, clients.nova.changes > before
 
     def unset(self, clients: fakes.Clients) -> tuple[state.Host, bool]:
-        return maintenance.unset(fakes.real(clients), 'compute1')
+        before = clients.nova.changes
+        host = maintenance.unset(fakes.real(clients), 'compute1')
+        return host, clients.nova.changes > before
 
 
 class TestSet(MaintenanceTestCase):
@@ -131,6 +136,79 @@ class TestSet(MaintenanceTestCase):
             )
         self.assertIn('maintenance:compute1', str(error))
 
+    def test_overtaken_it_looks_again(self) -> None:
+        # somebody else adds the host between our look and our step
+        clients = self.clients(scenes.host())
+        real = clients.nova.add_host
+
+        def overtaken(
+            aggregate: state.Aggregate, host: str
+        ) -> state.Aggregate | None:
+            clients.nova.add_host = real  # type: ignore[method-assign]
+            real(aggregate, host)
+            return real(aggregate, host)
+
+        clients.nova.add_host = overtaken  # type: ignore[method-assign]
+        host, _changed = self.set_(clients)
+        self.assertTrue(host.ours)
+        self.assertEqual(clients.nova.hosts['compute1'], host)
+
+    def test_ended_while_it_enters(self) -> None:
+        clients = self.clients(scenes.planned())
+        real = clients.nova.set_service
+
+        def ended_before(
+            service: state.Service, wanted: record.ServiceStatus
+        ) -> state.Service | None:
+            clients.nova.set_service = real  # type: ignore[method-assign]
+            self.unset(clients)
+            return real(service, wanted)
+
+        clients.nova.set_service = ended_before  # type: ignore[method-assign]
+        host, _changed = self.set_(clients, change.Request(early=True))
+        # as if it had come after the unset: in maintenance, and undoable
+        self.assertEqual(clients.nova.hosts['compute1'], host)
+        self.assertEqual(
+            state.State.MAINTENANCE,
+            state.derive(host, scenes.NOTHING).state,
+        )
+        self.assertEqual(scenes.host(), self.unset(clients)[0])
+
+    def test_changed_while_it_enters(self) -> None:
+        # the reason of another operator is written just before our disable
+        clients = self.clients(scenes.planned())
+        real = clients.nova.set_service
+
+        def changed_before(
+            service: state.Service, wanted: record.ServiceStatus
+        ) -> state.Service | None:
+            clients.nova.set_service = real  # type: ignore[method-assign]
+            self.set_(clients, change.Request(reason='theirs'))
+            return real(service, wanted)
+
+        clients.nova.set_service = changed_before  # type: ignore[method-assign]
+        host, _changed = self.set_(clients, change.Request(early=True))
+        assert host.service is not None
+        self.assertIn('theirs', str(host.service.disabled_reason))
+
+    def test_a_claim_that_is_lost_to_somebody_quick(self) -> None:
+        # A colleague disabled the host, and the other one entered it, since
+        # we looked at the service: what it was before is not overwritten.
+        clients = self.clients(scenes.host())
+        stale = clients.nova.hosts['compute1'].service
+        quick = scenes.host('disabled', 'bad disk')
+        clients.nova.hosts['compute1'] = scenes.entered(quick)
+        looks = [stale]
+
+        def service(_host: str) -> state.Service | None:
+            if looks:
+                return looks.pop()
+            return clients.nova.hosts['compute1'].service
+
+        with mock.patch.object(clients.nova, 'service', service):
+            self.set_(clients, change.Request(reason='kernel'))
+        self.assertEqual(quick, self.unset(clients)[0])
+
 
 class TestUnset(MaintenanceTestCase):
     def test_back_and_again(self) -> None:
@@ -159,82 +237,36 @@ class TestUnset(MaintenanceTestCase):
     def test_an_unknown_host(self) -> None:
         self.assertRaises(exceptions.CommandError, self.unset, self.clients())
 
+    def test_entered_while_it_ends(self) -> None:
+        clients = self.clients(scenes.entered())
+        real = clients.nova.delete
 
-class TestEmptied(MaintenanceTestCase):
-    def _emptied(
-        self, load: state.Load, left: set[str] | None
-    ) -> maintenance.Emptied:
-        clients = self.clients(scenes.host())
-        clients.placement.left = left
-        return maintenance.emptied(
-            fakes.real(clients),
-            scenes.host(),
-            load,
-        )
-
-    def test_nothing_is_left(self) -> None:
-        self.assertEqual(
-            maintenance.Emptied(True), self._emptied(scenes.NOTHING, set())
-        )
-
-    def test_nova_knows_of_something(self) -> None:
-        for load in (
-            state.Load({'ACTIVE': 1}),
-            state.Load({}, state.Movement(migrations_in=1)),
-            state.Load({}, state.Movement(unconfirmed_resizes=1)),
-        ):
-            # Placement is not asked
-            self.assertEqual(
-                maintenance.Emptied(False), self._emptied(load, None)
+        def entered_after(aggregate: state.Aggregate) -> None:
+            clients.nova.delete = real  # type: ignore[method-assign]
+            service = clients.nova.hosts['compute1'].service
+            assert service is not None
+            real(aggregate)
+            mark = 'maintenance 3f9a1c2e: theirs'
+            clients.nova.set_service(
+                service, record.ServiceStatus('disabled', mark)
             )
 
-    def test_placement_knows_of_more(self) -> None:
-        told = self._emptied(scenes.NOTHING, {'b', 'a'})
-        self.assertIs(False, told.known)
-        self.assertIn('allocations of a, b', str(told.note))
+        clients.nova.delete = entered_after  # type: ignore[method-assign]
+        self.assertEqual(scenes.host(), self.unset(clients)[0])
 
-    def test_placement_cannot_be_asked(self) -> None:
-        told = self._emptied(scenes.NOTHING, None)
-        self.assertIsNone(told.known)
-        self.assertIn(r'Placement says no \x1b[2J', str(told.note))
+    def test_somebody_else_is_quicker(self) -> None:
+        clients = self.clients(scenes.entered())
+        real = clients.nova.remove_host
 
+        def overtaken(
+            aggregate: state.Aggregate, host: str
+        ) -> state.Aggregate | None:
+            clients.nova.remove_host = real  # type: ignore[method-assign]
+            self.unset(clients)
+            return real(aggregate, host)
 
-class TestListing(MaintenanceTestCase):
-    def _rows(
-        self, clients: fakes.Clients, everything: bool = False
-    ) -> dict[str, str]:
-        rows = maintenance.listing(
-            fakes.real(clients).nova,
-            everything=everything,
-            now=NOW,
-        )
-        return {row['host']: row['state'] for row in rows}
-
-    def test_which_hosts(self) -> None:
-        entered = scenes.entered()
-        lost = dataclasses.replace(entered, aggregate=None)
-        hosts = [
-            fakes.named(scenes.host(), 'free'),
-            fakes.named(scenes.planned(), 'planned'),
-            fakes.named(entered, 'entered'),
-            fakes.named(entered, 'leaving'),
-            fakes.named(lost, 'lost'),
-            fakes.named(dataclasses.replace(entered, service=None), 'gone'),
-        ]
-        clients = self.clients(*hosts)
-        moving = state.Load({}, state.Movement(migrations_out=1))
-        clients.nova.loads = {'leaving': moving, 'planned': moving}
-        ours = {
-            'entered': 'maintenance',
-            'gone': 'error',
-            'leaving': 'migrating',
-            'lost': 'error',
-            'planned': 'planned',
-        }
-        self.assertEqual(ours, self._rows(clients))
-        self.assertEqual(
-            {**ours, 'free': 'none'}, self._rows(clients, everything=True)
-        )
+        clients.nova.remove_host = overtaken  # type: ignore[method-assign]
+        self.assertEqual(scenes.host(), self.unset(clients)[0])
 
 
 class TestApply(MaintenanceTestCase):
@@ -270,6 +302,57 @@ class TestApply(MaintenanceTestCase):
             self._apply(clients, unset_overdue=True),
         )
         self.assertEqual([], self._apply(clients, unset_overdue=True))
+
+    def test_what_was_interrupted_is_entered(self) -> None:
+        clients = self._clients()
+        clients.nova.broken = {'b-due'}
+        self._apply(clients)
+        clients.nova.broken = set()
+        due = clients.nova.hosts['b-due']
+        steps = change.to_set(due, change.Request(), 'alice', NOW + 4 * HOUR)
+        clients.nova.hosts['b-due'] = scenes.after(due, *steps[:1])
+        self.assertEqual(
+            [('a-over', 'overdue', False), ('b-due', 'entered', True)],
+            self._apply(clients),
+        )
+        self.assertTrue(clients.nova.hosts['b-due'].ours)
+
+    def test_a_plan_that_is_dropped_while_it_is_entered(self) -> None:
+        clients = self.clients(fakes.named(scenes.planned(), 'b-due'))
+        real = clients.nova.set_service
+
+        def dropped(
+            service: state.Service, wanted: record.ServiceStatus
+        ) -> state.Service | None:
+            clients.nova.set_service = real  # type: ignore[method-assign]
+            maintenance.unset(fakes.real(clients), 'b-due')
+            return real(service, wanted)
+
+        clients.nova.set_service = dropped  # type: ignore[method-assign]
+        self.assertEqual([], self._apply(clients))
+        self.assertEqual(
+            fakes.named(scenes.host(), 'b-due'), clients.nova.hosts['b-due']
+        )
+
+    def test_a_damaged_record_is_told(self) -> None:
+        clients = self._clients()
+        damage = change.WriteRecord({'maintenance:window_start': 'soon'})
+        due = clients.nova.hosts['b-due']
+        clients.nova.hosts['b-due'] = scenes.after(due, damage)
+        self.assertEqual(
+            [('a-over', 'overdue', False), ('b-due', 'failed', False)],
+            self._apply(clients),
+        )
+        self.assertIn('is damaged', str(self.causes['b-due']))
+
+    def test_a_window_keeps_its_start(self) -> None:
+        clients = self._clients()
+        maintenance.apply(
+            fakes.real(clients), unset_overdue=False, now=NOW + 5 * HOUR
+        )
+        told = clients.nova.hosts['b-due'].record
+        assert told is not None
+        self.assertEqual(NOW + 4 * HOUR, told.start)
 
     def test_a_failure_is_told_and_the_others_are_done(self) -> None:
         clients = self._clients()

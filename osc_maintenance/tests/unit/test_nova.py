@@ -18,7 +18,6 @@ from novaclient import base as novaclient_base
 from novaclient import client
 from novaclient import exceptions as nova_exceptions
 from novaclient.v2 import aggregates
-from novaclient.v2 import hypervisors
 from novaclient.v2 import services
 from osc_lib import exceptions
 from oslotest import base
@@ -54,9 +53,9 @@ class NovaTestCase(base.BaseTestCase):
         self.client.services = mock.Mock(spec=services.ServiceManager)
         self.client.aggregates = mock.Mock(spec=aggregates.AggregateManager)
         self.client.client = mock.Mock(spec=client.SessionClient)
-        other = mock.Mock(spec=['hypervisors'])
-        other.hypervisors = mock.Mock(spec=hypervisors.HypervisorManager)
-        self.hypervisors = other.hypervisors
+        other = mock.Mock(spec=['client'])
+        other.client = mock.Mock(spec=client.SessionClient)
+        self.hypervisors = other.client.get
         self.nova = nova.Nova(self.client, other)
 
     def answers(self, *bodies: dict[str, typing.Any]) -> None:
@@ -64,60 +63,6 @@ class NovaTestCase(base.BaseTestCase):
 
     def urls(self) -> list[str]:
         return [call.args[0] for call in self.client.client.get.mock_calls]
-
-
-class TestConnect(base.BaseTestCase):
-    def _connect(self, oldest: str, newest: str) -> nova.Nova:
-        offered = mock.Mock(spec=['version', 'min_version'])
-        offered.version, offered.min_version = newest, oldest
-        with mock.patch('novaclient.client.Client', autospec=True) as made:
-            made.return_value.versions.get_current.return_value = offered
-            self.made = made
-            return nova.connect(
-                session=mock.sentinel.session,
-                service_type='compute',
-                region_name='RegionOne',
-                interface='internal',
-                endpoint_override='http://nova.example.com/v2.1',
-            )
-
-    def test_negotiation(self) -> None:
-        for newest, expected, for_hypervisors in (
-            ('2.53', '2.53', '2.53'),
-            ('2.90', '2.90', '2.87'),
-            ('2.104', '2.96', '2.87'),
-        ):
-            with self.subTest(newest):
-                self._connect('2.1', newest)
-                versions = [
-                    call.args[0].get_string()
-                    for call in self.made.call_args_list
-                ]
-                self.assertEqual(['2.53', expected, for_hypervisors], versions)
-
-    def test_options_of_osc_are_passed_on(self) -> None:
-        self._connect('2.1', '2.96')
-        for call in self.made.call_args_list:
-            self.assertEqual(
-                {
-                    'session': mock.sentinel.session,
-                    'service_type': 'compute',
-                    'region_name': 'RegionOne',
-                    'endpoint_type': 'internal',
-                    'endpoint_override': 'http://nova.example.com/v2.1',
-                },
-                call.kwargs,
-            )
-
-    def test_too_old_or_too_new(self) -> None:
-        for oldest, newest in (('2.1', '2.52'), ('', ''), ('2.97', '2.110')):
-            with self.subTest(newest):
-                error = self.assertRaises(
-                    exceptions.CommandError, self._connect, oldest, newest
-                )
-                self.assertIn('region RegionOne', str(error))
-                self.assertIn(newest or '2.1', str(error))
-                self.assertIn('2.53', str(error))
 
 
 class TestReading(NovaTestCase):
@@ -183,23 +128,42 @@ class TestReading(NovaTestCase):
         )
 
     def test_servers_are_counted_over_all_pages(self) -> None:
+        def server(name: str, status: str, host: str) -> dict[str, str]:
+            return {
+                'id': name,
+                'status': status,
+                'OS-EXT-SRV-ATTR:host': host,
+            }
+
         link = [{'rel': 'next', 'href': 'http://elsewhere/servers?marker=b'}]
         self.answers(
             {
                 'servers': [
-                    {'id': 'a', 'status': 'SHUTOFF'},
-                    {'id': 'b', 'status': 'ACTIVE'},
+                    server('a', 'SHUTOFF', 'compute1'),
+                    server('b', 'ACTIVE', 'compute1'),
                 ],
                 'servers_links': link,
             },
-            {'servers': [{'id': 'c', 'status': 'ACTIVE'}, {'id': 'd'}]},
+            {
+                'servers': [
+                    server('c', 'ACTIVE', 'compute1'),
+                    # the filter is ignored for those who may not use it
+                    server('d', 'ACTIVE', 'compute2'),
+                ]
+            },
         )
         self.assertEqual(
-            {'ACTIVE': 2, 'SHUTOFF': 1, 'UNKNOWN': 1},
-            self.nova.servers('compute1'),
+            {'ACTIVE': 2, 'SHUTOFF': 1}, self.nova.servers('compute1')
         )
         first = '/servers/detail?all_tenants=1&host=compute1'
         self.assertEqual([first, first + '&marker=b'], self.urls())
+
+    def test_servers_whose_host_is_not_told(self) -> None:
+        self.answers({'servers': [{'id': 'a', 'status': 'ACTIVE'}]})
+        error = self.assertRaises(
+            exceptions.CommandError, self.nova.servers, 'compute1'
+        )
+        self.assertIn('OS-EXT-SRV-ATTR:host', str(error))
 
     def test_a_host_name_is_quoted(self) -> None:
         self.answers({'servers': []})
@@ -262,36 +226,64 @@ class TestReading(NovaTestCase):
         )
 
     def _nodes(
-        self, searched: typing.Any, listed: typing.Any, host: str
+        self, host: str, *answers: typing.Any, kind: str = 'QEMU'
     ) -> list[str]:
-        def hypervisor(pair: tuple[str, str]) -> novaclient_base.Resource:
-            return _resource(id=pair[0], service={'host': pair[1]})
-
-        self.hypervisors.search.side_effect = (
-            searched
-            if isinstance(searched, Exception)
-            else [[hypervisor(pair) for pair in searched]]
-        )
-        self.hypervisors.list.return_value = [
-            hypervisor(pair) for pair in listed
+        self.hypervisors.reset_mock()
+        self.hypervisors.side_effect = [
+            answer
+            if isinstance(answer, Exception)
+            else (
+                None,
+                {
+                    'hypervisors': [
+                        {
+                            'id': number,
+                            'hypervisor_type': kind,
+                            'service': {'host': of},
+                        }
+                        for number, of in answer
+                    ]
+                },
+            )
+            for answer in answers
         ]
-        return self.nova.nodes(host)
+        found = self.nova.nodes(host)
+        self.asked = [call.args[0] for call in self.hypervisors.mock_calls]
+        return found
 
     def test_nodes_of_a_host(self) -> None:
         near = [('a', 'compute10'), ('b', 'compute1')]
-        self.assertEqual(['b'], self._nodes(near, [], 'compute1'))
+        self.assertEqual(['b'], self._nodes('compute1', near))
         self.assertEqual(
-            ['c'], self._nodes([('c', 'compute1.x')], [], 'compute1.x')
+            ['c'], self._nodes('compute1.x', [('c', 'compute1.x')])
         )
-        self.hypervisors.search.assert_called_with('compute1', detailed=True)
-        self.hypervisors.list.assert_not_called()
+        self.assertEqual(
+            ['/os-hypervisors/detail?hypervisor_hostname_pattern=compute1'],
+            self.asked,
+        )
 
     def test_nodes_with_other_names(self) -> None:
-        ironic = [('x', 'ironic'), ('y', 'ironic'), ('z', 'compute1')]
-        for searched in ([('a', 'ironic2')], nova_exceptions.NotFound(404)):
+        everything = [('x', 'host'), ('y', 'host'), ('z', 'compute1')]
+        for first in (
+            [('a', 'host2')],
+            nova_exceptions.NotFound(404),
+            nova_exceptions.BadRequest(400),
+        ):
             self.assertEqual(
-                ['x', 'y'], self._nodes(searched, ironic, 'ironic')
+                ['x', 'y'], self._nodes('host', first, everything)
             )
+            self.assertEqual('/os-hypervisors/detail', self.asked[1])
+
+    def test_nodes_of_ironic_have_any_name(self) -> None:
+        self.assertEqual(
+            ['a', 'b'],
+            self._nodes(
+                'host',
+                [('a', 'host')],
+                [('a', 'host'), ('b', 'host')],
+                kind='ironic',
+            ),
+        )
 
 
 class TestWriting(NovaTestCase):
@@ -321,6 +313,7 @@ class TestWriting(NovaTestCase):
             ('disabled', None, manager.disable, ('s',)),
             ('disabled', 'x', manager.disable_log_reason, ('s', 'x')),
         ):
+            changes = self.nova.changes
             manager_call.return_value = _service(
                 status=status, disabled_reason=reason
             )
@@ -328,13 +321,59 @@ class TestWriting(NovaTestCase):
                 self.SERVICE, record.ServiceStatus(status, reason)
             )
             manager_call.assert_called_once_with(*arguments)
-            self.assertEqual(
-                record.ServiceStatus(status, reason), told.as_left
-            )
+            self.assertEqual(record.ServiceStatus(status, reason), told.as_set)
+            self.assertEqual(changes + 1, self.nova.changes)
             manager.reset_mock()
 
 
+class TestOvertaken(NovaTestCase):
+    AGGREGATE = TestWriting.AGGREGATE
+
+    def test_somebody_else_was_quicker(self) -> None:
+        manager = self.client.aggregates
+        for call, method, arguments, code in (
+            (manager.add_host, self.nova.add_host, ('compute1',), 409),
+            (manager.remove_host, self.nova.remove_host, ('compute1',), 404),
+            (manager.set_metadata, self.nova.write_record, ({},), 404),
+            (manager.delete, self.nova.delete, (), 404),
+            (manager.delete, self.nova.delete, (), 400),
+            (manager.get, self.nova.aggregate, (), 404),
+        ):
+            with self.subTest(method=method, code=code):
+                kinds = {
+                    400: nova_exceptions.BadRequest,
+                    404: nova_exceptions.NotFound,
+                    409: nova_exceptions.Conflict,
+                }
+                call.side_effect = kinds[code](code, 'too \x1b[2J late')
+                error = self.assertRaises(
+                    nova.OvertakenError, method, self.AGGREGATE, *arguments
+                )
+                self.assertIn(r'too \x1b[2J late', str(error))
+        self.assertEqual(0, self.nova.changes)
+
+    def test_a_claim_at_the_wrong_address(self) -> None:
+        # a 404 of a POST says nothing about an aggregate of that name
+        self.client.aggregates.create.side_effect = nova_exceptions.NotFound(
+            404
+        )
+        error = self.assertRaises(
+            exceptions.CommandError, self.nova.claim, 'compute1'
+        )
+        self.assertNotIsInstance(error, nova.OvertakenError)
+
+
 class TestErrors(NovaTestCase):
+    def test_an_answer_that_is_none(self) -> None:
+        bodies: list[typing.Any] = [None, {}, [], {'servers': None}]
+        for body in bodies:
+            self.answers(body)
+            error = self.assertRaises(
+                exceptions.CommandError, self.nova.servers, 'compute1'
+            )
+            self.assertIn('Servers on compute1', str(error))
+            self.assertIn('no answer of the API', str(error))
+
     def test_one_line_in_the_clouds_words(self) -> None:
         for raised in (
             nova_exceptions.Forbidden(403, "Policy doesn't\nallow \x1b[2Jit"),

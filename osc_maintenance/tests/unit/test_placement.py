@@ -10,6 +10,7 @@
 #   License for the specific language governing permissions and limitations
 #   under the License.
 
+import typing
 from unittest import mock
 
 from keystoneauth1 import adapter
@@ -25,18 +26,7 @@ class TestConsumers(base.BaseTestCase):
         self.adapter = mock.Mock(spec=adapter.Adapter)
         self.placement = placement.Placement(self.adapter)
 
-    def test_the_whole_tree_is_asked(self) -> None:
-        answers = {
-            '/resource_providers?in_tree=n1': {
-                'resource_providers': [{'uuid': 'n1'}, {'uuid': 'gpu'}]
-            },
-            '/resource_providers/n1/allocations': {'allocations': {}},
-            '/resource_providers/gpu/allocations': {
-                'allocations': {'server-1': {}}
-            },
-            '/resource_providers?in_tree=n2': {'resource_providers': []},
-        }
-
+    def _answers(self, answers: dict[str, typing.Any]) -> None:
         def get(url: str, microversion: str) -> mock.Mock:
             self.assertEqual('1.14', microversion)
             return mock.Mock(
@@ -44,7 +34,50 @@ class TestConsumers(base.BaseTestCase):
             )
 
         self.adapter.get.side_effect = get
+
+    def test_the_whole_tree_is_asked(self) -> None:
+        self._answers(
+            {
+                '/resource_providers?in_tree=n1': {
+                    'resource_providers': [{'uuid': 'n1'}, {'uuid': 'gpu'}]
+                },
+                '/resource_providers/n1/allocations': {'allocations': {}},
+                '/resource_providers/gpu/allocations': {
+                    'allocations': {'server-1': {}}
+                },
+                '/resource_providers?in_tree=n2': {'resource_providers': []},
+            }
+        )
         self.assertEqual({'server-1'}, self.placement.consumers(['n1', 'n2']))
+
+    def test_the_node_of_a_member(self) -> None:
+        for nodes, inventories, expected in (
+            (['n1'], {'VCPU': {}, 'MEMORY_MB': {}}, 'n1'),
+            # a node of Ironic: there may be more than Nova has put there
+            (['n1'], {'CUSTOM_BAREMETAL': {}}, None),
+            ([], {}, None),
+            (['n1', 'n2'], {'MEMORY_MB': {}}, None),
+        ):
+            self._answers(
+                {
+                    '/resource_providers?member_of=agg': {
+                        'resource_providers': [{'uuid': n} for n in nodes]
+                    },
+                    '/resource_providers/n1/inventories': {
+                        'inventories': inventories
+                    },
+                }
+            )
+            self.assertEqual(expected, self.placement.node_in('agg'))
+
+    def test_no_answer_of_the_api(self) -> None:
+        bodies: list[typing.Any] = [None, [], {}, {'resource_providers': None}]
+        for body in bodies:
+            self._answers({'/resource_providers?in_tree=n1': body})
+            error = self.assertRaises(
+                placement.UnavailableError, self.placement.consumers, ['n1']
+            )
+            self.assertIn('no answer of the API', str(error))
 
     def test_it_cannot_be_asked(self) -> None:
         for raised in (

@@ -14,11 +14,9 @@ import argparse
 import importlib.metadata
 import subprocess
 import sys
-from unittest import mock
 
 from oslotest import base
 
-from osc_maintenance import clients
 from osc_maintenance import plugin
 
 #: What OSC has not imported by itself when it imports us, or should not.
@@ -69,53 +67,3 @@ class TestPlugin(base.BaseTestCase):
         self.assertEqual(
             [], [name for name in imported if name.startswith(_HEAVY)]
         )
-
-
-class TestClients(base.BaseTestCase):
-    def setUp(self) -> None:
-        super().setUp()
-        self.manager = mock.Mock(
-            spec=[
-                'session',
-                'region_name',
-                'interface',
-                'sdk_connection',
-                'auth_ref',
-            ]
-        )
-        config = self.manager.sdk_connection.config
-        config.get_endpoint.side_effect = 'http://{}.example.com'.format
-        self.clients = plugin.make_client(self.manager)
-        self.assertIsInstance(self.clients, clients.Clients)
-
-    def test_nova_is_reached_as_osc_does(self) -> None:
-        with mock.patch('osc_maintenance.nova.connect') as connect:
-            self.assertIs(connect.return_value, self.clients.nova)
-            self.assertIs(connect.return_value, self.clients.nova)
-        connect.assert_called_once_with(
-            session=self.manager.session,
-            service_type='compute',
-            region_name=self.manager.region_name,
-            interface=self.manager.interface,
-            endpoint_override='http://compute.example.com',
-        )
-
-    def test_placement_is_reached_as_osc_does(self) -> None:
-        with mock.patch('keystoneauth1.adapter.Adapter') as adapter:
-            self.assertIsNotNone(self.clients.placement)
-        adapter.assert_called_once_with(
-            session=self.manager.session,
-            service_type='placement',
-            region_name=self.manager.region_name,
-            interface=self.manager.interface,
-            endpoint_override='http://placement.example.com',
-        )
-
-    def test_who_is_asking(self) -> None:
-        access = self.manager.auth_ref
-        access.username, access.user_id = 'alice', 'u1'
-        self.assertEqual('alice', self.clients.user)
-        access.username = None
-        self.assertEqual('u1', self.clients.user)
-        self.manager.auth_ref = None
-        self.assertIsNone(self.clients.user)

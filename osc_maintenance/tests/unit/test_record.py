@@ -19,6 +19,8 @@ from oslotest import base
 
 from osc_maintenance import record
 
+NOW = datetime.datetime(2026, 11, 20, tzinfo=datetime.UTC)
+
 _WORDS = strategies.text(
     strategies.characters(max_codepoint=0xFFFF, exclude_categories=['C', 'Z']),
     min_size=1,
@@ -51,6 +53,10 @@ RECORDS = strategies.builds(
     set_at=_TIMES,
     migrate=strategies.sampled_from(record.MIGRATE_POLICIES),
     before=strategies.none() | _BEFORE,
+).map(
+    lambda value: dataclasses.replace(
+        value, removal=value.removal and value.end is None
+    )
 )
 
 
@@ -64,9 +70,15 @@ class TestAggregateName(base.BaseTestCase):
         for name in ('rack1', 'maintenance', 'maintenance:', 'Maintenance:a'):
             self.assertIsNone(record.aggregate_host(name))
 
-    def test_too_long(self) -> None:
-        record.aggregate_name('x' * 243)
-        self.assertRaises(ValueError, record.aggregate_name, 'x' * 244)
+    def test_hosts_that_nova_takes(self) -> None:
+        for host in ('compute1', 'Rack-7_b.example.com', 'x' * 243):
+            record.check_host(host)
+        for host in ('', 'a b', 'a:b', 'käse', 'a\n', '%', 'x' * 244):
+            self.assertRaises(ValueError, record.check_host, host)
+
+    def test_a_host_with_our_prefix(self) -> None:
+        name = record.aggregate_name('maintenance:x')
+        self.assertEqual('maintenance:x', record.aggregate_host(name))
 
 
 class TestMetadata(base.BaseTestCase):
@@ -108,17 +120,34 @@ class TestMetadata(base.BaseTestCase):
         self.assertEqual(
             (
                 'maintenance:before_status is missing',
-                "maintenance:id is 'NOT-AN-ID'",
-                'maintenance:window_start is missing',
                 "maintenance:window_end is 'soon', which is not a time",
                 "maintenance:removal is 'maybe'",
+                "maintenance:id is 'NOT-AN-ID'",
+                'maintenance:window_start is missing',
                 'maintenance:migrate is missing',
             ),
-            value.problems,
+            tuple(str(problem) for problem in value.problems),
         )
-        self.assertEqual(
-            record.ServiceStatus('disabled', 'broken NIC'), value.before
+        self.assertIsNone(value.before)
+
+    def test_what_contradicts_itself_is_a_problem(self) -> None:
+        sound = record.encode(
+            record.Record(
+                id='3f9a1c2e',
+                start=NOW,
+                end=NOW,
+                set_at=NOW,
+                before=record.ENABLED,
+            )
         )
+        for key, value, name in (
+            ('maintenance:removal', 'true', 'removal'),
+            ('maintenance:before_reason', 'x', 'before_reason'),
+        ):
+            told = record.decode({**sound, key: value})
+            assert told is not None
+            self.assertEqual([name], [p.name for p in told.problems])
+            self.assertEqual(record.ENABLED, told.before)
 
 
 class TestDisabledReason(base.BaseTestCase):
@@ -167,6 +196,22 @@ class TestDisabledReason(base.BaseTestCase):
                 before.reason.startswith(told.before.reason.rstrip('…'))
                 or '…' in before.reason
             )
+
+    def test_our_own_words_in_an_earlier_reason(self) -> None:
+        before = record.ServiceStatus('disabled', 'x [before: disabled: y] z')
+        value = record.Record(id='3f9a1c2e', reason='kernel', before=before)
+        told = record.parse_disabled_reason(record.disabled_reason(value))
+        assert told is not None
+        self.assertEqual(('kernel', before), (told.reason, told.before))
+
+    def test_the_url_is_told_from_the_reason(self) -> None:
+        for url in ('http://t.co/7', 'HTTPS://T.CO/7'):
+            value = record.Record(
+                id='3f9a1c2e', reason='kernel', ticket_url=url
+            )
+            told = record.parse_disabled_reason(record.disabled_reason(value))
+            assert told is not None
+            self.assertEqual(('kernel', url), (told.reason, told.ticket_url))
 
     @hypothesis.given(RECORDS)
     def test_an_earlier_reason_that_fits_is_whole(

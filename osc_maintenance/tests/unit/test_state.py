@@ -27,6 +27,9 @@ class TestDerive(base.BaseTestCase):
         entered, planned = scenes.entered(), scenes.planned()
         with_nic = scenes.entered(scenes.host('disabled', 'broken NIC'))
         assert entered.aggregate is not None
+        shared = dataclasses.replace(
+            entered.aggregate, hosts=('compute1', 'compute2')
+        )
         outside = dataclasses.replace(entered.aggregate, hosts=())
         unknown = scenes.service('UNKNOWN', id='', state='')
         for what, seen, load, expected, cause in (
@@ -93,6 +96,13 @@ class TestDerive(base.BaseTestCase):
                 {},
                 S.ERROR,
                 'not in the aggregate',
+            ),
+            (
+                'not alone',
+                dataclasses.replace(entered, aggregate=shared),
+                {},
+                S.ERROR,
+                'other hosts as well: compute2',
             ),
             (
                 'enabled behind our back',

@@ -45,6 +45,7 @@ class TestCheckUrl(base.BaseTestCase):
             'https://tickets.example.com/7?a=b&c=d#e',
             'http://[2001:db8::1]:8080/7',
             'https://tickets.example.com/' + 'x' * 172,
+            'https://git.example.com/@ops/issues/7',
         ):
             with self.subTest(url):
                 self.assertEqual(url, text.check_url(url))
@@ -65,6 +66,17 @@ class TestCheckUrl(base.BaseTestCase):
             with self.subTest(url):
                 error = self.assertRaises(ValueError, text.check_url, url)
                 self.assertIn(why, str(error))
+
+    def test_blanks_around_are_taken_off(self) -> None:
+        self.assertEqual('http://a.b/', text.check_url(' http://a.b/ '))
+
+    def test_what_is_refused_is_not_repeated(self) -> None:
+        for url in (
+            'https://me:sec/ret@example.com/7',
+            'https://me:secret@ex\u2100mple.com/7',
+        ):
+            error = self.assertRaises(ValueError, text.check_url, url)
+            self.assertNotIn('sec', str(error))
 
     def test_credentials_are_refused_and_not_repeated(self) -> None:
         for url in (

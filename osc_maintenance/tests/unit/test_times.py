@@ -11,8 +11,10 @@
 #   under the License.
 
 import datetime
+import time
 from unittest import mock
 
+import fixtures
 import hypothesis
 from hypothesis import strategies
 from oslotest import base
@@ -26,9 +28,19 @@ def _utc(day: int, hour: int = 0) -> datetime.datetime:
     return datetime.datetime(2026, 11, day, hour, tzinfo=datetime.UTC)
 
 
+class TestNow(base.BaseTestCase):
+    def test_whole_seconds_in_utc(self) -> None:
+        now = times.now()
+        self.assertEqual((0, datetime.UTC), (now.microsecond, now.tzinfo))
+
+
 class TestParseTime(base.BaseTestCase):
     def setUp(self) -> None:
         super().setUp()
+        # where it is not UTC
+        self.useFixture(fixtures.EnvironmentVariable('TZ', 'Asia/Tokyo'))
+        self.addCleanup(time.tzset)
+        time.tzset()
         clock = mock.patch.object(times, 'now', return_value=NOW)
         clock.start()
         self.addCleanup(clock.stop)
@@ -57,6 +69,8 @@ class TestParseTime(base.BaseTestCase):
             '+',
             '+0h',
             '+999999999w',
+            '+9999w9999d99999999h',
+            '+417000w',
             '2026-13-01',
             '2026-11-20x06:00:00Z',
             '2026-11-20T06:00:00Z\n',

@@ -54,6 +54,8 @@ class TestCommand(base.BaseTestCase):
         self, kind: type[command.Command], *arguments: str
     ) -> typing.Any:
         """Run a command; what it answers as JSON."""
+        # as in a process of its own
+        self.clients.nova.writes.clear()
         self.app.stdout = io.StringIO()
         made, parsed = self.parsed(kind, *arguments, '-f', 'json')
         self.assertEqual(0, made.run(parsed))

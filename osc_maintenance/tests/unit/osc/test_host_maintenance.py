@@ -10,12 +10,15 @@
 #   License for the specific language governing permissions and limitations
 #   under the License.
 
+import contextlib
 import datetime
 import io
+from unittest import mock
 
 from osc_lib import exceptions
 
 from osc_maintenance import change
+from osc_maintenance import exit_codes
 from osc_maintenance.osc import host_maintenance
 from osc_maintenance import state
 from osc_maintenance.tests.unit import fakes
@@ -53,7 +56,7 @@ class TestSet(base.TestCommand):
         for arguments, named in (
             ((), '<host>'),
             (('',), '<host>'),
-            (('x' * 244,), '<host>'),
+            (('a\udcff',), '<host>'),
             (('c', '--start', 'soon'), '--start'),
             (('c', '--end', 'soon'), '--end'),
             (('c', '--duration', '90'), '--duration'),
@@ -160,11 +163,39 @@ class TestUnset(base.TestCommand):
                 again = self.run_command(UNSET, 'compute1', option)
                 self.assertIs(False, again['changed'])
 
+    def test_one_property_of_nothing(self) -> None:
+        self.clients.nova.hosts = {'compute1': scenes.host()}
+        told = self.run_command(UNSET, 'compute1', '--window')
+        self.assertIs(False, told['changed'])
+        self.assertIn('compute1 is not in maintenance', self.log.output)
+
     def test_force_is_for_the_whole(self) -> None:
         self.clients.nova.hosts = {'compute1': scenes.entered()}
         command, parsed = self.parsed(UNSET, 'compute1', '--force', '--window')
-        self.assertRaises(exceptions.CommandError, command.run, parsed)
+        with contextlib.redirect_stderr(io.StringIO()) as said:
+            error = self.assertRaises(SystemExit, command.run, parsed)
+        self.assertEqual(exit_codes.ExitCode.USAGE, error.code)
+        self.assertIn('--force', said.getvalue())
         self.assertEqual([], self.clients.nova.writes)
+
+    def test_what_is_done_is_told_though_the_answer_fails(self) -> None:
+        self.clients.nova.hosts = {'compute1': scenes.entered()}
+        command, parsed = self.parsed(UNSET, 'compute1')
+        refusal = exceptions.CommandError('Servers on compute1: no')
+        with mock.patch.object(
+            self.clients.nova, 'servers', side_effect=refusal
+        ):
+            error = self.assertRaises(
+                exceptions.CommandError, command.run, parsed
+            )
+            self.assertIn('This is done', str(error))
+            self.assertIn('Servers on compute1: no', str(error))
+            # nothing is done the second time
+            self.clients.nova.writes.clear()
+            error = self.assertRaises(
+                exceptions.CommandError, command.run, parsed
+            )
+            self.assertNotIn('This is done', str(error))
 
 
 class TestShow(base.TestCommand):
@@ -260,11 +291,11 @@ class TestApply(base.TestCommand):
         command, parsed = self.parsed(
             APPLY, *('-f', 'value', '-c', 'host', '-c', 'action')
         )
-        error = self.assertRaises(exceptions.CommandError, command.run, parsed)
+        self.assertEqual(exit_codes.ExitCode.ERROR, command.run(parsed))
         self.assertEqual(
             'bad failed\ngood entered\n', self.app.stdout.getvalue()
         )
-        self.assertEqual('1 of 2 hosts failed: bad', str(error))
+        self.assertEqual('1 of 2 hosts failed: bad\n', self.log.output)
 
     def test_overdue_is_ended_only_if_asked(self) -> None:
         over = scenes.entered(

@@ -1,0 +1,142 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+import typing
+from unittest import mock
+
+from novaclient import exceptions as nova_exceptions
+from osc_lib import exceptions
+from oslotest import base
+
+from osc_maintenance import clients
+from osc_maintenance import nova
+from osc_maintenance import plugin
+from osc_maintenance import text
+
+
+class TestClients(base.BaseTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.manager = mock.Mock(
+            spec=[
+                'session',
+                'sdk_connection',
+                'auth_ref',
+            ]
+        )
+        config = self.manager.sdk_connection.config
+        config.get_endpoint.side_effect = 'http://{}.example.com'.format
+        config.get_region_name.side_effect = 'region of {}'.format
+        config.get_interface.side_effect = 'interface of {}'.format
+        self.clients = plugin.make_client(self.manager)
+        self.assertIsInstance(self.clients, clients.Clients)
+
+    def test_nova_is_reached_as_osc_does(self) -> None:
+        with mock.patch('osc_maintenance.clients.connect') as connect:
+            self.assertIs(connect.return_value, self.clients.nova)
+            self.assertIs(connect.return_value, self.clients.nova)
+        connect.assert_called_once_with(self._where('compute'))
+
+    def _where(self, service_type: str) -> dict[str, typing.Any]:
+        return {
+            'session': self.manager.session,
+            'service_type': service_type,
+            'region_name': f'region of {service_type}',
+            'interface': f'interface of {service_type}',
+            'endpoint_override': f'http://{service_type}.example.com',
+        }
+
+    def test_placement_is_reached_as_osc_does(self) -> None:
+        with mock.patch('keystoneauth1.adapter.Adapter') as adapter:
+            self.assertIsNotNone(self.clients.placement)
+        adapter.assert_called_once_with(**self._where('placement'))
+
+    def test_who_is_asking(self) -> None:
+        access = self.manager.auth_ref
+        access.username, access.user_id = 'alice', 'u1'
+        self.assertEqual('alice', self.clients.user)
+        access.username = 'a\x1b[2J\U0001f525' + 'x' * 300
+        told = self.clients.user
+        assert told is not None
+        self.assertEqual(told, text.check_text(told))
+        access.username = None
+        self.assertEqual('u1', self.clients.user)
+        self.manager.auth_ref = None
+        self.assertIsNone(self.clients.user)
+
+
+class TestConnect(base.BaseTestCase):
+    WHERE: typing.ClassVar[dict[str, typing.Any]] = {
+        'session': mock.sentinel.session,
+        'service_type': 'compute',
+        'region_name': 'RegionOne',
+        'interface': 'internal',
+        'endpoint_override': 'http://nova.example.com/v2.1',
+    }
+
+    def _connect(self, oldest: str, newest: str) -> nova.Nova:
+        offered = mock.Mock(spec=['version', 'min_version'])
+        offered.version, offered.min_version = newest, oldest
+        with mock.patch('novaclient.client.Client', autospec=True) as made:
+            made.return_value.versions.get_current.return_value = offered
+            self.made = made
+            return clients.connect(self.WHERE)
+
+    def test_negotiation(self) -> None:
+        for newest, expected, for_hypervisors in (
+            ('2.53', '2.53', '2.53'),
+            ('2.90', '2.90', '2.87'),
+            ('2.104', '2.96', '2.87'),
+        ):
+            with self.subTest(newest):
+                self._connect('2.1', newest)
+                versions = [
+                    call.args[0].get_string()
+                    for call in self.made.call_args_list
+                ]
+                self.assertEqual(['2.53', expected, for_hypervisors], versions)
+
+    def test_options_of_osc_are_passed_on(self) -> None:
+        self._connect('2.1', '2.96')
+        for call in self.made.call_args_list:
+            self.assertEqual(
+                {
+                    'session': mock.sentinel.session,
+                    'service_type': 'compute',
+                    'region_name': 'RegionOne',
+                    'endpoint_type': 'internal',
+                    'endpoint_override': 'http://nova.example.com/v2.1',
+                },
+                call.kwargs,
+            )
+
+    def test_too_old_or_too_new(self) -> None:
+        for oldest, newest in (('2.1', '2.52'), ('', ''), ('2.97', '2.110')):
+            with self.subTest(newest):
+                error = self.assertRaises(
+                    exceptions.CommandError, self._connect, oldest, newest
+                )
+                self.assertIn('region RegionOne', str(error))
+                self.assertIn(newest or '2.1', str(error))
+                self.assertIn('2.53', str(error))
+
+    def test_a_401_is_told(self) -> None:
+        refusal = nova_exceptions.Unauthorized(401, 'who are you')
+        with mock.patch('novaclient.client.Client', autospec=True) as made:
+            # novaclient keeps it to itself
+            made.return_value.versions.get_current.return_value = None
+            made.return_value.client.get.side_effect = refusal
+            error = self.assertRaises(
+                exceptions.CommandError, clients.connect, self.WHERE
+            )
+        self.assertIn('who are you (HTTP 401)', str(error))
+        self.assertIn('region RegionOne', str(error))

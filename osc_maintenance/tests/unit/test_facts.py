@@ -1,0 +1,173 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+import dataclasses
+import threading
+from unittest import mock
+
+from osc_lib import exceptions
+from oslotest import base
+
+from osc_maintenance import facts
+from osc_maintenance import parallel
+from osc_maintenance import state
+from osc_maintenance.tests.unit import fakes
+from osc_maintenance.tests.unit import scenes
+
+NOW = scenes.NOW
+
+
+class TestEmptied(base.BaseTestCase):
+    def _emptied(
+        self, load: state.Load, left: set[str] | None
+    ) -> facts.Emptied:
+        clients = fakes.Clients(scenes.host())
+        clients.placement.left = left
+        return facts.emptied(
+            fakes.real(clients),
+            scenes.host(),
+            load,
+        )
+
+    def test_nothing_is_left(self) -> None:
+        self.assertEqual(
+            facts.Emptied(True), self._emptied(scenes.NOTHING, set())
+        )
+
+    def test_nova_knows_of_something(self) -> None:
+        for load in (
+            state.Load({'ACTIVE': 1}),
+            state.Load({}, state.Movement(migrations_in=1)),
+            state.Load({}, state.Movement(unconfirmed_resizes=1)),
+        ):
+            # Placement is not asked
+            self.assertEqual(facts.Emptied(False), self._emptied(load, None))
+
+    def test_placement_knows_of_more(self) -> None:
+        told = self._emptied(scenes.NOTHING, {'b', 'a'})
+        self.assertIs(False, told.known)
+        self.assertIn('allocations of a, b', str(told.note))
+
+    def test_a_member_of_an_aggregate(self) -> None:
+        clients = fakes.Clients(scenes.entered())
+        asked: list[list[str]] = []
+
+        def consumers(nodes: list[str]) -> set[str]:
+            asked.append(nodes)
+            return set()
+
+        with mock.patch.object(clients.placement, 'consumers', consumers):
+            for member in ('node-of-member', None):
+                clients.placement.member = member
+                told = facts.emptied(
+                    fakes.real(clients), scenes.entered(), scenes.NOTHING
+                )
+                self.assertIs(True, told.known)
+        self.assertEqual([['node-of-member'], ['node-1']], asked)
+
+    def test_it_cannot_be_known(self) -> None:
+        host = scenes.host()
+        for what, seen, nodes in (
+            (
+                'no compute service',
+                dataclasses.replace(host, service=None),
+                ['node-1'],
+            ),
+            (
+                'cell is down',
+                dataclasses.replace(host, service=scenes.service(id='')),
+                ['node-1'],
+            ),
+            ('no hypervisor', host, []),
+        ):
+            clients = fakes.Clients(host)
+            clients.nova.listed_nodes = nodes
+            told = facts.emptied(fakes.real(clients), seen, scenes.NOTHING)
+            self.assertIsNone(told.known)
+            self.assertIn(what, str(told.note))
+
+    def test_nova_cannot_be_asked(self) -> None:
+        clients = fakes.Clients(scenes.host())
+        refusal = exceptions.CommandError('Hypervisors: no')
+        with mock.patch.object(clients.nova, 'nodes', side_effect=refusal):
+            told = facts.emptied(
+                fakes.real(clients), scenes.host(), scenes.NOTHING
+            )
+        self.assertIsNone(told.known)
+        self.assertIn('Hypervisors: no', str(told.note))
+
+    def test_placement_cannot_be_asked(self) -> None:
+        told = self._emptied(scenes.NOTHING, None)
+        self.assertIsNone(told.known)
+        self.assertIn(r'Placement says no \x1b[2J', str(told.note))
+
+
+class TestListing(base.BaseTestCase):
+    def _rows(
+        self, clients: fakes.Clients, everything: bool = False
+    ) -> dict[str, str]:
+        rows = facts.listing(
+            fakes.real(clients).nova,
+            everything=everything,
+            now=NOW,
+        )
+        return {row['host']: row['state'] for row in rows}
+
+    def test_which_hosts(self) -> None:
+        entered = scenes.entered()
+        lost = dataclasses.replace(entered, aggregate=None)
+        hosts = [
+            fakes.named(scenes.host(), 'free'),
+            fakes.named(scenes.planned(), 'planned'),
+            fakes.named(entered, 'entered'),
+            fakes.named(entered, 'leaving'),
+            fakes.named(lost, 'lost'),
+            fakes.named(dataclasses.replace(entered, service=None), 'gone'),
+        ]
+        clients = fakes.Clients(*hosts)
+        moving = state.Load({}, state.Movement(migrations_out=1))
+        clients.nova.loads = {'leaving': moving, 'planned': moving}
+        ours = {
+            'entered': 'maintenance',
+            'gone': 'error',
+            'leaving': 'migrating',
+            'lost': 'error',
+            'planned': 'planned',
+        }
+        self.assertEqual(ours, self._rows(clients))
+        self.assertEqual(
+            {**ours, 'free': 'none'}, self._rows(clients, everything=True)
+        )
+
+    def test_only_what_matters_is_asked_and_side_by_side(self) -> None:
+        hosts = [
+            fakes.named(scenes.entered(), f'inside-{number}')
+            for number in range(parallel.WIDTH)
+        ]
+        hosts.append(fakes.named(scenes.planned(), 'planned'))
+        hosts.append(fakes.named(scenes.host(), 'free'))
+        clients = fakes.Clients(*hosts)
+        together = threading.Barrier(parallel.WIDTH)
+
+        def migrations(host: str) -> state.Movement:
+            self.assertTrue(host.startswith('inside'))
+            together.wait(timeout=30)
+            return state.Movement(migrations_in=1)
+
+        with mock.patch.object(clients.nova, 'migrations', migrations):
+            rows = facts.listing(
+                fakes.real(clients).nova, everything=True, now=NOW
+            )
+        told = {row['host']: row['migrations_in'] for row in rows}
+        self.assertEqual(1, told['inside-0'])
+        self.assertIsNone(told['planned'])
+        self.assertIsNone(told['free'])
