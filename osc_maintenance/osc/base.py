@@ -32,6 +32,19 @@ class Command(command.Command):
     #: The exit status, once the answer has been printed.
     exit_code = exit_codes.ExitCode.DONE
 
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """The parser, whose help shows the class docstring as it is laid out.
+
+        cliff's own would make one paragraph of it, the example included.
+        """
+        parser = super().get_parser(prog_name)
+        cliffs: typing.Any = parser.formatter_class
+        laid_out: typing.Any = type(
+            'HelpFormatter', (argparse.RawDescriptionHelpFormatter, cliffs), {}
+        )
+        parser.formatter_class = laid_out
+        return parser
+
     def run(self, parsed_args: argparse.Namespace) -> int:
         """Run the command; cliff itself knows success and exceptions only."""
         super().run(parsed_args)

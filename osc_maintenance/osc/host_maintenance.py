@@ -126,9 +126,7 @@ class SetHostMaintenance(_ChangingCommand):
     disabled_reason of the compute service. What the service was before is
     recorded before it is disabled, and unset restores it.
 
-    Example:
-
-    .. code-block:: console
+    Example::
 
         $ openstack host maintenance set compute1 --duration 2h30m \\
             --reason "kernel update" --ticket-url https://tickets.example.com/7
@@ -185,9 +183,7 @@ class UnsetHostMaintenance(_ChangingCommand):
     unless the service already is as it was before. On a host that is not in
     maintenance it says so and succeeds. It is safe to interrupt: run it again.
 
-    Example:
-
-    .. code-block:: console
+    Example::
 
         $ openstack host maintenance unset compute1
     """
@@ -254,9 +250,7 @@ class ShowHostMaintenance(_HostCommand):
     migration in either direction, no unconfirmed resize and no allocation in
     Placement is left on it: then the work on it may start.
 
-    Example:
-
-    .. code-block:: console
+    Example::
 
         $ openstack host maintenance show compute1 -f json
     """
@@ -277,9 +271,7 @@ class ListHostMaintenance(base.Command, command.Lister):
     the state error: their aggregate is lost or left over, or somebody enabled
     the service.
 
-    Example:
-
-    .. code-block:: console
+    Example::
 
         $ openstack host maintenance list --overdue
     """
@@ -356,9 +348,7 @@ class ApplyHostMaintenance(base.Command, command.Lister):
     One host's failure does not keep it from the others; the exit status says
     that there was one.
 
-    Example:
-
-    .. code-block:: console
+    Example::
 
         $ openstack host maintenance apply --unset-overdue
     """

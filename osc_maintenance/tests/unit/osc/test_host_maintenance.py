@@ -117,6 +117,13 @@ class TestSet(base.TestCommand):
         self.assertIn('unset it first', str(error))
         self.assertIsInstance(error.__cause__, change.RefusedError)
 
+    def test_the_help_is_laid_out(self) -> None:
+        command, _parsed = self.parsed(SET, 'compute1')
+        said = command.get_parser('openstack').format_help()
+        self.assertIn('or plan it.\n\nNo new server', said)
+        self.assertIn('\nExample::\n\n    $ openstack host', said)
+        self.assertNotIn('code-block', said)
+
 
 class TestUnset(base.TestCommand):
     def test_the_whole(self) -> None:
