@@ -239,15 +239,15 @@ def apply(
     for host in facts.survey(nova):
         if change.called_for(host, now) is None:
             continue
-        writes, cause = nova.changes, None
+        writes, cause, load = nova.changes, None, None
         try:
             host, action = _apply_to(clients, host.name, unset_overdue, now)
+            (load,) = facts.loads(nova, [host])
         except (change.RefusedError, exceptions.CommandError) as exc:
             action, cause = 'failed', text.escape(str(exc))
             with contextlib.suppress(exceptions.CommandError):
                 host = facts.find(nova, host.name)
         if action:
-            (load,) = facts.loads(nova, [host])
             row = view.fields(host, load, None, now)
             row['action'] = action
             row['changed'] = nova.changes > writes
@@ -263,19 +263,31 @@ def _apply_to(
     now: datetime.datetime,
 ) -> tuple[state.Host, str | None]:
     """Do what the window of one host calls for at this moment."""
-    host = facts.find(clients.nova, name)
+    overtaken = None
+    for _ in range(_ATTEMPTS):
+        host = facts.find(clients.nova, name)
+        if overtaken and host.aggregate is None and host.mark:
+            # somebody dropped the plan while we were entering it
+            return unset(clients, name), None
+        try:
+            return _act(clients, host, unset_overdue, now)
+        except nova_.OvertakenError as exc:
+            overtaken = exc
+    raise overtaken or AssertionError
+
+
+def _act(
+    clients: 'clients_.Clients',
+    host: state.Host,
+    unset_overdue: bool,
+    now: datetime.datetime,
+) -> tuple[state.Host, str | None]:
+    """Do what the window of a host calls for; the host then, and the word."""
     match change.called_for(host, now):
         case change.Call.ENTER:
-            try:
-                return _keep(clients, host, change.Request(), now), 'entered'
-            except nova_.OvertakenError:
-                # somebody dropped the plan while we were entering it
-                host = facts.find(clients.nova, name)
-                if host.aggregate is None and host.mark:
-                    host = unset(clients, name)
-                return host, None
+            return _keep(clients, host, change.Request(), now), 'entered'
         case change.Call.END if unset_overdue:
-            return unset(clients, name), 'unset'
+            return unset(clients, host.name), 'unset'
         case change.Call.END:
             return host, 'overdue'
         case change.Call.MEND:

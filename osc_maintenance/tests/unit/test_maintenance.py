@@ -334,6 +334,27 @@ class TestApply(MaintenanceTestCase):
             fakes.named(scenes.host(), 'b-due'), clients.nova.hosts['b-due']
         )
 
+    def test_what_nova_never_finds_is_told(self) -> None:
+        # such as a host that is mapped to no cell
+        clients = self.clients(fakes.named(scenes.planned(), 'b-due'))
+        refusal = nova.OvertakenError('Adding b-due: HTTP 404')
+        with mock.patch.object(
+            clients.nova, 'write_record', side_effect=refusal
+        ):
+            rows = self._apply(clients)
+        self.assertEqual([('b-due', 'failed', False)], rows)
+        self.assertEqual('Adding b-due: HTTP 404', self.causes['b-due'])
+
+    def test_what_moves_cannot_be_read(self) -> None:
+        clients = self._clients()
+        refusal = exceptions.CommandError('Migrations: no')
+        with mock.patch.object(
+            clients.nova, 'migrations', side_effect=refusal
+        ):
+            rows = self._apply(clients)
+        self.assertEqual(('b-due', 'failed', True), rows[1])
+        self.assertTrue(clients.nova.hosts['b-due'].ours)
+
     def test_a_damaged_record_is_told(self) -> None:
         clients = self._clients()
         damage = change.WriteRecord({'maintenance:window_start': 'soon'})
