@@ -15,6 +15,8 @@
 import dataclasses
 import datetime
 
+from hypothesis import strategies
+
 from osc_maintenance import change
 from osc_maintenance import record
 from osc_maintenance import state
@@ -23,6 +25,28 @@ NOW = datetime.datetime(2026, 11, 20, 6, 0, tzinfo=datetime.UTC)
 HOUR = datetime.timedelta(hours=1)
 NOTHING = state.Load({})
 NIC = record.ServiceStatus('disabled', 'broken NIC')
+
+
+#: What a service may be before.
+SERVICES = strategies.sampled_from(
+    [
+        record.ENABLED,
+        record.ServiceStatus('disabled'),
+        NIC,
+        record.ServiceStatus('disabled', 'AUTO: Connection to libvirt lost'),
+        record.ServiceStatus('disabled', 'y' * 255),
+    ]
+)
+#: What may be asked of set.
+REQUESTS = strategies.sampled_from(
+    [
+        change.Request(),
+        change.Request(reason='kernel', ticket_url='https://t.example.com/7'),
+        change.Request(duration=2 * HOUR),
+        change.Request(removal=True),
+        change.Request(start=NOW + HOUR, end=NOW + 3 * HOUR),
+    ]
+)
 
 
 def service(
@@ -41,6 +65,11 @@ def service(
 def host(status: str = 'enabled', reason: str | None = None) -> state.Host:
     """A host that nobody has touched yet."""
     return state.Host('compute1', service(status, reason))
+
+
+def host_of(before: record.ServiceStatus) -> state.Host:
+    """A host that somebody has left like that."""
+    return host(before.status, before.reason)
 
 
 def claimed(fresh: state.Host, uuid: str = '3f9a1c2e') -> state.Host:

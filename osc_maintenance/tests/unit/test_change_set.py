@@ -25,35 +25,12 @@ from osc_maintenance.tests.unit import scenes
 
 NOW, HOUR = scenes.NOW, scenes.HOUR
 
-_SERVICES = strategies.sampled_from(
-    [
-        record.ENABLED,
-        record.ServiceStatus('disabled'),
-        scenes.NIC,
-        record.ServiceStatus('disabled', 'AUTO: Connection to libvirt lost'),
-        record.ServiceStatus('disabled', 'y' * 255),
-    ]
-)
-_REQUESTS = strategies.sampled_from(
-    [
-        change.Request(),
-        change.Request(reason='kernel', ticket_url='https://t.example.com/7'),
-        change.Request(duration=2 * HOUR),
-        change.Request(removal=True),
-        change.Request(start=NOW + HOUR, end=NOW + 3 * HOUR),
-    ]
-)
-
-
-def _host(before: record.ServiceStatus) -> state.Host:
-    return scenes.host(before.status, before.reason)
-
 
 class TestSet(base.BaseTestCase):
     def test_the_record_is_complete_before_the_service_is_disabled(
         self,
     ) -> None:
-        seen = scenes.claimed(_host(scenes.NIC))
+        seen = scenes.claimed(scenes.host_of(scenes.NIC))
         steps = change.to_set(seen, change.Request(), 'alice', NOW)
         self.assertEqual(
             [change.WriteRecord, change.AddHost, change.SetService],
@@ -66,19 +43,21 @@ class TestSet(base.BaseTestCase):
         self.assertEqual('alice', told.set_by)
         self.assertEqual(NOW, told.set_at)
 
-    @hypothesis.given(_SERVICES, _REQUESTS)
+    @hypothesis.given(scenes.SERVICES, scenes.REQUESTS)
     def test_twice_changes_nothing(
         self, before: record.ServiceStatus, request: change.Request
     ) -> None:
-        seen = scenes.entered(_host(before), request)
+        seen = scenes.entered(scenes.host_of(before), request)
         later = NOW + datetime.timedelta(minutes=5)
         self.assertEqual([], change.to_set(seen, request, 'bob', later))
 
-    @hypothesis.given(_SERVICES, _REQUESTS, strategies.integers(0, 3))
+    @hypothesis.given(
+        scenes.SERVICES, scenes.REQUESTS, strategies.integers(0, 3)
+    )
     def test_killed_anywhere_it_converges(
         self, before: record.ServiceStatus, request: change.Request, done: int
     ) -> None:
-        seen = scenes.claimed(_host(before))
+        seen = scenes.claimed(scenes.host_of(before))
         steps = change.to_set(seen, request, 'alice', NOW)
         killed = scenes.after(seen, *steps[:done])
         # show never says that a half-entered host is in maintenance
@@ -91,7 +70,7 @@ class TestSet(base.BaseTestCase):
         )
         # and unset gets back what was there, from wherever it was killed
         back = scenes.after(killed, *change.to_unset(killed))
-        self.assertEqual(_host(before), back)
+        self.assertEqual(scenes.host_of(before), back)
 
     def test_a_start_in_the_future_leaves_the_service_alone(self) -> None:
         seen = scenes.planned()
@@ -304,7 +283,7 @@ class TestSet(base.BaseTestCase):
         seen = scenes.after(scenes.entered(), foreign)
         self.assertEqual([], change.to_set(seen, change.Request(), 'b', NOW))
 
-    @hypothesis.given(_REQUESTS, _REQUESTS, _SERVICES)
+    @hypothesis.given(scenes.REQUESTS, scenes.REQUESTS, scenes.SERVICES)
     def test_two_at_once_do_not_mix(
         self,
         one: change.Request,
@@ -312,7 +291,7 @@ class TestSet(base.BaseTestCase):
         before: record.ServiceStatus,
     ) -> None:
         # both decide on the same look, and write one after the other
-        seen = scenes.claimed(_host(before))
+        seen = scenes.claimed(scenes.host_of(before))
         first = change.to_set(seen, one, 'alice', NOW)
         second = change.to_set(seen, other, 'bob', NOW)
         mixed = scenes.after(seen, first[0], second[0]).record
@@ -333,7 +312,7 @@ class TestSet(base.BaseTestCase):
     def test_our_own_reason_is_never_what_was_before(self) -> None:
         # the aggregate was lost, made again with another id, and set killed
         # before it disabled the service for the new one
-        seen = scenes.entered(_host(scenes.NIC))
+        seen = scenes.entered(scenes.host_of(scenes.NIC))
         lost = scenes.claimed(
             dataclasses.replace(seen, aggregate=None), '77777777'
         )
@@ -348,7 +327,7 @@ class TestSet(base.BaseTestCase):
         )
         for stage in (killed, again):
             back = scenes.after(stage, *change.to_unset(stage))
-            self.assertEqual(_host(scenes.NIC), back)
+            self.assertEqual(scenes.host_of(scenes.NIC), back)
 
     def test_the_reason_fills_what_the_record_has_lost(self) -> None:
         damage: collections.abc.Mapping[str, str | None]
@@ -361,8 +340,8 @@ class TestSet(base.BaseTestCase):
                     'maintenance:before_reason': 'zz',
                 },
             ),
-            (_host(scenes.NIC), {'maintenance:before_reason': None}),
-            (_host(scenes.NIC), {'maintenance:before_status': None}),
+            (scenes.host_of(scenes.NIC), {'maintenance:before_reason': None}),
+            (scenes.host_of(scenes.NIC), {'maintenance:before_status': None}),
             (scenes.host(), {'maintenance:id': 'x'}),
         ):
             with self.subTest(damage=damage):
@@ -379,7 +358,7 @@ class TestSet(base.BaseTestCase):
 
     def test_a_lost_aggregate_is_made_again(self) -> None:
         request = change.Request(reason='kernel', ticket_url='https://t.co/7')
-        seen = scenes.entered(_host(scenes.NIC), request)
+        seen = scenes.entered(scenes.host_of(scenes.NIC), request)
         lost = scenes.claimed(
             dataclasses.replace(seen, aggregate=None), '77777777'
         )
@@ -391,198 +370,3 @@ class TestSet(base.BaseTestCase):
         self.assertEqual('kernel', told.record.reason)
         self.assertEqual('https://t.co/7', told.record.ticket_url)
         self.assertEqual('77777777', told.record.id)
-
-
-class TestUnset(base.BaseTestCase):
-    @hypothesis.given(_SERVICES, _REQUESTS, strategies.integers(0, 3))
-    def test_killed_anywhere_it_converges(
-        self, before: record.ServiceStatus, request: change.Request, done: int
-    ) -> None:
-        seen = scenes.entered(_host(before), request)
-        steps = change.to_unset(seen)
-        killed = scenes.after(seen, *steps[:done])
-        back = scenes.after(killed, *change.to_unset(killed))
-        self.assertEqual(_host(before), back)
-        self.assertEqual([], change.to_unset(back))
-        # or set takes it back in
-        again = change.to_set(killed, request, 'alice', NOW)
-        if killed.aggregate:
-            self.assertEqual(
-                seen.service, scenes.after(killed, *again).service
-            )
-
-    def test_somebody_elses_disable_is_not_undone(self) -> None:
-        seen = scenes.disabled_by_somebody(scenes.entered(), reason='disk')
-        error = self.assertRaises(change.RefusedError, change.to_unset, seen)
-        self.assertIn('disabled (disk)', str(error))
-        self.assertIn('--force', str(error))
-        forced = scenes.after(seen, *change.to_unset(seen, force=True))
-        self.assertEqual(scenes.host(), forced)
-
-    def test_somebody_elses_enable_is_not_undone(self) -> None:
-        seen = scenes.entered(_host(scenes.NIC))
-        seen = scenes.disabled_by_somebody(seen, 'enabled', None)
-        error = self.assertRaises(change.RefusedError, change.to_unset, seen)
-        self.assertIn('it is enabled', str(error))
-        self.assertIn('was disabled (broken NIC)', str(error))
-
-    def test_a_plan_is_dropped_whatever_the_service_is(self) -> None:
-        seen = scenes.disabled_by_somebody(scenes.planned())
-        steps = change.to_unset(seen)
-        self.assertEqual(
-            [change.RemoveHost(), change.DeleteAggregate()], steps
-        )
-
-    def test_a_lost_aggregate(self) -> None:
-        seen = scenes.entered(_host(scenes.NIC))
-        lost = dataclasses.replace(seen, aggregate=None)
-        self.assertEqual(
-            [change.SetService(scenes.NIC)], change.to_unset(lost)
-        )
-
-    def test_a_lost_record(self) -> None:
-        seen = scenes.entered(_host(scenes.NIC))
-        gone: dict[str, str | None] = dict.fromkeys(record.KEYS)
-        lost = scenes.after(seen, change.WriteRecord(gone))
-        back = scenes.after(lost, *change.to_unset(lost))
-        self.assertEqual(_host(scenes.NIC), back)
-
-    def test_a_lost_service(self) -> None:
-        seen = dataclasses.replace(scenes.entered(), service=None)
-        self.assertEqual(
-            [change.RemoveHost(), change.DeleteAggregate()],
-            change.to_unset(seen),
-        )
-
-    def test_an_aggregate_with_other_hosts_is_left_alone(self) -> None:
-        seen = scenes.entered()
-        assert seen.aggregate is not None
-        shared = dataclasses.replace(
-            seen.aggregate, hosts=('compute1', 'compute2')
-        )
-        seen = dataclasses.replace(seen, aggregate=shared)
-        error = self.assertRaises(change.RefusedError, change.to_unset, seen)
-        self.assertIn('compute2', str(error))
-
-    def test_a_cell_that_is_down(self) -> None:
-        seen = dataclasses.replace(
-            scenes.entered(), service=scenes.service('UNKNOWN', id='')
-        )
-        error = self.assertRaises(change.RefusedError, change.to_unset, seen)
-        self.assertIn('cell', str(error))
-
-    def test_a_host_that_nobody_touched(self) -> None:
-        for before in (record.ENABLED, scenes.NIC):
-            self.assertEqual([], change.to_unset(_host(before)))
-
-
-class TestClear(base.BaseTestCase):
-    def _clear(self, seen: state.Host, *properties: str) -> list[change.Step]:
-        return change.to_clear(seen, frozenset(properties), 'bob', NOW)
-
-    def test_one_property(self) -> None:
-        seen = scenes.entered(
-            request=change.Request(
-                reason='kernel',
-                ticket_url='https://t.example.com/7',
-                duration=HOUR,
-            )
-        )
-        told = scenes.after(seen, *self._clear(seen, 'ticket_url'))
-        assert told.record is not None
-        assert told.service is not None
-        self.assertIsNone(told.record.ticket_url)
-        self.assertEqual('kernel', told.record.reason)
-        self.assertEqual(
-            'maintenance 3f9a1c2e: kernel', told.service.disabled_reason
-        )
-        self.assertEqual([], self._clear(told, 'ticket_url'))
-        told = scenes.after(told, *self._clear(told, 'window', 'reason'))
-        assert told.record is not None
-        self.assertIsNone(told.record.end)
-        self.assertIsNone(told.record.reason)
-        self.assertTrue(told.ours)
-
-    def test_nothing_to_clear(self) -> None:
-        self.assertEqual([], self._clear(scenes.host(), 'window'))
-        self.assertEqual(
-            [], self._clear(scenes.host('disabled', 'x'), 'reason')
-        )
-
-    def test_killed_anywhere_it_converges(self) -> None:
-        seen = scenes.entered(request=change.Request(reason='kernel'))
-        steps = self._clear(seen, 'reason')
-        self.assertEqual(2, len(steps))
-        killed = scenes.after(seen, *steps[:1])
-        self.assertEqual(steps[1:], self._clear(killed, 'reason'))
-
-    def test_a_removal_is_a_window_too(self) -> None:
-        seen = scenes.entered(request=change.Request(removal=True))
-        told = scenes.after(seen, *self._clear(seen, 'window')).record
-        assert told is not None
-        self.assertFalse(told.removal)
-
-    def test_refused(self) -> None:
-        damaged = scenes.after(
-            scenes.entered(), change.WriteRecord({'maintenance:id': 'x'})
-        )
-        lost = dataclasses.replace(scenes.entered(), aggregate=None)
-        down = dataclasses.replace(
-            scenes.entered(), service=scenes.service(id='')
-        )
-        for seen, why in (
-            (scenes.planned(), 'needs its window'),
-            (damaged, 'damaged'),
-            (lost, 'lost'),
-            (down, 'cell'),
-        ):
-            error = self.assertRaises(
-                change.RefusedError, self._clear, seen, 'window'
-            )
-            self.assertIn(why, str(error))
-
-    def test_a_foreign_reason_is_not_overwritten(self) -> None:
-        seen = scenes.disabled_by_somebody(
-            scenes.entered(request=change.Request(reason='kernel'))
-        )
-        steps = self._clear(seen, 'reason')
-        self.assertEqual([change.WriteRecord], [type(step) for step in steps])
-
-
-class TestCalledFor(base.BaseTestCase):
-    def test_by_time(self) -> None:
-        planned, inside = scenes.planned(), scenes.entered()
-        limited = scenes.entered(request=change.Request(duration=HOUR))
-        interrupted = scenes.after(inside, change.SetService(record.ENABLED))
-        foreign = scenes.disabled_by_somebody(inside)
-        damaged = scenes.after(
-            planned, change.WriteRecord({'maintenance:window_end': 'soon'})
-        )
-        assert planned.aggregate is not None
-        renamed = dataclasses.replace(
-            planned,
-            aggregate=dataclasses.replace(
-                planned.aggregate, hosts=('compute2',)
-            ),
-        )
-        gone = dataclasses.replace(planned, service=None)
-        enter, end, mend = change.Call.ENTER, change.Call.END, change.Call.MEND
-        for what, seen, hours, expected in (
-            ('no maintenance', scenes.host(), 0, None),
-            ('no record', scenes.claimed(scenes.host()), 0, None),
-            ('planned', planned, 3, None),
-            ('its start has come', planned, 4, enter),
-            ('its end has come too', planned, 6, end),
-            ('inside', limited, 0, None),
-            ('over', limited, 1, end),
-            ('without an end', inside, 10000, None),
-            ('interrupted, or enabled', interrupted, 0, enter),
-            ('disabled by somebody', foreign, 0, None),
-            ('damaged', damaged, 0, mend),
-            ('of another host', renamed, 4, None),
-            ('its service is gone', gone, 4, None),
-        ):
-            with self.subTest(what):
-                self.assertEqual(
-                    expected, change.called_for(seen, NOW + hours * HOUR)
-                )
