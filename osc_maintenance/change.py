@@ -107,6 +107,7 @@ def to_set(
         record_.check_host(host.name)
     except ValueError as exc:
         raise RefusedError(f'{host.name}: {exc}') from exc
+    _check_alone(host)
     old = host.known or record_.Record()
     entered = old.entered or host.mark is not None
     wanted = _changed(host.name, old, entered, request, now)
@@ -115,7 +116,8 @@ def to_set(
         # it is as somebody else wants it to be
         before = host.before if host.mark else service.as_set
         wanted = dataclasses.replace(wanted, before=before)
-    _check_window(host.name, entered, wanted, request, now)
+    asked = wanted.end != old.end or not entered
+    _check_window(host.name, entered, asked, wanted, request, now)
     if host.aggregate:
         maintenance_id = host.aggregate.maintenance_id
         wanted = dataclasses.replace(wanted, id=maintenance_id)
@@ -147,6 +149,16 @@ def _disable(service: state.Service, record: record_.Record) -> list[Step]:
     reason = record_.disabled_reason(record)
     disabled = record_.ServiceStatus('disabled', reason)
     return [] if service.as_set == disabled else [SetService(disabled)]
+
+
+def _check_alone(host: state.Host) -> None:
+    """Refuse to work on an aggregate that somebody uses for more."""
+    if host.aggregate and host.strangers:
+        raise RefusedError(
+            f'the aggregate {host.aggregate.name} holds other hosts as well '
+            f'({", ".join(host.strangers)}), which is not our doing: take '
+            'them out with "openstack aggregate remove host"'
+        )
 
 
 def _service(host: state.Host) -> state.Service:
@@ -210,6 +222,7 @@ def _changed(
 def _check_window(
     name: str,
     entered: bool,
+    asked: bool,
     wanted: record_.Record,
     request: Request,
     now: datetime.datetime,
@@ -224,8 +237,7 @@ def _check_window(
         )
     if end is None:
         return
-    asked = request.end or request.duration
-    if end <= now and (asked or not entered):
+    if end <= now and asked:
         raise RefusedError(
             f'{name}: the window would end at {times.format_time(end)}, which '
             'is in the past: give another --end or --duration'
@@ -265,8 +277,7 @@ def to_clear(
     :param user: who asks.
     :param now: the present, in UTC.
     :returns: the steps; none if they are clear.
-    :raises RefusedError: if the record is damaged, or a planned maintenance
-        would be left without a window.
+    :raises RefusedError: if the record is lost or damaged.
     """
     record = host.record
     if host.aggregate is None and host.mark is None:
@@ -278,12 +289,10 @@ def to_clear(
             'it, or unset to end the maintenance'
         )
     wanted = record
+    if host.mark:
+        # the disabled_reason may be the only one that knows
+        wanted = dataclasses.replace(wanted, before=host.before)
     if 'window' in properties:
-        if not record.entered:
-            raise RefusedError(
-                f'the maintenance of {host.name} is planned, and a plan needs '
-                'its window: give another one with set, or unset all of it'
-            )
         wanted = dataclasses.replace(wanted, end=None, removal=False)
     if 'reason' in properties:
         wanted = dataclasses.replace(wanted, reason=None)
@@ -311,12 +320,7 @@ def to_unset(host: state.Host, *, force: bool = False) -> list[Step]:
         steps.append(SetService(restore))
     if host.aggregate is None:
         return steps
-    if host.strangers:
-        raise RefusedError(
-            f'the aggregate {host.aggregate.name} holds other hosts as well '
-            f'({", ".join(host.strangers)}), which is not our doing: take '
-            'them out with "openstack aggregate remove host"'
-        )
+    _check_alone(host)
     if host.aggregate.hosts:
         steps.append(RemoveHost())
     steps.append(DeleteAggregate())
@@ -333,8 +337,8 @@ def _restored(host: state.Host, force: bool) -> record_.ServiceStatus | None:
     raise RefusedError(
         f'the compute service of {host.name} is no longer disabled for this '
         f'maintenance: it is {service.as_set}, and was {before} before. '
-        f'--force makes it {before.status} again; to keep it as it is now, '
-        'run set and then unset'
+        f'"unset --force" makes it {before.status} again; to keep it as it is '
+        'now, run set and then unset'
     )
 
 
@@ -345,7 +349,7 @@ class Call(enum.Enum):
     ENTER = 'enter'
     #: its end has come: the maintenance is overdue
     END = 'end'
-    #: the record cannot be read, so nobody knows
+    #: it cannot be done, or the record does not tell: see the state's cause
     MEND = 'mend'
 
 
@@ -368,7 +372,9 @@ def called_for(host: state.Host, now: datetime.datetime) -> Call | None:
         return Call.MEND
     if state.overdue(record, now):
         return Call.END
-    if service is None or host.strangers or record.start is None:
+    if record.start is None or record.start > now:
         return None
+    if service is None or host.strangers:
+        return Call.MEND
     waiting = not record.entered or service.as_set == record.before
-    return Call.ENTER if record.start <= now and waiting else None
+    return Call.ENTER if waiting else None

@@ -54,6 +54,9 @@ def find(nova: nova_.Nova, name: str) -> state.Host:
         lambda: nova.service(name), nova.aggregates
     )
     host = state.Host(name, service, aggregates.get(name))
+    if host.mark and host.aggregate is None:
+        # made since they were listed?
+        host = state.Host(name, service, nova.aggregates().get(name))
     if service is None and host.aggregate is None:
         raise nova.unknown_host(name)
     return host
@@ -67,6 +70,14 @@ def survey(nova: nova_.Nova) -> list[state.Host]:
     """
     found, aggregates = parallel.both(nova.services, nova.aggregates)
     services = {service.host: service for service in found}
+    marked = {
+        name
+        for name, service in services.items()
+        if state.Host(name, service).mark
+    }
+    if marked - aggregates.keys():
+        # made since they were listed?
+        aggregates = nova.aggregates()
     return [
         state.Host(name, services.get(name), aggregates.get(name))
         for name in sorted(services.keys() | aggregates.keys())

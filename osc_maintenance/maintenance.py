@@ -34,6 +34,8 @@ if typing.TYPE_CHECKING:
 #: How often to look again when somebody else was quicker.
 _ATTEMPTS = 5
 
+_T = typing.TypeVar('_T')
+
 
 def set_(
     clients: 'clients_.Clients',
@@ -92,7 +94,12 @@ def _claimed(
         host = dataclasses.replace(host, aggregate=aggregate)
         if host.record and host.record.entered:
             # the service was read before somebody else disabled it
-            return facts.find(nova, name)
+            host = facts.find(nova, name)
+            if host.aggregate is None:
+                raise nova_.OvertakenError(
+                    f'{text.escape(name)} has just left maintenance'
+                )
+            return host
     return dataclasses.replace(host, aggregate=aggregate)
 
 
@@ -120,9 +127,7 @@ def _keep(
     return host
 
 
-def _insist(
-    attempt: collections.abc.Callable[[], state.Host],
-) -> state.Host:
+def _insist(attempt: collections.abc.Callable[[], _T]) -> _T:
     """Try again whenever somebody else was quicker, within reason."""
     for _ in range(_ATTEMPTS - 1):
         with contextlib.suppress(nova_.OvertakenError):
@@ -144,22 +149,22 @@ def unset(
         written then.
     """
     nova = clients.nova
+    return _insist(lambda: _end(nova, facts.find(nova, name), force=force))
 
-    def attempt() -> state.Host:
-        host = facts.find(nova, name)
-        steps = change.to_unset(host, force=force)
-        host = carry_out(nova, host, steps)
-        if steps and host.service:
-            # somebody else may have been entering it at the same time
-            service = nova.service(name)
-            host = dataclasses.replace(host, service=service)
-            if host.mark:
-                raise nova_.OvertakenError(
-                    f'{text.escape(name)} is being put into maintenance again'
-                )
-        return host
 
-    return _insist(attempt)
+def _end(
+    nova: nova_.Nova, host: state.Host, *, force: bool = False
+) -> state.Host:
+    """Carry out ``unset``, and look whether somebody enters it meanwhile."""
+    steps = change.to_unset(host, force=force)
+    host = carry_out(nova, host, steps)
+    if steps and host.service:
+        host = dataclasses.replace(host, service=nova.service(host.name))
+        if host.mark:
+            raise nova_.OvertakenError(
+                f'{text.escape(host.name)} is being put into maintenance again'
+            )
+    return host
 
 
 def clear(
@@ -176,14 +181,44 @@ def clear(
     :param now: the present, in UTC.
     :returns: the host as it is now.
     :raises CommandError: if there is no such host, or Nova refuses.
-    :raises RefusedError: if the record is damaged, or a planned maintenance
-        would be left without a window; nothing has been written then.
+    :raises RefusedError: if the record is lost or damaged; nothing has been
+        written then.
     """
 
-    def attempt() -> state.Host:
-        host = facts.find(clients.nova, name)
+    def act(host: state.Host) -> state.Host:
         steps = change.to_clear(host, properties, clients.user, now)
-        return carry_out(clients.nova, host, steps)
+        host = carry_out(clients.nova, host, steps)
+        disabled = any(isinstance(step, change.SetService) for step in steps)
+        if disabled and host.aggregate:
+            aggregate = clients.nova.aggregate(host.aggregate)
+            host = dataclasses.replace(host, aggregate=aggregate)
+        return host
+
+    return _while_it_lasts(clients, name, act)
+
+
+def _while_it_lasts(
+    clients: 'clients_.Clients',
+    name: str,
+    act: collections.abc.Callable[[state.Host], _T],
+) -> _T:
+    """Do something to a maintenance, but do not bring it back.
+
+    If somebody ends it meanwhile, and our disable comes last, it is ended
+    once more.
+    """
+    overtaken = False
+
+    def attempt() -> _T:
+        nonlocal overtaken
+        host = facts.find(clients.nova, name)
+        if overtaken and host.aggregate is None and host.mark:
+            host = unset(clients, name)
+        try:
+            return act(host)
+        except nova_.OvertakenError:
+            overtaken = True
+            raise
 
     return _insist(attempt)
 
@@ -235,16 +270,23 @@ def apply(
         or failed) and ``changed``.
     """
     nova = clients.nova
+
+    def act(host: state.Host) -> tuple[state.Host, str | None]:
+        return _act(clients, host, unset_overdue, now)
+
     rows = []
     for host in facts.survey(nova):
         if change.called_for(host, now) is None:
             continue
-        writes, cause, load = nova.changes, None, None
+        writes, action, cause, load = nova.changes, None, None, None
         try:
-            host, action = _apply_to(clients, host.name, unset_overdue, now)
+            host, action = _while_it_lasts(clients, host.name, act)
             (load,) = facts.loads(nova, [host])
         except (change.RefusedError, exceptions.CommandError) as exc:
-            action, cause = 'failed', text.escape(str(exc))
+            cause = text.escape(str(exc))
+            if action:
+                cause = f'{action}, but what moves cannot be read: {cause}'
+            action = 'failed'
             with contextlib.suppress(exceptions.CommandError):
                 host = facts.find(nova, host.name)
         if action:
@@ -254,26 +296,6 @@ def apply(
             row['cause'] = cause or row['cause']
             rows.append(row)
     return rows
-
-
-def _apply_to(
-    clients: 'clients_.Clients',
-    name: str,
-    unset_overdue: bool,
-    now: datetime.datetime,
-) -> tuple[state.Host, str | None]:
-    """Do what the window of one host calls for at this moment."""
-    overtaken = None
-    for _ in range(_ATTEMPTS):
-        host = facts.find(clients.nova, name)
-        if overtaken and host.aggregate is None and host.mark:
-            # somebody dropped the plan while we were entering it
-            return unset(clients, name), None
-        try:
-            return _act(clients, host, unset_overdue, now)
-        except nova_.OvertakenError as exc:
-            overtaken = exc
-    raise overtaken or AssertionError
 
 
 def _act(
@@ -287,7 +309,7 @@ def _act(
         case change.Call.ENTER:
             return _keep(clients, host, change.Request(), now), 'entered'
         case change.Call.END if unset_overdue:
-            return unset(clients, host.name), 'unset'
+            return _end(clients.nova, host), 'unset'
         case change.Call.END:
             return host, 'overdue'
         case change.Call.MEND:

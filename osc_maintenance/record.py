@@ -221,7 +221,7 @@ def decode(metadata: collections.abc.Mapping[str, str]) -> Record | None:
     if 'before_status' in values or 'before_reason' in values:
         status = reader.one_of('before_status', ('enabled', 'disabled'))
         if status:
-            before = ServiceStatus(status, values.get('before_reason'))
+            before = ServiceStatus(status, values.get('before_reason') or None)
     if before and before.status == 'enabled' and before.reason is not None:
         reader.wrong('before_reason', 'is there, but the service was enabled')
         before = ENABLED
@@ -328,6 +328,9 @@ def disabled_reason(record: Record) -> str:
     """
     head = f'maintenance {record.id}:'
     url = f' {record.ticket_url}' if record.ticket_url else ''
+    if len(url) > text.URL_LIMIT + 1:
+        # written by hand into the metadata
+        url = ''
     reason = f' {record.reason}' if record.reason else ''
     before = record.before.reason if record.before else None
     tail = ''
@@ -336,10 +339,10 @@ def disabled_reason(record: Record) -> str:
     # each of the two reasons may have half of the room, and what the other
     # one does not need
     room = text.NOVA_LIMIT - len(head) - len(url)
-    if len(tail) > max(room // 2, room - len(reason)):
+    if before and len(tail) > max(room // 2, room - len(reason)):
         frame = len(f'{_BEFORE}: ]')
         rest = max(room // 2, room - len(reason)) - frame
-        tail = f'{_BEFORE}: {text.shorten(before or "", max(rest, 1))}]'
+        tail = f'{_BEFORE}: {text.shorten(before, max(rest, 1))}]'
     return head + text.shorten(reason, room - len(tail)) + url + tail
 
 
@@ -357,7 +360,7 @@ def parse_disabled_reason(reason: str | None) -> DisabledReason | None:
     if ending:
         rest, before = (
             ending['head'],
-            ServiceStatus('disabled', ending['before']),
+            ServiceStatus('disabled', ending['before'] or None),
         )
     words, ticket_url = rest.strip(), None
     first, _blank, last = words.rpartition(' ')

@@ -299,14 +299,52 @@ class TestSet(base.BaseTestCase):
         self.assertEqual((), mixed.problems)
         self.assertIn(mixed.before, (before, None))
 
-    def test_only_another_host_in_the_aggregate(self) -> None:
+    def test_an_aggregate_with_other_hosts_is_left_alone(self) -> None:
         seen = scenes.entered()
         assert seen.aggregate is not None
-        other = dataclasses.replace(seen.aggregate, hosts=('compute2',))
-        seen = dataclasses.replace(seen, aggregate=other)
+        for hosts in (('compute2',), ('compute1', 'compute2')):
+            other = dataclasses.replace(seen.aggregate, hosts=hosts)
+            error = self.assertRaises(
+                change.RefusedError,
+                change.to_set,
+                dataclasses.replace(seen, aggregate=other),
+                change.Request(),
+                'bob',
+                NOW,
+            )
+            self.assertIn('compute2', str(error))
+
+    def test_the_same_end_again_when_it_is_over(self) -> None:
+        seen = scenes.entered(request=change.Request(duration=HOUR))
+        for request in (
+            change.Request(end=NOW + HOUR),
+            change.Request(duration=HOUR),
+        ):
+            steps = change.to_set(seen, request, 'bob', NOW + 2 * HOUR)
+            self.assertEqual([], steps)
+
+    def test_a_long_url_and_disabled_without_a_reason(self) -> None:
+        before = record.ServiceStatus('disabled')
+        for length in range(190, 201):
+            url = 'https://t.example.com/'.ljust(length, 'x')
+            request = change.Request(
+                reason='a reason of some length', ticket_url=url
+            )
+            seen = scenes.entered(scenes.host_of(before), request)
+            self.assertEqual(before, seen.mark and seen.mark.before)
+            self.assertEqual([], change.to_set(seen, request, 'bob', NOW))
+
+    def test_a_url_by_hand_that_is_too_long(self) -> None:
+        url = 'https://t.example.com/'.ljust(255, 'x')
+        seen = scenes.after(
+            scenes.planned(),
+            change.WriteRecord({'maintenance:ticket_url': url}),
+        )
+        request = change.Request(early=True, reason='kernel')
+        told = scenes.after(seen, *change.to_set(seen, request, 'bob', NOW))
+        assert told.service is not None
         self.assertEqual(
-            [change.AddHost()],
-            change.to_set(seen, change.Request(), 'bob', NOW),
+            'maintenance 3f9a1c2e: kernel', told.service.disabled_reason
         )
 
     def test_our_own_reason_is_never_what_was_before(self) -> None:

@@ -149,6 +149,21 @@ class TestClear(base.BaseTestCase):
         killed = scenes.after(seen, *steps[:1])
         self.assertEqual(steps[1:], self._clear(killed, 'reason'))
 
+    def test_the_end_of_a_plan(self) -> None:
+        seen = scenes.planned()
+        told = scenes.after(seen, *self._clear(seen, 'window')).record
+        assert told is not None
+        self.assertIsNone(told.end)
+        self.assertEqual(NOW + 4 * HOUR, told.start)
+
+    def test_what_only_the_reason_knows_is_kept(self) -> None:
+        fresh = scenes.host('disabled', 'broken NIC')
+        seen = scenes.entered(fresh, change.Request(reason='kernel'))
+        gone = change.WriteRecord({'maintenance:before_reason': None})
+        seen = scenes.after(seen, gone)
+        told = scenes.after(seen, *self._clear(seen, 'reason'))
+        self.assertEqual(fresh, scenes.after(told, *change.to_unset(told)))
+
     def test_a_removal_is_a_window_too(self) -> None:
         seen = scenes.entered(request=change.Request(removal=True))
         told = scenes.after(seen, *self._clear(seen, 'window')).record
@@ -164,7 +179,6 @@ class TestClear(base.BaseTestCase):
             scenes.entered(), service=scenes.service(id='')
         )
         for seen, why in (
-            (scenes.planned(), 'needs its window'),
             (damaged, 'damaged'),
             (lost, 'lost'),
             (down, 'cell'),
@@ -212,8 +226,9 @@ class TestCalledFor(base.BaseTestCase):
             ('interrupted, or enabled', interrupted, 0, enter),
             ('disabled by somebody', foreign, 0, None),
             ('damaged', damaged, 0, mend),
-            ('of another host', renamed, 4, None),
-            ('its service is gone', gone, 4, None),
+            ('of another host', renamed, 4, mend),
+            ('its service is gone', gone, 4, mend),
+            ('gone, and not yet due', gone, 3, None),
         ):
             with self.subTest(what):
                 self.assertEqual(

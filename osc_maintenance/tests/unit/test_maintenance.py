@@ -18,6 +18,7 @@ from osc_lib import exceptions
 from oslotest import base
 
 from osc_maintenance import change
+from osc_maintenance import facts
 from osc_maintenance import maintenance
 from osc_maintenance import nova
 from osc_maintenance import record
@@ -209,6 +210,31 @@ class TestSet(MaintenanceTestCase):
             self.set_(clients, change.Request(reason='kernel'))
         self.assertEqual(quick, self.unset(clients)[0])
 
+    def test_ended_after_the_claim_was_lost(self) -> None:
+        clients = self.clients(scenes.host())
+        stale = clients.nova.hosts['compute1'].service
+        clients.nova.hosts['compute1'] = scenes.entered()
+        real = clients.nova.aggregates
+        looks = [stale]
+
+        def service(_host: str) -> state.Service | None:
+            if looks:
+                return looks.pop()
+            return clients.nova.hosts['compute1'].service
+
+        def aggregates() -> dict[str, state.Aggregate]:
+            told = real()
+            clients.nova.hosts['compute1'] = scenes.host()
+            return told
+
+        with (
+            mock.patch.object(clients.nova, 'service', service),
+            mock.patch.object(clients.nova, 'aggregates', aggregates),
+        ):
+            host, _changed = self.set_(clients)
+        self.assertTrue(host.ours)
+        self.assertEqual(clients.nova.hosts['compute1'], host)
+
 
 class TestUnset(MaintenanceTestCase):
     def test_back_and_again(self) -> None:
@@ -253,6 +279,42 @@ class TestUnset(MaintenanceTestCase):
 
         clients.nova.delete = entered_after  # type: ignore[method-assign]
         self.assertEqual(scenes.host(), self.unset(clients)[0])
+
+    def test_made_while_we_look(self) -> None:
+        # the aggregates were listed before another operator's claim
+        clients = self.clients(scenes.entered())
+        real = clients.nova.aggregates
+        early: list[dict[str, state.Aggregate]] = [{}]
+
+        def aggregates() -> dict[str, state.Aggregate]:
+            return early.pop() if early else real()
+
+        with mock.patch.object(clients.nova, 'aggregates', aggregates):
+            self.assertEqual(scenes.host(), self.unset(clients)[0])
+            early.append({})
+            clients.nova.hosts = {'compute1': scenes.entered()}
+            (found,) = facts.survey(fakes.real(clients).nova)
+        self.assertIsNotNone(found.aggregate)
+
+    def test_ended_while_a_property_is_cleared(self) -> None:
+        clients = self.clients(
+            scenes.entered(request=change.Request(reason='kernel'))
+        )
+        real = clients.nova.set_service
+
+        def ended_before(
+            service: state.Service, wanted: record.ServiceStatus
+        ) -> state.Service | None:
+            clients.nova.set_service = real  # type: ignore[method-assign]
+            self.unset(clients)
+            return real(service, wanted)
+
+        clients.nova.set_service = ended_before  # type: ignore[method-assign]
+        host = maintenance.clear(
+            fakes.real(clients), 'compute1', frozenset(['reason']), NOW
+        )
+        self.assertEqual(scenes.host(), host)
+        self.assertEqual(scenes.host(), clients.nova.hosts['compute1'])
 
     def test_somebody_else_is_quicker(self) -> None:
         clients = self.clients(scenes.entered())
@@ -334,6 +396,29 @@ class TestApply(MaintenanceTestCase):
             fakes.named(scenes.host(), 'b-due'), clients.nova.hosts['b-due']
         )
 
+    def test_a_fresh_maintenance_is_not_ended(self) -> None:
+        # it is set while the overdue one is being ended
+        clients = self._clients()
+        real = clients.nova.delete
+
+        def set_after(aggregate: state.Aggregate) -> None:
+            clients.nova.delete = real  # type: ignore[method-assign]
+            real(aggregate)
+            maintenance.set_(
+                fakes.real(clients),
+                'a-over',
+                change.Request(duration=2 * HOUR),
+                NOW + 4 * HOUR,
+            )
+
+        clients.nova.delete = set_after  # type: ignore[method-assign]
+        rows = self._apply(clients, unset_overdue=True)
+        self.assertEqual([('b-due', 'entered', True)], rows)
+        told = clients.nova.hosts['a-over']
+        self.assertTrue(told.ours)
+        assert told.record is not None
+        self.assertEqual(NOW + 6 * HOUR, told.record.end)
+
     def test_what_nova_never_finds_is_told(self) -> None:
         # such as a host that is mapped to no cell
         clients = self.clients(fakes.named(scenes.planned(), 'b-due'))
@@ -353,6 +438,7 @@ class TestApply(MaintenanceTestCase):
         ):
             rows = self._apply(clients)
         self.assertEqual(('b-due', 'failed', True), rows[1])
+        self.assertIn('entered, but', str(self.causes['b-due']))
         self.assertTrue(clients.nova.hosts['b-due'].ours)
 
     def test_a_damaged_record_is_told(self) -> None:
