@@ -32,6 +32,7 @@ from osc_maintenance import record
 from osc_maintenance import state
 from osc_maintenance import text
 
+_SERVER_ERROR = 500
 _COMPUTE = 'nova-compute'
 #: The migration has ended. Anything else is in progress, but for 'finished'.
 _ENDED = frozenset(
@@ -295,6 +296,12 @@ class Nova:
             try:
                 made = _aggregate(self._client.aggregates.create(name, None))
             except nova_exceptions.Conflict:
+                return None
+            except nova_exceptions.ClientException as exc:
+                # Of two at the same moment Nova fails one with a 500; and a
+                # 5xx of a proxy does not say whether Nova has done it.
+                if exc.code < _SERVER_ERROR or host not in self.aggregates():
+                    raise
                 return None
         self.changes += 1
         return made

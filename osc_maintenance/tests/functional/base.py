@@ -56,6 +56,11 @@ class TestCase(testtools.TestCase):
     def setUp(self) -> None:
         super().setUp()
         self.cloud = self.useFixture(fixture.Cloud())
+        # one that applies waits for the others, and they for it
+        path = self.cloud.state.directory / 'tests.lock'
+        self._others = path.open('w')
+        self.addCleanup(self._others.close)
+        fcntl.flock(self._others, fcntl.LOCK_SH)
         self.scene = self.cloud.scene()
         self.admin = self.cloud.api()
 
@@ -222,13 +227,10 @@ class TestCase(testtools.TestCase):
             'OS_CLIENT_CONFIG_FILE': str(path),
         }
 
-    def alone_with_windows(self) -> None:
-        """Keep tests apart whose windows ``apply`` would act on.
+    def alone(self) -> None:
+        """Keep apart from all other tests.
 
-        It acts on every host of the cloud, those of the tests that run at the
-        same time as well.
+        ``apply`` acts on every host of the cloud, those of the tests that run
+        at the same time as well.
         """
-        path = self.cloud.state.directory / 'windows.lock'
-        lock = path.open('w')
-        self.addCleanup(lock.close)
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        fcntl.flock(self._others, fcntl.LOCK_EX)

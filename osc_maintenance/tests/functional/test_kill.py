@@ -184,7 +184,7 @@ class TestKilled(base.TestCase):
             self._assert_nic(host)
 
     def test_apply_is_killed(self) -> None:
-        self.alone_with_windows()
+        self.alone()
         for when in ('before', 'after'):
             for number in (1, 2):
                 host = self.scene.host()
@@ -206,7 +206,7 @@ class TestKilled(base.TestCase):
                 self._assert_nic(host)
 
     def test_apply_is_killed_while_it_ends(self) -> None:
-        self.alone_with_windows()
+        self.alone()
         for number in (1, 2, 3):
             host = self.scene.host()
             self.set_service(host, 'disabled', 'broken NIC')
@@ -299,7 +299,6 @@ class TestKilled(base.TestCase):
             self.assertLessEqual(len(asked), most, asked)
 
     def test_lists_ask_once_for_all(self) -> None:
-        self.alone_with_windows()
         counts = []
         for _ in range(2):
             self.proxy.requests.clear()

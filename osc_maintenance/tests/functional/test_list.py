@@ -24,7 +24,6 @@ class TestList(base.TestCase):
         }
 
     def test_states_and_filters(self) -> None:
-        self.alone_with_windows()
         url = f'https://tickets.example.com/{self.scene.name}'
         planned, inside, over, free = (self.scene.host() for _ in range(4))
         self.maintenance('set', planned, '--start', '+4h', '--ticket-url', url)
@@ -107,7 +106,7 @@ class TestList(base.TestCase):
 class TestApply(base.TestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.alone_with_windows()
+        self.alone()
 
     def _apply(self, *options: str) -> dict[str, tuple[str, str, bool]]:
         return {

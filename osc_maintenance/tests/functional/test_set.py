@@ -149,7 +149,6 @@ class TestSet(base.TestCase):
         self.assert_untouched(host)
 
     def test_a_planned_one_whose_start_has_come(self) -> None:
-        self.alone_with_windows()
         host = self.scene.host()
         self.maintenance('set', host, '--start', '+4h')
         self.write_metadata(host, window_start='2026-01-01T00:00:00Z')
@@ -288,7 +287,6 @@ class TestRefused(base.TestCase):
         self.assertEqual(before['window_start'], after['window_start'])
 
     def test_a_missed_window_is_not_entered(self) -> None:
-        self.alone_with_windows()
         host = self.scene.host()
         self.maintenance('set', host, '--start', '+1h', '--end', '+2h')
         self.write_metadata(

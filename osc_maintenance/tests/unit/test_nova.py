@@ -299,6 +299,24 @@ class TestWriting(NovaTestCase):
             'maintenance:compute1', None
         )
 
+    def test_a_claim_that_fails_for_one_of_two(self) -> None:
+        self.client.aggregates.create.side_effect = (
+            nova_exceptions.ClientException(500, 'DBDuplicateEntry')
+        )
+        taken = _resource(
+            id=7, uuid='u', name='maintenance:compute1', hosts=[], metadata={}
+        )
+        for listed in ([], [taken]):
+            self.client.aggregates.list.return_value = listed
+            if listed:
+                self.assertIsNone(self.nova.claim('compute1'))
+            else:
+                error = self.assertRaises(
+                    exceptions.CommandError, self.nova.claim, 'compute1'
+                )
+                self.assertIn('DBDuplicateEntry', str(error))
+        self.assertEqual(0, self.nova.changes)
+
     def test_a_claim(self) -> None:
         # Nova answers without hosts and metadata
         self.client.aggregates.create.return_value = _resource(
