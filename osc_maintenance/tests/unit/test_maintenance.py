@@ -10,6 +10,7 @@
 #   License for the specific language governing permissions and limitations
 #   under the License.
 
+import collections.abc
 import dataclasses
 import inspect
 from unittest import mock
@@ -56,6 +57,28 @@ class MaintenanceTestCase(base.BaseTestCase):
             NOW,
         )
         return host, clients.nova.changes > before
+
+    def meanwhile(
+        self,
+        nova: fakes.Nova,
+        method: str,
+        act: collections.abc.Callable[[], object],
+        *,
+        after: bool = False,
+    ) -> None:
+        """Have somebody else act just before, or after, the next call."""
+        real = getattr(nova, method)
+
+        def once(*arguments: object) -> object:
+            setattr(nova, method, real)
+            if not after:
+                act()
+            answer = real(*arguments)
+            if after:
+                act()
+            return answer
+
+        setattr(nova, method, once)
 
     def unset(self, clients: fakes.Clients) -> tuple[state.Host, bool]:
         before = clients.nova.changes
@@ -138,34 +161,17 @@ class TestSet(MaintenanceTestCase):
         self.assertIn('maintenance:compute1', str(error))
 
     def test_overtaken_it_looks_again(self) -> None:
-        # somebody else adds the host between our look and our step
         clients = self.clients(scenes.host())
-        real = clients.nova.add_host
-
-        def overtaken(
-            aggregate: state.Aggregate, host: str
-        ) -> state.Aggregate | None:
-            clients.nova.add_host = real  # type: ignore[method-assign]
-            real(aggregate, host)
-            return real(aggregate, host)
-
-        clients.nova.add_host = overtaken  # type: ignore[method-assign]
+        self.meanwhile(clients.nova, 'add_host', lambda: self.set_(clients))
         host, _changed = self.set_(clients)
         self.assertTrue(host.ours)
         self.assertEqual(clients.nova.hosts['compute1'], host)
 
     def test_ended_while_it_enters(self) -> None:
         clients = self.clients(scenes.planned())
-        real = clients.nova.set_service
-
-        def ended_before(
-            service: state.Service, wanted: record.ServiceStatus
-        ) -> state.Service | None:
-            clients.nova.set_service = real  # type: ignore[method-assign]
-            self.unset(clients)
-            return real(service, wanted)
-
-        clients.nova.set_service = ended_before  # type: ignore[method-assign]
+        self.meanwhile(
+            clients.nova, 'set_service', lambda: self.unset(clients)
+        )
         host, _changed = self.set_(clients, change.Request(early=True))
         # as if it had come after the unset: in maintenance, and undoable
         self.assertEqual(clients.nova.hosts['compute1'], host)
@@ -178,16 +184,10 @@ class TestSet(MaintenanceTestCase):
     def test_changed_while_it_enters(self) -> None:
         # the reason of another operator is written just before our disable
         clients = self.clients(scenes.planned())
-        real = clients.nova.set_service
-
-        def changed_before(
-            service: state.Service, wanted: record.ServiceStatus
-        ) -> state.Service | None:
-            clients.nova.set_service = real  # type: ignore[method-assign]
-            self.set_(clients, change.Request(reason='theirs'))
-            return real(service, wanted)
-
-        clients.nova.set_service = changed_before  # type: ignore[method-assign]
+        theirs = change.Request(reason='theirs')
+        self.meanwhile(
+            clients.nova, 'set_service', lambda: self.set_(clients, theirs)
+        )
         host, _changed = self.set_(clients, change.Request(early=True))
         assert host.service is not None
         self.assertIn('theirs', str(host.service.disabled_reason))
@@ -265,19 +265,13 @@ class TestUnset(MaintenanceTestCase):
 
     def test_entered_while_it_ends(self) -> None:
         clients = self.clients(scenes.entered())
-        real = clients.nova.delete
-
-        def entered_after(aggregate: state.Aggregate) -> None:
-            clients.nova.delete = real  # type: ignore[method-assign]
-            service = clients.nova.hosts['compute1'].service
-            assert service is not None
-            real(aggregate)
-            mark = 'maintenance 3f9a1c2e: theirs'
-            clients.nova.set_service(
-                service, record.ServiceStatus('disabled', mark)
-            )
-
-        clients.nova.delete = entered_after  # type: ignore[method-assign]
+        mark = record.ServiceStatus('disabled', 'maintenance 3f9a1c2e: theirs')
+        self.meanwhile(
+            clients.nova,
+            'delete',
+            lambda: clients.nova.set_service(scenes.service(), mark),
+            after=True,
+        )
         self.assertEqual(scenes.host(), self.unset(clients)[0])
 
     def test_made_while_we_look(self) -> None:
@@ -300,16 +294,9 @@ class TestUnset(MaintenanceTestCase):
         clients = self.clients(
             scenes.entered(request=change.Request(reason='kernel'))
         )
-        real = clients.nova.set_service
-
-        def ended_before(
-            service: state.Service, wanted: record.ServiceStatus
-        ) -> state.Service | None:
-            clients.nova.set_service = real  # type: ignore[method-assign]
-            self.unset(clients)
-            return real(service, wanted)
-
-        clients.nova.set_service = ended_before  # type: ignore[method-assign]
+        self.meanwhile(
+            clients.nova, 'set_service', lambda: self.unset(clients)
+        )
         host = maintenance.clear(
             fakes.real(clients), 'compute1', frozenset(['reason']), NOW
         )
@@ -318,16 +305,9 @@ class TestUnset(MaintenanceTestCase):
 
     def test_somebody_else_is_quicker(self) -> None:
         clients = self.clients(scenes.entered())
-        real = clients.nova.remove_host
-
-        def overtaken(
-            aggregate: state.Aggregate, host: str
-        ) -> state.Aggregate | None:
-            clients.nova.remove_host = real  # type: ignore[method-assign]
-            self.unset(clients)
-            return real(aggregate, host)
-
-        clients.nova.remove_host = overtaken  # type: ignore[method-assign]
+        self.meanwhile(
+            clients.nova, 'remove_host', lambda: self.unset(clients)
+        )
         self.assertEqual(scenes.host(), self.unset(clients)[0])
 
 
@@ -381,16 +361,11 @@ class TestApply(MaintenanceTestCase):
 
     def test_a_plan_that_is_dropped_while_it_is_entered(self) -> None:
         clients = self.clients(fakes.named(scenes.planned(), 'b-due'))
-        real = clients.nova.set_service
-
-        def dropped(
-            service: state.Service, wanted: record.ServiceStatus
-        ) -> state.Service | None:
-            clients.nova.set_service = real  # type: ignore[method-assign]
-            maintenance.unset(fakes.real(clients), 'b-due')
-            return real(service, wanted)
-
-        clients.nova.set_service = dropped  # type: ignore[method-assign]
+        self.meanwhile(
+            clients.nova,
+            'set_service',
+            lambda: maintenance.unset(fakes.real(clients), 'b-due'),
+        )
         self.assertEqual([], self._apply(clients))
         self.assertEqual(
             fakes.named(scenes.host(), 'b-due'), clients.nova.hosts['b-due']
@@ -399,19 +374,17 @@ class TestApply(MaintenanceTestCase):
     def test_a_fresh_maintenance_is_not_ended(self) -> None:
         # it is set while the overdue one is being ended
         clients = self._clients()
-        real = clients.nova.delete
-
-        def set_after(aggregate: state.Aggregate) -> None:
-            clients.nova.delete = real  # type: ignore[method-assign]
-            real(aggregate)
-            maintenance.set_(
+        self.meanwhile(
+            clients.nova,
+            'delete',
+            lambda: maintenance.set_(
                 fakes.real(clients),
                 'a-over',
                 change.Request(duration=2 * HOUR),
                 NOW + 4 * HOUR,
-            )
-
-        clients.nova.delete = set_after  # type: ignore[method-assign]
+            ),
+            after=True,
+        )
         rows = self._apply(clients, unset_overdue=True)
         self.assertEqual([('b-due', 'entered', True)], rows)
         told = clients.nova.hosts['a-over']
