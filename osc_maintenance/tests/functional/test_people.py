@@ -180,6 +180,27 @@ class TestReached(base.TestCase):
         )
         self.openstack('host', 'maintenance', 'show', host, environ=root)
 
+    def test_the_oldest_microversion(self) -> None:
+        host = self.scene.host()
+        self.scene.server('web', on=host)
+        old = self.useFixture(proxy.Proxy(self.cloud.urls['compute']))
+        old.rewrite = lambda body: body.replace(
+            b'"version": "2.104"', b'"version": "2.53"'
+        )
+        environ = self.clouds_yaml(compute_endpoint_override=f'{old.url}/v2.1')
+        told = self.maintenance('set', host, environ=environ)
+        self.assertEqual(
+            ('maintenance', {'ACTIVE': 1}, False),
+            (told['state'], told['servers'], told['emptied']),
+        )
+        self.openstack('host', 'maintenance', 'list', environ=environ)
+        told = self.maintenance('unset', host, environ=environ)
+        self.assertEqual('none', told['state'])
+        self.assert_untouched(host)
+        other = self.scene.host()
+        told = self.maintenance('show', other, environ=environ)
+        self.assertIs(True, told['emptied'])
+
     def test_timing(self) -> None:
         host = self.scene.host()
         said = self.openstack('--timing', 'host', 'maintenance', 'show', host)
