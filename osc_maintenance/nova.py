@@ -107,10 +107,12 @@ class Nova:
         :returns: the service, or None if there is none.
         """
         with explained(f'Compute service of {host}'):
-            found = self._client.services.list(host=host, binary=_COMPUTE)
-        # a database may compare names without case
-        exact = [_service(item) for item in found if item.host == host]
-        return exact[0] if exact else None
+            for item in self._client.services.list(host=host, binary=_COMPUTE):
+                found = _service(item)
+                # a database may compare names without case
+                if found.host == host:
+                    return found
+        return None
 
     def services(self) -> list[state.Service]:
         """Every nova-compute service.
@@ -121,9 +123,7 @@ class Nova:
         """
         with explained('Compute services'):
             found = self._client.services.list(binary=_COMPUTE)
-        return sorted(
-            (_service(item) for item in found), key=lambda item: item.host
-        )
+            return sorted(map(_service, found), key=lambda item: item.host)
 
     def unknown_host(self, host: str) -> exceptions.CommandError:
         """The error for a host that has no compute service.
@@ -151,12 +151,11 @@ class Nova:
         :returns: by host name, every aggregate named ``maintenance:<host>``.
         """
         with explained('Host aggregates'):
-            found = self._client.aggregates.list()
-        return {
-            host: _aggregate(item)
-            for item in found
-            if (host := record.aggregate_host(item.name))
-        }
+            return {
+                host: _aggregate(item)
+                for item in self._client.aggregates.list()
+                if (host := record.aggregate_host(item.name))
+            }
 
     def aggregate(self, aggregate: state.Aggregate) -> state.Aggregate:
         """An aggregate as it is now.

@@ -392,6 +392,20 @@ class TestErrors(NovaTestCase):
             self.assertIn('Servers on compute1', str(error))
             self.assertIn('no answer of the API', str(error))
 
+    def test_an_item_that_is_none(self) -> None:
+        self.client.services.list.return_value = [_resource(binary='x')]
+        self.client.aggregates.list.return_value = [
+            _resource(name='maintenance:compute1')
+        ]
+        for read, subject in (
+            (lambda: self.nova.service('compute1'), 'compute1'),
+            (self.nova.services, 'Compute services'),
+            (self.nova.aggregates, 'Host aggregates'),
+        ):
+            error = self.assertRaises(exceptions.CommandError, read)
+            self.assertIn(subject, str(error))
+            self.assertIn('no answer of the API', str(error))
+
     def test_one_line_in_the_clouds_words(self) -> None:
         for raised in (
             nova_exceptions.Forbidden(403, "Policy doesn't\nallow \x1b[2Jit"),
