@@ -31,14 +31,20 @@ from osc_maintenance.tests.cloud import proc
 from osc_maintenance.tests.cloud import progress
 
 _BEHAVIOURS = """\
-seconds=S   a live migration copies for S seconds (else half a second)
-fail=WHERE  it fails: dest-check, source-check (of a live migration), pre (the
-            preparation on the destination), copy (rolled back), driver
-            (half-way), post (after the copy), spawn (boot, cold migration,
-            evacuation)
-hang        the copy does not end unless it is aborted or forced
-noabort     aborting has no effect
-noforce     forcing has no effect
+seconds=S        a live migration copies for S seconds (else half a second)
+cold-seconds=S   a cold migration does, on the source (else no time)
+spawn-seconds=S  a guest takes so long to start: at boot, when it is evacuated,
+                 at the destination of a cold migration (else no time)
+fail=WHERE       it fails. A live migration: dest-check, source-check, pre (the
+                 preparation on the destination), copy (rolled back), driver
+                 (half-way), post (after the copy). A cold one, on the source:
+                 cold-check (before it has done anything), cold (half-way).
+                 Any start of a guest: spawn
+hang             the copy of a live migration does not end unless it is aborted
+                 or forced; for the two others, S = inf lasts until it is told
+                 otherwise
+noabort          aborting has no effect
+noforce          forcing has no effect
 """
 
 
@@ -217,7 +223,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     behave.add_argument(
-        'server', nargs='?', metavar='SERVER', help="UUID, name or '*' for all"
+        'server', nargs='?', metavar='SERVER', help="UUID, name, host or '*'"
     )
     behave.add_argument('told', nargs='*', metavar='BEHAVIOUR')
     behave.add_argument(

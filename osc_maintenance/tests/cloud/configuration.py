@@ -13,6 +13,7 @@
 """The services' configuration files."""
 
 import collections.abc
+import json
 import pathlib
 import shutil
 
@@ -26,6 +27,8 @@ _Sections = dict[str, dict[str, object]]
 #: test controls makes it look dead at once
 _REPORT_INTERVAL = 3
 _SERVICE_DOWN_TIME = 20
+#: the PCI devices that hosts can be given
+_GPU = {'vendor_id': '10de', 'product_id': '20b5'}
 
 
 def database(state: layout.State, name: str) -> str:
@@ -196,6 +199,10 @@ def _nova(state: layout.State, urls: dict[str, str]) -> _Sections:
             'vif_plugging_is_fatal': False,
             'reserved_host_memory_mb': 0,
             'allow_resize_to_same_host': False,
+            # What is room on a host is said by its machine alone.
+            'initial_cpu_allocation_ratio': 1.0,
+            # A shelved server stays on its host.
+            'shelved_offload_time': -1,
         },
         'api': {'auth_strategy': 'keystone'},
         'api_database': _connection(state, 'nova_api'),
@@ -211,6 +218,7 @@ def _nova(state: layout.State, urls: dict[str, str]) -> _Sections:
                     'ComputeFilter',
                     'ComputeCapabilitiesFilter',
                     'ImagePropertiesFilter',
+                    'PciPassthroughFilter',
                     'ServerGroupAntiAffinityFilter',
                     'ServerGroupAffinityFilter',
                     'SceneFilter',
@@ -223,6 +231,11 @@ def _nova(state: layout.State, urls: dict[str, str]) -> _Sections:
             'cores': -1,
             'ram': -1,
             'server_groups': -1,
+            'server_group_members': -1,
+        },
+        'pci': {
+            'alias': json.dumps({**_GPU, 'name': 'gpu'}),
+            'device_spec': json.dumps(_GPU),
         },
         'vnc': {'enabled': False},
         'keystone_authtoken': _token_check(urls, 'nova'),

@@ -19,6 +19,21 @@ from osc_maintenance.tests.cloud import api
 from osc_maintenance.tests.cloud import errors
 
 
+class Machine(typing.TypedDict, total=False):
+    """What a host is made of, where it is not as any other.
+
+    See `machines` of the services.
+    """
+
+    vcpus: int
+    memory_mb: int
+    live_migrations: int
+    vgpus: int
+    gpus: int
+    tpm: bool
+    traits: list[str]
+
+
 class Control:
     """What tests can do to a cloud that no API can.
 
@@ -44,12 +59,14 @@ class Control:
         self,
         hosts: collections.abc.Sequence[str],
         scene: str | None = None,
+        machine: Machine | None = None,
     ) -> None:
         """Start new hosts.
 
         :param scene: servers move between hosts of the same scene only
         """
-        self._call('POST', '/hosts', {'hosts': [*hosts], 'scene': scene})
+        body = {'hosts': [*hosts], 'scene': scene, 'machine': machine or {}}
+        self._call('POST', '/hosts', body)
 
     def host_down(self, host: str) -> None:
         """Cut a host's power; Nova sees at once that it is down."""
@@ -64,9 +81,10 @@ class Control:
         self._call('DELETE', f'/hosts/{host}')
 
     def behave(self, server: str, told: collections.abc.Iterable[str]) -> None:
-        """Tell how a server, by UUID or name or all by `*`, is to behave.
+        """Tell how a server is to behave.
 
-        :param told: `seconds=S`, `fail=WHERE`, `hang`, `noabort`, `noforce`
+        :param server: its UUID, its name, its host, or `*` for all
+        :param told: see `behave` of the command line
         """
         self._call('PUT', '/behaviours', {'server': server, 'told': [*told]})
 

@@ -39,7 +39,12 @@ def of_cloud(state: layout.State, name: str) -> dict[str, str]:
 
 def of_variables(identity_url: str, name: str) -> dict[str, str]:
     """For an account, through OS_* variables as an openrc file sets them."""
-    auth = accounts.ACCOUNTS[name].auth(identity_url)
+    return of_account(identity_url, accounts.ACCOUNTS[name])
+
+
+def of_account(identity_url: str, account: accounts.Account) -> dict[str, str]:
+    """The same for one that was made later."""
+    auth = account.auth(identity_url)
     return {
         **_bare(),
         **{f'OS_{key.upper()}': value for key, value in auth.items()},

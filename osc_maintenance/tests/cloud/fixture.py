@@ -79,9 +79,13 @@ class Cloud(fixtures.Fixture):
         """An environment with OS_CLOUD and OS_CLIENT_CONFIG_FILE."""
         return environ.of_cloud(self.state, cloud)
 
-    def environ_of_variables(self, cloud: str = 'admin') -> dict[str, str]:
+    def environ_of_variables(
+        self, cloud: str | accounts.Account = 'admin'
+    ) -> dict[str, str]:
         """An environment with OS_USERNAME and so on, and no clouds.yaml."""
-        return environ.of_variables(self.urls['identity'], cloud)
+        if isinstance(cloud, str):
+            cloud = accounts.ACCOUNTS[cloud]
+        return environ.of_account(self.urls['identity'], cloud)
 
     def scene(self) -> scene.Scene:
         """Hosts and servers of a test's own, removed with this fixture."""

@@ -33,10 +33,12 @@ def wait_for(
     what: str,
     look: collections.abc.Callable[[], Result | None],
     seconds: float = _WAIT_SECONDS,
+    every: float = _POLL_SECONDS,
 ) -> Result:
     """Look until there is something (anything true), and return it.
 
     :param what: what is waited for, for the error
+    :param every: so many seconds it looks
     :raises CloudError: it did not come within the time
     """
     deadline = time.monotonic() + seconds
@@ -45,7 +47,7 @@ def wait_for(
             return found
         if time.monotonic() > deadline:
             raise errors.CloudError(f'Not within {seconds:.0f} s: {what}')
-        time.sleep(_POLL_SECONDS)
+        time.sleep(every)
 
 
 def service_of(admin: api.Api, host: str) -> dict[str, typing.Any] | None:

@@ -12,29 +12,32 @@
 
 """Hosts and servers that belong to one test."""
 
+import collections.abc
+import concurrent.futures
 import dataclasses
-import secrets
-import string
+import functools
 import typing
 
-import fixtures
-
 from osc_maintenance.tests.cloud import api
+from osc_maintenance.tests.cloud import control
 from osc_maintenance.tests.cloud import errors
 from osc_maintenance.tests.cloud import golden
 from osc_maintenance.tests.cloud import operations
-
-if typing.TYPE_CHECKING:
-    from osc_maintenance.tests.cloud import fixture
+from osc_maintenance.tests.cloud import props
 
 #: server status -> the action that leads to it from ACTIVE
 _ACTIONS: dict[str, api.Json] = {
     'SHUTOFF': {'os-stop': None},
     'PAUSED': {'pause': None},
     'SUSPENDED': {'suspend': None},
+    'RESCUE': {'rescue': {}},
+    'SHELVED': {'shelve': None},
     'ERROR': {'os-resetState': {'state': 'error'}},
 }
-_SUFFIX = string.ascii_lowercase + string.digits
+#: how many servers are booted side by side
+_AT_ONCE = 4
+_SECONDS_FOR_MANY = 600
+_ENDLESS_BOOT = 'spawn-seconds=inf'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,23 +48,29 @@ class Server:
     name: str
 
 
-class Scene(fixtures.Fixture):
+class _How(typing.TypedDict, total=False):
+    """How a server is booted, where that is not as usual."""
+
+    flavor: str
+    metadata: dict[str, str]
+    network: bool
+    hints: dict[str, typing.Any]
+    #: the ID of a server group
+    group: str
+
+
+class Scene(props.Props):
     """Builds hosts and servers, and takes them away at the end.
 
     Nova moves the servers of a scene within it only, and puts no others
     there.
     """
 
-    def __init__(self, cloud: 'fixture.Cloud') -> None:
-        super().__init__()
-        self._cloud = cloud
-
     def _setUp(self) -> None:
-        #: part of the name of each host
-        self.name = ''.join(secrets.choice(_SUFFIX) for _ in range(6))
+        super()._setUp()
         self._hosts: list[str] = []
         self._servers: list[str] = []
-        self._told: set[str] = set()
+        self._told: dict[str, list[str]] = {}
         # The last is the first to run.
         self.addCleanup(self._remove_hosts)
         self.addCleanup(self._delete_aggregates)
@@ -71,14 +80,20 @@ class Scene(fixtures.Fixture):
 
     # -- building ----------------------------------------------------------
 
-    def host(self, name: str = 'host') -> str:
+    def host(
+        self, name: str = 'host', **machine: typing.Unpack[control.Machine]
+    ) -> str:
         """Start a compute service.
 
+        :param machine: vcpus and memory_mb, of which Nova gives away no more
+            than there is; live_migrations, how many leave it at once (else
+            one, as is Nova's default); vgpus, gpus, tpm and traits, for
+            flavors that ask for them
         :returns: the host's name, made of the given one
         """
         host = f'{name}{len(self._hosts) + 1}-{self.name}'
         self._hosts.append(host)
-        self._cloud.control.add_hosts([host], scene=self.name)
+        self._cloud.control.add_hosts([host], self.name, machine)
         return host
 
     def server(
@@ -87,45 +102,125 @@ class Scene(fixtures.Fixture):
         on: str,
         project: str = 'alpha',
         status: str = 'ACTIVE',
-        flavor: str = 'm1.tiny',
-        metadata: dict[str, str] | None = None,
-        network: bool = False,
+        locked: str | None = None,
+        **how: typing.Unpack[_How],
     ) -> Server:
         """Boot a server on a host and wait for it.
 
         :param project: alpha or beta, and its member is the user; or admin
-        :param status: ACTIVE, SHUTOFF, PAUSED, SUSPENDED or ERROR
-        :param network: give it a port
+        :param status: ACTIVE, SHUTOFF, PAUSED, SUSPENDED, RESCUE, SHELVED and
+            still on its host, ERROR, or BUILD as if it never ended; for
+            VERIFY_RESIZE see `resize`
+        :param locked: its owner locks it for this reason
+        :param how: flavor, metadata, hints, group; network gives it a port
         """
-        owner = self._cloud.api(
-            'admin' if project == 'admin' else f'{project}-member'
-        )
-        (image,) = owner.get('image', f'/images?name={golden.IMAGE}')['images']
+        if status == 'BUILD':
+            server = self._create_in_build(name, on, project, how)
+        else:
+            server = self._create(name, on, project, how)
+            self.wait_for_server(server, 'ACTIVE')
+        if status not in ('ACTIVE', 'BUILD'):
+            self._act(server, _ACTIONS[status])
+            self.wait_for_server(server, status)
+        if locked is not None:
+            action = {'lock': {'locked_reason': locked}}
+            self._act(server, action, self._owner(project))
+        return server
+
+    def servers(
+        self,
+        names: collections.abc.Iterable[str],
+        on: str,
+        project: str = 'alpha',
+        **how: typing.Unpack[_How],
+    ) -> list[Server]:
+        """Boot many servers on a host, side by side, and wait for them."""
+        with concurrent.futures.ThreadPoolExecutor(_AT_ONCE) as executor:
+            made = list(
+                executor.map(
+                    lambda name: self._create(name, on, project, how), names
+                )
+            )
+        for server in made:
+            # To look takes of the time that booting takes.
+            self.wait_for_server(server, 'ACTIVE', _SECONDS_FOR_MANY, every=1)
+        return made
+
+    def resize(
+        self, server: Server, flavor: str = 'm1.small', project: str = 'alpha'
+    ) -> None:
+        """Let its owner resize a server: it awaits confirmation elsewhere.
+
+        Nova takes another host of the scene.
+        """
+        action = {'resize': {'flavorRef': flavor}}
+        self._act(server, action, self._owner(project))
+        self.wait_for_server(server, 'VERIFY_RESIZE')
+
+    def _act(
+        self, server: Server, action: api.Json, who: api.Api | None = None
+    ) -> None:
+        path = f'/servers/{server.id}/action'
+        (who or self._cloud.api()).post('compute', path, action)
+
+    def _create(self, name: str, on: str, project: str, how: _How) -> Server:
+        """Ask for a server and don't wait for it."""
+        owner = self._owner(project)
+        hints = {'on_host': on, **how.get('hints', {})}
+        if 'group' in how:
+            hints['group'] = how['group']
         created = owner.post(
             'compute',
             '/servers',
             {
                 'server': {
                     'name': name,
-                    'flavorRef': flavor,
-                    'imageRef': image['id'],
-                    'networks': 'auto' if network else 'none',
-                    'metadata': metadata or {},
+                    'flavorRef': how.get('flavor', 'm1.tiny'),
+                    'imageRef': self._image,
+                    'networks': 'auto' if how.get('network') else 'none',
+                    'metadata': how.get('metadata', {}),
                 },
-                'os:scheduler_hints': {'on_host': on},
+                'os:scheduler_hints': hints,
             },
         )['server']
         self._servers.append(created['id'])
-        self.wait_for_server(created['id'], 'ACTIVE')
-        if status != 'ACTIVE':
-            self._cloud.api().post(
-                'compute', f'/servers/{created["id"]}/action', _ACTIONS[status]
-            )
-            self.wait_for_server(created['id'], status)
         return Server(created['id'], name)
 
+    @functools.cached_property
+    def _image(self) -> str:
+        path = f'/images?name={golden.IMAGE}'
+        (image,) = self._cloud.api().get('image', path)['images']
+        found: str = image['id']
+        return found
+
+    def _create_in_build(
+        self, name: str, on: str, project: str, how: _How
+    ) -> Server:
+        # Its UUID is not known before it is there, and its name may be that
+        # of another test's.
+        before = self._told.get(on, [])
+        self._tell(on, [*before, _ENDLESS_BOOT])
+        server = self._create(name, on, project, how)
+        self._tell(server.id, [_ENDLESS_BOOT])
+        self._wait_for_task(server, 'spawning')
+        self._tell(on, before)
+        return server
+
+    def _wait_for_task(self, server: Server, task: str) -> None:
+        path = f'/servers/{server.id}'
+
+        def look() -> bool:
+            found = self._cloud.api().get('compute', path)['server']
+            return bool(found['OS-EXT-STS:task_state'] == task)
+
+        operations.wait_for(f'{server.name} is {task}', look)
+
     def wait_for_server(
-        self, server: Server | str, status: str, seconds: float = 60
+        self,
+        server: Server | str,
+        status: str,
+        seconds: float = 60,
+        every: float = 0.1,
     ) -> dict[str, typing.Any]:
         """Wait until a server has a status and no task under way.
 
@@ -147,31 +242,58 @@ class Scene(fixtures.Fixture):
             return None
 
         return operations.wait_for(
-            f'server {server_id} is {status}', look, seconds
+            f'server {server_id} is {status}', look, seconds, every
         )
 
     # -- test controls -----------------------------------------------------
 
     def migration_of(
         self,
-        server: Server,
+        server: Server | str,
         seconds: float | None = None,
+        cold_seconds: float | None = None,
+        spawn_seconds: float | None = None,
         fails: str | None = None,
         hangs: bool = False,
         abortable: bool = True,
         forceable: bool = True,
     ) -> None:
-        """Tell how moves of a server go, from now on.
+        """Tell how boots and moves of a server go, from now on.
 
+        What Nova makes of a failure:
+
+        =================================  =========  ======  ===========
+        fails                              migration  server  where
+        =================================  =========  ======  ===========
+        dest-check, source-check           error      ACTIVE  source
+        pre, copy                          failed     ACTIVE  source
+        driver                             error      ERROR   source
+        post                               error      ERROR   destination
+        cold-check                         error      ACTIVE  source
+        cold                               error      ERROR   source
+        spawn, of a cold migration         error      ERROR   destination
+        spawn, of an evacuation            failed     ERROR   source
+        =================================  =========  ======  ===========
+
+        :param server: or a host, by which all that it has a part in go so
         :param seconds: how long the copy of a live migration takes
+        :param cold_seconds: how long that of a cold migration takes; if that
+            is `math.inf`, until this is called again
+        :param spawn_seconds: how long its guest then takes to start, or that
+            of an evacuation, likewise
         :param fails: where it fails, see `behave` of the command line
         :param hangs: the copy does not end unless aborted or forced
         """
-        told = []
-        if seconds is not None:
-            told.append(f'seconds={seconds}')
-        if fails is not None:
-            told.append(f'fail={fails}')
+        told = [
+            f'{word}={value}'
+            for word, value in (
+                ('seconds', seconds),
+                ('cold-seconds', cold_seconds),
+                ('spawn-seconds', spawn_seconds),
+                ('fail', fails),
+            )
+            if value is not None
+        ]
         for word, applies in (
             ('hang', hangs),
             ('noabort', not abortable),
@@ -179,8 +301,11 @@ class Scene(fixtures.Fixture):
         ):
             if applies:
                 told.append(word)
-        self._told.add(server.id)
-        self._cloud.control.behave(server.id, told)
+        self._tell(server if isinstance(server, str) else server.id, told)
+
+    def _tell(self, server: str, told: list[str]) -> None:
+        self._told[server] = told
+        self._cloud.control.behave(server, told)
 
     def host_down(self, host: str) -> None:
         """Cut a host's power; Nova sees at once that it is down."""
@@ -193,8 +318,8 @@ class Scene(fixtures.Fixture):
     # -- the end -----------------------------------------------------------
 
     def _forget_behaviours(self) -> None:
-        for server_id in self._told:
-            self._cloud.control.behave_as_usual(server_id)
+        for server in self._told:
+            self._cloud.control.behave_as_usual(server)
 
     def _start_hosts(self) -> None:
         # Nova cannot delete a server whose resize is unconfirmed without

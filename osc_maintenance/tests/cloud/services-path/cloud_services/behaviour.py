@@ -14,6 +14,7 @@
 
 import collections.abc
 import dataclasses
+import math
 import threading
 import typing
 
@@ -26,8 +27,12 @@ FAILURES = {
     'copy': 'the copy of the memory, which is rolled back',
     'driver': 'the driver, half-way through the copy',
     'post': 'the work on the source after the copy',
+    'cold-check': 'the source of a cold migration, before it does anything',
+    'cold': 'the source of a cold migration, half-way',
     'spawn': 'starting the guest (boot, cold migration, evacuation)',
 }
+_SECONDS = ('seconds', 'cold-seconds', 'spawn-seconds')
+_FLAGS = ('hang', 'noabort', 'noforce')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +41,11 @@ class Behaviour:
 
     #: how long a live migration copies the memory
     seconds: float = 0.5
+    #: how long a cold migration copies the disk, on the source; if that is
+    #: for ever, it ends when it is told otherwise
+    cold_seconds: float = 0.0
+    #: how long it takes to start the guest, likewise
+    spawn_seconds: float = 0.0
     #: where it fails, one of FAILURES
     fail: str | None = None
     #: the copy never ends unless the migration is aborted or forced
@@ -54,26 +64,30 @@ def parse(words: collections.abc.Iterable[str]) -> dict[str, typing.Any]:
     fields: dict[str, typing.Any] = {}
     for word in words:
         key, equals, value = word.partition('=')
-        if key == 'seconds' and equals:
-            fields[key] = float(value)
-            if not 0 <= fields[key] < float('inf'):
+        if key in _SECONDS and equals:
+            seconds = float(value)
+            # A live migration that takes for ever is one that hangs.
+            endless = key == 'seconds' and math.isinf(seconds)
+            if endless or not seconds >= 0:
                 raise ValueError(f'{word}: not a number of seconds')
+            fields[key.replace('-', '_')] = seconds
         elif key == 'fail' and value in FAILURES:
             fields[key] = value
-        elif key in ('hang', 'noabort', 'noforce') and not equals:
+        elif word in _FLAGS:
             fields[key] = True
         else:
             raise ValueError(
-                f'{word}: neither seconds=S, hang, noabort, noforce nor '
+                f'{word}: neither {"=S, ".join(_SECONDS)}=S, '
+                f'{", ".join(_FLAGS)} nor '
                 f'fail= with one of {", ".join(FAILURES)}'
             )
     return fields
 
 
 class Behaviours:
-    """The behaviour of each server, by its UUID, its name or for all.
+    """The behaviour of each server, by its UUID, its name, host or for all.
 
-    The closest wins, field by field: UUID over name over all.
+    The closest wins, field by field: UUID over name over host over all.
     """
 
     def __init__(self) -> None:
@@ -94,12 +108,12 @@ class Behaviours:
             else:
                 self._fields.pop(server, None)
 
-    def of(self, uuid: str, name: str) -> Behaviour:
-        """How a server behaves."""
+    def of(self, uuid: str, name: str, host: str | None = None) -> Behaviour:
+        """How a server behaves, on a certain host."""
         fields: dict[str, typing.Any] = {}
         with self._lock:
-            for key in (EVERY_SERVER, name, uuid):
-                fields.update(self._fields.get(key, {}))
+            for key in (EVERY_SERVER, host, name, uuid):
+                fields.update(self._fields.get(key or '', {}))
         return Behaviour(**fields)
 
     def as_dict(self) -> dict[str, dict[str, typing.Any]]:

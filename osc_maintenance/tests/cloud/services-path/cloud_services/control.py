@@ -13,11 +13,13 @@
 """The test controls, as JSON over HTTP on a port of their own.
 
 GET    /status
-POST   /hosts          {"hosts": [NAME, ...], "scene": SCENE or null}
+POST   /hosts          {"hosts": [NAME, ...], "scene": SCENE or null,
+                        "machine": {FIELD: VALUE, ...}}
 POST   /hosts/NAME/up
 POST   /hosts/NAME/down
 DELETE /hosts/NAME
-PUT    /behaviours     {"server": NAME, UUID or "*", "told": [WORD, ...]}
+PUT    /behaviours     {"server": NAME, UUID, HOST or "*",
+                        "told": [WORD, ...]}
 DELETE /behaviours     {"server": ...}; of all servers if null
 POST   /phantoms       {"count": N}
 """
@@ -31,6 +33,7 @@ import typing
 
 from cloud_services import behaviour
 from cloud_services import hosts
+from cloud_services import machines
 from cloud_services import phantoms
 from cloud_services import scenes
 
@@ -62,7 +65,7 @@ class Control:
                 body,
             )
             status = http.HTTPStatus.OK
-        except (ValueError, LookupError) as exc:
+        except (TypeError, ValueError, LookupError) as exc:
             status, answer = http.HTTPStatus.BAD_REQUEST, {'error': str(exc)}
         except Exception as exc:
             LOG.exception('A test control failed')
@@ -79,7 +82,9 @@ class Control:
             case ('GET', 'status'):
                 return self._status()
             case ('POST', 'hosts'):
+                machine = machines.Machine(**body['machine'])
                 for host in body['hosts']:
+                    machines.MACHINES[host] = machine
                     if body['scene']:
                         scenes.SCENES[host] = body['scene']
                     self._hosts.start(host)
@@ -93,6 +98,7 @@ class Control:
             case ('DELETE', 'hosts', host):
                 self._hosts.end(host)
                 scenes.SCENES.pop(host, None)
+                machines.MACHINES.pop(host, None)
                 return {}
             case ('PUT', 'behaviours'):
                 behaviour.ALL.set(body['server'], body['told'])

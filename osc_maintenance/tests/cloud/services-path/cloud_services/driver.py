@@ -29,12 +29,16 @@ from nova import context as nova_context
 from nova import exception
 from nova import objects
 from nova.virt import fake
+from oslo_serialization import jsonutils
 
 from cloud_services import behaviour
+from cloud_services import machines
 
 _NODES = uuid.UUID('0d1c2f67-6d1c-4e3a-8f3c-4f1f6a0f9a10')
 #: how often a running migration reports its progress
 _REPORT_SECONDS = 1.0
+#: how often what takes long looks whether it was told otherwise
+_LOOK_SECONDS = 0.2
 
 
 class HostStopped(BaseException):
@@ -43,10 +47,6 @@ class HostStopped(BaseException):
     Not an Exception, so that no handler of Nova's notes a failure: a host
     without power can't do that either.
     """
-
-
-def _told(instance: typing.Any) -> behaviour.Behaviour:
-    return behaviour.ALL.of(instance.uuid, instance.display_name)
 
 
 class _Copy:
@@ -69,18 +69,23 @@ class _Copy:
 class CloudDriver(fake.FakeDriver):
     """The compute driver of all hosts."""
 
-    vcpus = 64
-    memory_mb = 262144
     local_gb = 4096
 
     def __init__(self, virtapi: object, read_only: bool = False) -> None:
         super().__init__(virtapi, read_only)
         self._copies: dict[str, _Copy] = {}
+        self._stopped = threading.Event()
 
     def init_host(self, host: str) -> None:
         super().init_host(host)
         # The stock driver gives one host name a special node name.
         self._set_nodes([host])
+        self._machine = machines.of(host)
+        self.vcpus = self._machine.vcpus
+        self.memory_mb = self._machine.memory_mb
+        self.resources = fake.Resources(
+            self.vcpus, self.memory_mb, self.local_gb
+        )
         context = nova_context.get_admin_context()
         for instance in objects.InstanceList.get_by_host(context, host):
             if not instance.launched_at and instance.vm_state in (
@@ -97,6 +102,7 @@ class CloudDriver(fake.FakeDriver):
 
     def stop_host(self) -> None:
         """End everything under way, as a loss of power does."""
+        self._stopped.set()
         for copy in list(self._copies.values()):
             copy.stop('vanish')
 
@@ -110,7 +116,23 @@ class CloudDriver(fake.FakeDriver):
         resources['hypervisor_type'] = 'QEMU'
         resources['hypervisor_version'] = 8002002
         resources['disk_available_least'] = self.local_gb
+        resources['pci_passthrough_devices'] = jsonutils.dumps(
+            self._machine.pci_devices()
+        )
         return resources
+
+    def update_provider_tree(
+        self,
+        provider_tree: typing.Any,
+        nodename: str,
+        allocations: object = None,
+    ) -> None:
+        super().update_provider_tree(provider_tree, nodename, allocations)
+        if self._machine.vgpus:
+            inventory = provider_tree.data(nodename).inventory
+            inventory['VGPU'] = {'total': self._machine.vgpus}
+            provider_tree.update_inventory(nodename, inventory)
+        provider_tree.add_traits(nodename, *self._machine.all_traits())
 
     def get_nodenames_by_uuid(self, **_kwargs: object) -> dict[str, str]:
         # The stock driver invents a UUID at each start, and Nova refuses a
@@ -128,6 +150,25 @@ class CloudDriver(fake.FakeDriver):
 
     # -- guests ------------------------------------------------------------
 
+    def _told(self, instance: typing.Any) -> behaviour.Behaviour:
+        return behaviour.ALL.of(
+            instance.uuid, instance.display_name, self._host
+        )
+
+    def _take_time(self, instance: typing.Any, what: str) -> None:
+        """Take as long as was told, which may change meanwhile.
+
+        :param what: a field of its behaviour
+        """
+        began = time.monotonic()
+        while True:
+            seconds: float = getattr(self._told(instance), what)
+            left = began + seconds - time.monotonic()
+            if left <= 0:
+                return
+            if self._stopped.wait(min(left, _LOOK_SECONDS)):
+                raise HostStopped()
+
     def spawn(
         self,
         context: object,
@@ -135,9 +176,27 @@ class CloudDriver(fake.FakeDriver):
         *args: typing.Any,
         **kwargs: typing.Any,
     ) -> None:
-        if _told(instance).fail == 'spawn':
+        self._take_time(instance, 'spawn_seconds')
+        if self._told(instance).fail == 'spawn':
             raise exception.InstanceDeployFailure(reason='told to fail')
         super().spawn(context, instance, *args, **kwargs)
+
+    def migrate_disk_and_power_off(
+        self,
+        context: object,
+        instance: typing.Any,
+        *args: typing.Any,
+        **kwargs: typing.Any,
+    ) -> None:
+        if self._told(instance).fail == 'cold-check':
+            # As libvirt says that it has left the guest alone.
+            raise exception.InstanceFaultRollback(
+                exception.ResizeError(reason='told to fail')
+            )
+        self._take_time(instance, 'cold_seconds')
+        if self._told(instance).fail == 'cold':
+            raise exception.MigrationError(reason='told to fail')
+        super().migrate_disk_and_power_off(context, instance, *args, **kwargs)
 
     def destroy(
         self,
@@ -178,9 +237,8 @@ class CloudDriver(fake.FakeDriver):
             context, instance, *args, **kwargs
         )
 
-    @staticmethod
-    def _check(instance: typing.Any, where: str) -> None:
-        if _told(instance).fail == where:
+    def _check(self, instance: typing.Any, where: str) -> None:
+        if self._told(instance).fail == where:
             raise exception.MigrationPreCheckError(
                 reason=f'told to fail in {behaviour.FAILURES[where]}'
             )
@@ -192,7 +250,7 @@ class CloudDriver(fake.FakeDriver):
         *args: typing.Any,
         **kwargs: typing.Any,
     ) -> object:
-        if _told(instance).fail == 'pre':
+        if self._told(instance).fail == 'pre':
             raise exception.DestinationDiskExists(path='/told/to/fail')
         return super().pre_live_migration(context, instance, *args, **kwargs)
 
@@ -206,7 +264,7 @@ class CloudDriver(fake.FakeDriver):
         block_migration: bool = False,
         migrate_data: typing.Any = None,
     ) -> None:
-        copy = self._copies[instance.uuid] = _Copy(_told(instance))
+        copy = self._copies[instance.uuid] = _Copy(self._told(instance))
         try:
             self._copy(copy, instance, migrate_data.migration)
         finally:
@@ -279,10 +337,20 @@ class CloudDriver(fake.FakeDriver):
         *_args: typing.Any,
         **_kwargs: typing.Any,
     ) -> None:
-        if _told(instance).fail == 'post':
+        if self._told(instance).fail == 'post':
             raise exception.InternalError('told to fail after the copy')
         # The stock driver would leave the guest running on both hosts.
         self.destroy(context, instance, network_info=None)
+
+    def post_live_migration_at_destination(
+        self,
+        context: object,
+        instance: typing.Any,
+        *_args: typing.Any,
+        **_kwargs: typing.Any,
+    ) -> None:
+        # The guest runs already; the stock driver would spawn it.
+        super().spawn(context, instance, None, None, None, None)
 
     def rollback_live_migration_at_destination(
         self,

@@ -18,18 +18,34 @@ import sys
 import threading
 import typing
 
+from nova.compute import claims
 from nova.compute import manager
 from nova.compute import rpcapi
 from nova import context as nova_context
 from nova import exception
 from nova import objects
 from nova.objects import cell_mapping
+from nova.scheduler.client import report
 from nova import service
 from nova import thread_pool_factory
 import nova.virt
 
 from cloud_services import driver
 from cloud_services import heartbeat
+from cloud_services import machines
+
+
+class _Executors(thread_pool_factory.ThreadPoolFactory):
+    """Those of one host."""
+
+    def __init__(self, live_migrations: int) -> None:
+        super().__init__()
+        self._live_migrations = live_migrations
+
+    def _new_executor(self, max_workers: int, name: str) -> object:
+        if name == thread_pool_factory.ExecutorType.LIVE_MIGRATION.value:
+            max_workers = self._live_migrations
+        return super()._new_executor(max_workers, name)
 
 
 class Hosts:
@@ -58,7 +74,9 @@ class Hosts:
                 # test would wait for.
                 periodic_enable=False,
             )
-            compute.manager.executors = thread_pool_factory.ThreadPoolFactory()
+            compute.manager.executors = _Executors(
+                machines.of(host).live_migrations
+            )
             compute.manager.stopped = threading.Event()
             # Starting a service empties this cache for the sake of processes
             # that fork; here that would only open the databases again.
@@ -121,6 +139,25 @@ def install() -> None:
     # Nova looks for drivers below its own package only.
     sys.modules['nova.virt.cloud'] = nova.virt.cloud = driver
     manager.ComputeManager._start_recorded_task = _start_recorded_task
+    claims.NopClaim.__exit__ = _exit_claim
+    # For each server that comes or goes Nova asks Placement about every other
+    # on the host, in case the resource providers have to be reshaped.
+    report.SchedulerReportClient.get_allocations_for_provider_tree = (
+        lambda *_args: {}
+    )
+
+
+def _exit_claim(
+    self: typing.Any,
+    exc_type: type[BaseException] | None,
+    *_what: object,
+) -> None:
+    """Give back what was claimed for a server if it failed to start.
+
+    A host without power can't, and the server stays a server of that host.
+    """
+    if exc_type is not None and not issubclass(exc_type, driver.HostStopped):
+        self.abort()
 
 
 def _start_recorded_task(
@@ -136,7 +173,8 @@ def _start_recorded_task(
     """Run a host's long task on executors of that host.
 
     Nova's are one set per process, so that max_concurrent_live_migrations,
-    which is a limit per host, would here be one for the whole cloud.
+    which is a limit per host, would here be one for the whole cloud, and the
+    same for all hosts.
     """
 
     def run() -> object:

@@ -24,6 +24,9 @@ def main() -> None:
     # Loading these modules reads the configuration and makes the engines.
     from keystone.wsgi import api as keystone
 
+    from cloud_services import tokens
+
+    tokens.install()
     listeners.serve('identity', keystone.application)
 
     from placement.wsgi import api as placement
