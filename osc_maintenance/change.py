@@ -20,6 +20,7 @@ import dataclasses
 import datetime
 import enum
 
+from osc_maintenance import policy as policy_
 from osc_maintenance import record as record_
 from osc_maintenance import state
 from osc_maintenance import times
@@ -40,6 +41,7 @@ class Request:
     :ivar reason: why.
     :ivar ticket_url: where to read more.
     :ivar early: enter a planned maintenance now, whatever its start.
+    :ivar policy: which servers have to go.
     """
 
     start: datetime.datetime | None = None
@@ -49,6 +51,7 @@ class Request:
     reason: str | None = None
     ticket_url: str | None = None
     early: bool = False
+    policy: policy_.Policy | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,6 +185,10 @@ def _changed(
 ) -> record_.Record:
     """The record with what was asked for, not yet entered and not stamped."""
     unreadable = {problem.name for problem in old.problems}
+    damaged = any(
+        policy_.is_key(problem.name) and not problem.missing
+        for problem in old.problems
+    )
     start = request.start or old.start
     if request.early and not entered:
         start = now
@@ -197,6 +204,10 @@ def _changed(
         raise RefusedError(
             f'{name}: the end of the window cannot be read: give --end, '
             '--duration or --removal'
+        )
+    if request.policy is None and damaged:
+        raise RefusedError(
+            f'{name}: which servers have to go cannot be read: give --migrate'
         )
     end, removal = old.end, old.removal
     if request.duration:
@@ -215,6 +226,7 @@ def _changed(
         removal=removal,
         reason=request.reason or old.reason,
         ticket_url=request.ticket_url or old.ticket_url,
+        policy=request.policy or old.policy,
         problems=(),
     )
 
@@ -254,9 +266,12 @@ def _difference(
     metadata: dict[str, str], wanted: dict[str, str]
 ) -> dict[str, str | None]:
     """The metadata to write: what differs, and None for what has to go."""
-    keys = {
-        key for key in record_.KEYS if metadata.get(key) != wanted.get(key)
+    ours = record_.KEYS | {
+        key
+        for key in metadata.keys() | wanted.keys()
+        if key.startswith(record_.PREFIXES)
     }
+    keys = {key for key in ours if metadata.get(key) != wanted.get(key)}
     # whole groups: somebody else may be writing the other half right now
     for group in record_.GROUPS:
         if keys & group:
@@ -376,5 +391,8 @@ def called_for(host: state.Host, now: datetime.datetime) -> Call | None:
         return None
     if service is None or host.strangers:
         return Call.MEND
+    if host.journal.returning:
+        # somebody is ending it right now
+        return None
     waiting = not record.entered or service.as_set == record.before
     return Call.ENTER if waiting else None

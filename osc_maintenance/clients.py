@@ -16,11 +16,14 @@ import functools
 import typing
 
 from keystoneauth1 import adapter
+from keystoneauth1 import exceptions as ksa_exceptions
 from novaclient import api_versions
 from novaclient import client as nova_client
 from osc_lib import exceptions
 
-from osc_maintenance import nova
+from osc_maintenance.nova import api
+from osc_maintenance.nova import hosts
+from osc_maintenance.nova import servers as servers_
 from osc_maintenance import placement
 from osc_maintenance import text
 
@@ -56,14 +59,83 @@ class Clients:
         }
 
     @functools.cached_property
-    def nova(self) -> nova.Nova:
-        """The compute service; the first use negotiates a microversion."""
+    def nova(self) -> hosts.Hosts:
+        """Its hosts; the first use of either negotiates a microversion."""
+        return self._compute[0]
+
+    @functools.cached_property
+    def servers(self) -> servers_.Servers:
+        """Its servers."""
+        return self._compute[1]
+
+    @functools.cached_property
+    def _compute(self) -> tuple[hosts.Hosts, servers_.Servers]:
         return connect(self._where('compute'))
+
+    @property
+    def changes(self) -> int:
+        """How many requests have changed something in Nova."""
+        if '_compute' not in self.__dict__:
+            return 0
+        return self.nova.changes + self.servers.changes
 
     @functools.cached_property
     def placement(self) -> placement.Placement:
         """The placement service."""
         return placement.Placement(adapter.Adapter(**self._where('placement')))
+
+    def image(self, image: str) -> dict[str, str] | None:
+        """The properties of an image, as far as they are to be had.
+
+        Rests on GET /v2/images/{id} of Glance.
+
+        :param image: its id.
+        :returns: its properties, which are none if it is gone or not ours to
+            see; None if Glance does not answer.
+        """
+        from openstack import exceptions as sdk_exceptions
+
+        try:
+            client = self._manager.sdk_connection.image
+            answer = client.get(f'/images/{image}')
+            found = answer.json() if answer.ok else {}
+        except (
+            ksa_exceptions.ClientException,
+            sdk_exceptions.SDKException,
+            ValueError,
+        ):
+            return None
+        return {k: v for k, v in found.items() if isinstance(v, str)}
+
+    def project(self, project: str) -> str | None:
+        """A project by its name or id.
+
+        Rests on GET /v3/projects of Keystone.
+
+        :param project: its name or id.
+        :returns: its id, or None if there is none.
+        :raises CommandError: if Keystone does not tell, or several have the
+            name.
+        """
+        from openstack import exceptions as sdk_exceptions
+
+        identity = self._manager.sdk_connection.identity
+        try:
+            found = identity.find_project(project)
+        except (
+            ksa_exceptions.ClientException,
+            sdk_exceptions.SDKException,
+        ) as exc:
+            raise exceptions.CommandError(
+                text.escape(f'Project {project}: {exc}')
+            ) from exc
+        return str(found.id) if found else None
+
+    @property
+    def user_id(self) -> str:
+        """The id of whoever is authenticated, or empty if not known."""
+        access = self._manager.auth_ref
+        return (access.user_id or '') if access else ''
 
     @property
     def user(self) -> str | None:
@@ -73,7 +145,9 @@ class Clients:
         return text.storable(name) if name else None
 
 
-def connect(where: dict[str, typing.Any]) -> nova.Nova:
+def connect(
+    where: dict[str, typing.Any],
+) -> tuple[hosts.Hosts, servers_.Servers]:
     """Negotiate a microversion with Nova.
 
     Rests on Nova's version document: one request, and more only where the
@@ -81,14 +155,14 @@ def connect(where: dict[str, typing.Any]) -> nova.Nova:
 
     :param where: the session, service_type, region_name, interface and
         endpoint_override, as keystoneauth1 adapters take them.
-    :returns: Nova.
+    :returns: Nova: its hosts, and its servers.
     :raises CommandError: if there is no Nova, it does not answer, or is too
         old.
     """
     name = 'Nova'
     if where['region_name']:
         name += f' in region {where["region_name"]}'
-    with nova.explained(name):
+    with api.explained(name):
         made = _client(OLDEST, where)
         try:
             offered = made.versions.get_current()
@@ -114,9 +188,9 @@ def connect(where: dict[str, typing.Any]) -> nova.Nova:
             f'{OLDEST.get_string()} and knows {NEWEST.get_string()} at most'
         )
     version = min(newest, NEWEST)
-    return nova.Nova(
-        _client(version, where), _client(min(version, _HYPERVISORS), where)
-    )
+    client = _client(version, where)
+    hypervisors = _client(min(version, _HYPERVISORS), where)
+    return hosts.Hosts(client, hypervisors), servers_.Servers(client)
 
 
 def _client(

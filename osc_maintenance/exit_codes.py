@@ -20,9 +20,15 @@ class ExitCode(enum.IntEnum):
 
     #: What was asked for is done, or there was nothing to do.
     DONE = 0
-    #: Refused or failed: one line on stderr says why.
+    #: Failed: one line on stderr says why.
     ERROR = 1
     #: The command line is wrong: nothing was asked of Nova.
     USAGE = 2
+    #: Some servers that were to be moved have stayed.
+    STAYED = 3
+    #: The time that was given is over, and something is left or in motion.
+    TIMED_OUT = 4
+    #: Refused before anything was written.
+    REFUSED = 5
     #: Interrupted with Ctrl-C: the same command continues.
     INTERRUPTED = 130

@@ -18,9 +18,12 @@ import typing
 
 from osc_lib import exceptions
 
-from osc_maintenance import nova as nova_
+from osc_maintenance.nova import hosts
+from osc_maintenance.nova import servers as servers_api
 from osc_maintenance import parallel
 from osc_maintenance import placement
+from osc_maintenance import policy
+from osc_maintenance import servers as servers_
 from osc_maintenance import state
 from osc_maintenance import text
 from osc_maintenance import view
@@ -41,7 +44,7 @@ class Emptied:
     note: str | None = None
 
 
-def find(nova: nova_.Nova, name: str) -> state.Host:
+def find(nova: hosts.Hosts, name: str) -> state.Host:
     """A host as Nova shows it.
 
     :param nova: Nova.
@@ -62,7 +65,7 @@ def find(nova: nova_.Nova, name: str) -> state.Host:
     return host
 
 
-def survey(nova: nova_.Nova) -> list[state.Host]:
+def survey(nova: hosts.Hosts) -> list[state.Host]:
     """Every host that has a compute service, or an aggregate left from one.
 
     :param nova: Nova.
@@ -84,21 +87,20 @@ def survey(nova: nova_.Nova) -> list[state.Host]:
     ]
 
 
-def load(nova: nova_.Nova, name: str) -> state.Load:
+def load(servers: servers_api.Servers, name: str) -> servers_.Load:
     """What is on a host, and on its way.
 
-    :param nova: Nova.
+    :param servers: the servers of Nova.
     :param name: the host's name.
-    :returns: counts of servers and migrations.
+    :returns: the servers and the migrations.
     """
-    servers, movement = parallel.both(
-        lambda: nova.servers(name), lambda: nova.migrations(name)
-    )
-    return state.Load(servers, movement)
+    # in this order: a server whose migration has ended is seen elsewhere
+    migrations = servers.migrations(name)
+    return servers_.Load(name, servers.on(name), migrations)
 
 
 def emptied(
-    clients: 'clients_.Clients', host: state.Host, load: state.Load
+    clients: 'clients_.Clients', host: state.Host, load: servers_.Load
 ) -> Emptied:
     """Whether nothing at all is left on a host.
 
@@ -120,27 +122,37 @@ def emptied(
     if not host.service.id:
         return Emptied(None, unknown + 'its cell is down')
     try:
-        nodes = _nodes(clients, host)
-        if not nodes:
+        found = nodes(clients, host)
+        if not found:
             return Emptied(None, unknown + 'Nova lists no hypervisor of it')
-        left = clients.placement.consumers(nodes)
+        left = clients.placement.consumers(found)
     except placement.UnavailableError as exc:
         reason = text.escape(str(exc))
         return Emptied(None, f'{unknown}Placement cannot be asked: {reason}')
     except exceptions.CommandError as exc:
         return Emptied(None, f'{unknown}{exc}')
     if left:
+        why = 'a soft-deleted server, or one that was not cleaned up?'
+        moved = host.journal.moves
+        if all(item in moved and moved[item].evacuated for item in left):
+            why = 'evacuated servers keep them until nova-compute is back'
         return Emptied(
             False,
             f'{name} is not emptied: Nova lists nothing there, but Placement '
-            f'has allocations of {", ".join(sorted(left))} (a soft-deleted '
-            'server, or one that was not cleaned up?)',
+            f'has allocations of {", ".join(sorted(left))} ({why})',
         )
     return Emptied(True)
 
 
-def _nodes(clients: 'clients_.Clients', host: state.Host) -> list[str]:
-    """The compute nodes of a host; Placement knows the one of a member."""
+def nodes(clients: 'clients_.Clients', host: state.Host) -> list[str]:
+    """The compute nodes of a host; Placement knows the one of a member.
+
+    :param clients: Nova and Placement.
+    :param host: the host.
+    :returns: their UUIDs.
+    :raises UnavailableError: if Placement cannot be asked.
+    :raises CommandError: if Nova does not answer.
+    """
     if host.aggregate and host.aggregate.hosts == (host.name,):
         node = clients.placement.node_in(host.aggregate.uuid)
         if node:
@@ -149,40 +161,47 @@ def _nodes(clients: 'clients_.Clients', host: state.Host) -> list[str]:
 
 
 def listing(
-    nova: nova_.Nova, *, everything: bool, now: datetime.datetime
+    clients: 'clients_.Clients', *, everything: bool, now: datetime.datetime
 ) -> list[dict[str, typing.Any]]:
     """What ``list`` shows.
 
-    :param nova: Nova. It is asked once for all services and all aggregates,
-        and once for the migrations of each host in maintenance.
+    :param clients: Nova. It is asked once for all services and all
+        aggregates, and once for the migrations of each host in maintenance,
+        and for its servers if some of them have to go or something moves.
     :param everything: hosts that are not in maintenance as well.
     :param now: the present, in UTC.
     :returns: the fields of each host, without those that say what is on it.
     """
     hosts = [
         host
-        for host in survey(nova)
+        for host in survey(clients.nova)
         if everything or host.aggregate or host.mark
     ]
     return [
         view.fields(host, load, None, now)
-        for host, load in zip(hosts, loads(nova, hosts), strict=True)
+        for host, load in zip(hosts, loads(clients, hosts), strict=True)
     ]
 
 
 def loads(
-    nova: nova_.Nova, hosts: list[state.Host]
-) -> list[state.Load | None]:
+    clients: 'clients_.Clients', hosts: list[state.Host]
+) -> list[servers_.Load | None]:
     """What is on its way from and to the hosts whose state depends on it.
 
-    :param nova: Nova, which is asked side by side.
+    :param clients: Nova, which is asked side by side.
     :param hosts: the hosts.
-    :returns: for each host its migrations, or None if there was no need.
+    :returns: for each host its migrations, and its servers if some have to
+        go or something moves; None if there was no need.
     """
-    asked = [host.name for host in hosts if host.aggregate and host.ours]
-    told = parallel.each(nova.migrations, asked)
-    loads = {
-        name: state.Load({}, movement)
-        for name, movement in zip(asked, told, strict=True)
-    }
-    return [loads.get(host.name) for host in hosts]
+
+    def look(host: state.Host) -> servers_.Load | None:
+        if not host.aggregate or not (host.ours or host.journal.returning):
+            return None
+        if host.known and host.known.policy.migrate != policy.NONE:
+            return load(clients.servers, host.name)
+        migrations = clients.servers.migrations(host.name)
+        found = servers_.Load(host.name, None, migrations)
+        # only its servers tell whether a migration was forgotten
+        return load(clients.servers, host.name) if found.moving else found
+
+    return parallel.each(look, hosts)

@@ -18,15 +18,15 @@ import dataclasses
 import datetime
 import typing
 
-from osc_lib import exceptions
 
 from osc_maintenance import change
 from osc_maintenance import facts
-from osc_maintenance import nova as nova_
+from osc_maintenance import journal
+from osc_maintenance.nova import api
+from osc_maintenance.nova import hosts
 from osc_maintenance import record
 from osc_maintenance import state
 from osc_maintenance import text
-from osc_maintenance import view
 
 if typing.TYPE_CHECKING:
     from osc_maintenance import clients as clients_
@@ -57,7 +57,7 @@ def set_(
 
     def attempt() -> state.Host:
         host = _claimed(clients, name, request, now)
-        return _keep(clients, host, request, now)
+        return keep(clients, host, request, now)
 
     return _insist(attempt)
 
@@ -86,7 +86,7 @@ def _claimed(
     if aggregate is None:
         aggregate = nova.aggregates().get(name)
         if aggregate is None:
-            raise nova_.OvertakenError(
+            raise api.OvertakenError(
                 f'{text.escape(name)}: Nova has an aggregate '
                 f'{text.escape(record.aggregate_name(name))} already and does '
                 'not list it; is there a host whose name differs in case only?'
@@ -96,14 +96,14 @@ def _claimed(
             # the service was read before somebody else disabled it
             host = facts.find(nova, name)
             if host.aggregate is None:
-                raise nova_.OvertakenError(
+                raise api.OvertakenError(
                     f'{text.escape(name)} has just left maintenance'
                 )
             return host
     return dataclasses.replace(host, aggregate=aggregate)
 
 
-def _keep(
+def keep(
     clients: 'clients_.Clients',
     host: state.Host,
     request: change.Request,
@@ -130,7 +130,7 @@ def _keep(
 def _insist(attempt: collections.abc.Callable[[], _T]) -> _T:
     """Try again whenever somebody else was quicker, within reason."""
     for _ in range(_ATTEMPTS - 1):
-        with contextlib.suppress(nova_.OvertakenError):
+        with contextlib.suppress(api.OvertakenError):
             return attempt()
     return attempt()
 
@@ -149,11 +149,11 @@ def unset(
         written then.
     """
     nova = clients.nova
-    return _insist(lambda: _end(nova, facts.find(nova, name), force=force))
+    return _insist(lambda: end(nova, facts.find(nova, name), force=force))
 
 
-def _end(
-    nova: nova_.Nova, host: state.Host, *, force: bool = False
+def end(
+    nova: hosts.Hosts, host: state.Host, *, force: bool = False
 ) -> state.Host:
     """Carry out ``unset``, and look whether somebody enters it meanwhile."""
     steps = change.to_unset(host, force=force)
@@ -161,10 +161,44 @@ def _end(
     if steps and host.service:
         host = dataclasses.replace(host, service=nova.service(host.name))
         if host.mark:
-            raise nova_.OvertakenError(
+            raise api.OvertakenError(
                 f'{text.escape(host.name)} is being put into maintenance again'
             )
     return host
+
+
+def restore(
+    clients: 'clients_.Clients', name: str, *, force: bool = False
+) -> state.Host:
+    """Put the compute service back, and keep the record for now.
+
+    The record says first that the servers are to return: whoever comes across
+    the enabled service then knows why.
+
+    :param clients: Nova, and who is asking.
+    :param name: the host's name.
+    :param force: put the service back although somebody else has changed it.
+    :returns: the host as it is now.
+    :raises CommandError: if there is no such host, or Nova refuses.
+    :raises RefusedError: if the service is not as we left it; nothing has been
+        written then.
+    """
+    nova = clients.nova
+
+    def attempt() -> state.Host:
+        host = facts.find(nova, name)
+        steps = change.to_unset(host, force=force)
+        if host.aggregate and not host.journal.returning:
+            changes = journal.returning({})
+            aggregate = nova.write_record(host.aggregate, changes)
+            host = dataclasses.replace(host, aggregate=aggregate)
+        return carry_out(
+            nova,
+            host,
+            [step for step in steps if isinstance(step, change.SetService)],
+        )
+
+    return _insist(attempt)
 
 
 def clear(
@@ -194,10 +228,10 @@ def clear(
             host = dataclasses.replace(host, aggregate=aggregate)
         return host
 
-    return _while_it_lasts(clients, name, act)
+    return while_it_lasts(clients, name, act)
 
 
-def _while_it_lasts(
+def while_it_lasts(
     clients: 'clients_.Clients',
     name: str,
     act: collections.abc.Callable[[state.Host], _T],
@@ -216,7 +250,7 @@ def _while_it_lasts(
             host = unset(clients, name)
         try:
             return act(host)
-        except nova_.OvertakenError:
+        except api.OvertakenError:
             overtaken = True
             raise
 
@@ -224,7 +258,7 @@ def _while_it_lasts(
 
 
 def carry_out(
-    nova: nova_.Nova, host: state.Host, steps: list[change.Step]
+    nova: hosts.Hosts, host: state.Host, steps: list[change.Step]
 ) -> state.Host:
     """Do what was decided, step by step.
 
@@ -252,68 +286,3 @@ def carry_out(
             case _:
                 raise AssertionError(f'{step} has nothing to be done to')
     return state.Host(host.name, service, aggregate)
-
-
-def apply(
-    clients: 'clients_.Clients',
-    *,
-    unset_overdue: bool,
-    now: datetime.datetime,
-) -> list[dict[str, typing.Any]]:
-    """Do what the windows call for.
-
-    :param clients: Nova, and who is asking.
-    :param unset_overdue: end the maintenances whose window has ended.
-    :param now: the present, in UTC.
-    :returns: for each host that something was done to, failed, or that is
-        overdue, the fields of ``list``, ``action`` (entered, unset, overdue
-        or failed) and ``changed``.
-    """
-    nova = clients.nova
-
-    def act(host: state.Host) -> tuple[state.Host, str | None]:
-        return _act(clients, host, unset_overdue, now)
-
-    rows = []
-    for host in facts.survey(nova):
-        if change.called_for(host, now) is None:
-            continue
-        writes, action, cause, load = nova.changes, None, None, None
-        try:
-            host, action = _while_it_lasts(clients, host.name, act)
-            (load,) = facts.loads(nova, [host])
-        except (change.RefusedError, exceptions.CommandError) as exc:
-            cause = text.escape(str(exc))
-            if action:
-                cause = f'{action}, but what moves cannot be read: {cause}'
-            action = 'failed'
-            with contextlib.suppress(exceptions.CommandError):
-                host = facts.find(nova, host.name)
-        if action:
-            row = view.fields(host, load, None, now)
-            row['action'] = action
-            row['changed'] = nova.changes > writes
-            row['cause'] = cause or row['cause']
-            rows.append(row)
-    return rows
-
-
-def _act(
-    clients: 'clients_.Clients',
-    host: state.Host,
-    unset_overdue: bool,
-    now: datetime.datetime,
-) -> tuple[state.Host, str | None]:
-    """Do what the window of a host calls for; the host then, and the word."""
-    match change.called_for(host, now):
-        case change.Call.ENTER:
-            return _keep(clients, host, change.Request(), now), 'entered'
-        case change.Call.END if unset_overdue:
-            return _end(clients.nova, host), 'unset'
-        case change.Call.END:
-            return host, 'overdue'
-        case change.Call.MEND:
-            standing = state.derive(host, state.Load({}))
-            raise change.RefusedError(str(standing.cause))
-        case _:
-            return host, None

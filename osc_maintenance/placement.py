@@ -15,6 +15,7 @@
 import collections.abc
 import contextlib
 import typing
+from urllib import parse
 
 from keystoneauth1 import exceptions as ksa_exceptions
 
@@ -23,6 +24,10 @@ if typing.TYPE_CHECKING:
 
 #: in_tree of GET /resource_providers; member_of is older
 MICROVERSION = '1.14'
+_CANDIDATES = '1.31'
+#: As many as Nova's scheduler asks for by default.
+_LIMIT = 1000
+_DISABLED = 'COMPUTE_STATUS_DISABLED'
 
 
 class UnavailableError(Exception):
@@ -76,18 +81,106 @@ class Placement:
         found: set[str] = set()
         with _explained():
             for node in nodes:
-                tree = self._get(f'/resource_providers?in_tree={node}')
-                for provider in tree['resource_providers']:
-                    path = (
-                        f'/resource_providers/{provider["uuid"]}/allocations'
-                    )
-                    found.update(self._get(path)['allocations'])
+                for _provider, allocations in self._allocations(node):
+                    found.update(allocations)
         return found
 
-    def _get(self, path: str) -> dict[str, typing.Any]:
-        response = self._adapter.get(path, microversion=MICROVERSION)
+    def held(
+        self, nodes: collections.abc.Iterable[str]
+    ) -> dict[str, dict[str, dict[str, int]]]:
+        """What each consumer holds of these compute nodes.
+
+        Rests on GET /resource_providers?in_tree= and GET
+        /resource_providers/{uuid}/allocations, microversion 1.14.
+
+        :param nodes: UUIDs of compute nodes.
+        :returns: by consumer and resource provider, the amount of each
+            resource class; the compute node itself is the provider ``''``.
+        """
+        found: dict[str, dict[str, dict[str, int]]] = {}
+        with _explained():
+            for node in nodes:
+                for provider, allocations in self._allocations(node):
+                    for consumer, held in allocations.items():
+                        found.setdefault(consumer, {})[
+                            '' if provider == node else provider
+                        ] = held['resources']
+        return found
+
+    def _allocations(
+        self, node: str
+    ) -> collections.abc.Iterator[tuple[str, dict[str, typing.Any]]]:
+        """The allocations of each resource provider of a compute node."""
+        tree = self._get(f'/resource_providers?in_tree={node}')
+        for provider in tree['resource_providers']:
+            uuid = provider['uuid']
+            path = f'/resource_providers/{uuid}/allocations'
+            yield uuid, self._get(path)['allocations']
+
+    def candidates(self, query: str) -> frozenset[str]:
+        """The compute nodes that have room for what is asked.
+
+        Rests on GET /allocation_candidates, microversion 1.31 (in_tree; the
+        root providers of what is found, and forbidden traits, are older).
+
+        :param query: from :func:`query`.
+        :returns: their UUIDs.
+        :raises UnavailableError: if Placement does not answer, or not us.
+        """
+        with _explained():
+            body = self._get(f'/allocation_candidates?{query}', _CANDIDATES)
+            summaries = body['provider_summaries']
+            return frozenset(
+                summaries[provider]['root_provider_uuid']
+                for request in body['allocation_requests']
+                for provider in request['allocations']
+            )
+
+    def _get(
+        self, path: str, microversion: str = MICROVERSION
+    ) -> dict[str, typing.Any]:
+        response = self._adapter.get(path, microversion=microversion)
         body: dict[str, typing.Any] = response.json()
         return body
+
+
+def query(
+    held: collections.abc.Mapping[str, collections.abc.Mapping[str, int]],
+    required: collections.abc.Iterable[str] = (),
+    forbidden: collections.abc.Iterable[str] = (),
+    node: str | None = None,
+) -> str:
+    """The question which compute nodes could give what a server holds.
+
+    :param held: by resource provider, the amount of each resource class; the
+        compute node itself is the provider ``''``.
+    :param required: traits that the compute node must have.
+    :param forbidden: traits that it must not have.
+    :param node: the UUID of the only compute node to be considered, or None.
+    :returns: a query for :meth:`Placement.candidates`; equal for servers that
+        need the same.
+    """
+    traits = [*sorted(required), *(f'!{t}' for t in sorted(forbidden))]
+    fields = {'required': ','.join([*traits, f'!{_DISABLED}'])}
+    groups = sorted(
+        _resources(resources)
+        for provider, resources in held.items()
+        if provider
+    )
+    if '' in held:
+        fields['resources'] = _resources(held[''])
+    for number, resources in enumerate(groups, 1):
+        fields[f'resources{number}'] = resources
+    if len(groups) > 1:
+        fields['group_policy'] = 'none'
+    if node:
+        fields['in_tree'] = node
+    fields['limit'] = str(_LIMIT)
+    return parse.urlencode(fields)
+
+
+def _resources(amounts: collections.abc.Mapping[str, int]) -> str:
+    return ','.join(f'{name}:{amounts[name]}' for name in sorted(amounts))
 
 
 @contextlib.contextmanager

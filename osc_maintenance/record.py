@@ -25,10 +25,12 @@ import datetime
 import re
 import typing
 
+from osc_maintenance import policy as policy_
 from osc_maintenance import text
 from osc_maintenance import times
 
 AGGREGATE_PREFIX = 'maintenance:'
+_MISSING = 'is missing'
 _HOST = re.compile(r'[a-zA-Z0-9._-]+')
 _BEFORE = ' [before: disabled'
 _REASON = re.compile(
@@ -37,8 +39,6 @@ _REASON = re.compile(
 _REASON_BEFORE = re.compile(
     rf'(?P<head>.*?){re.escape(_BEFORE)}(?:: (?P<before>.*))?\]', re.DOTALL
 )
-
-MIGRATE_POLICIES = ('none', 'active', 'all')
 
 #: The metadata keys that are ours to write and to remove.
 KEYS = frozenset(
@@ -52,10 +52,16 @@ KEYS = frozenset(
         'ticket_url',
         'set_by',
         'set_at',
-        'migrate',
         'before_status',
         'before_reason',
+        *policy_.KEYS,
     )
+)
+
+#: Beginnings of such keys, of which there may be any number.
+PREFIXES = tuple(
+    AGGREGATE_PREFIX + prefix
+    for prefix in (policy_.SERVER_PREFIX, policy_.PROJECT_PREFIX)
 )
 
 #: Keys whose values say something only together.
@@ -131,6 +137,11 @@ class Problem(typing.NamedTuple):
     name: str
     what: str
 
+    @property
+    def missing(self) -> bool:
+        """Whether it is not there at all."""
+        return self.what == _MISSING
+
     def __str__(self) -> str:
         return f'{AGGREGATE_PREFIX}{self.name} {self.what}'
 
@@ -147,7 +158,7 @@ class Record:
     :ivar ticket_url: where to read more.
     :ivar set_by: the user who set or last changed it.
     :ivar set_at: when that was.
-    :ivar migrate: which servers are to be moved off the host.
+    :ivar policy: which servers are to be moved off the host.
     :ivar before: the compute service as it was before; being there at all
         says that the maintenance has been entered and is not just planned.
     :ivar problems: what could not be read.
@@ -161,7 +172,7 @@ class Record:
     ticket_url: str | None = None
     set_by: str | None = None
     set_at: datetime.datetime | None = None
-    migrate: str = 'none'
+    policy: policy_.Policy = policy_.NOTHING
     before: ServiceStatus | None = None
     problems: tuple[Problem, ...] = ()
 
@@ -187,9 +198,9 @@ def encode(record: Record) -> dict[str, str]:
         'ticket_url': record.ticket_url,
         'set_by': record.set_by,
         'set_at': _stored(record.set_at),
-        'migrate': record.migrate,
         'before_status': before.status if before else None,
         'before_reason': before.reason if before else None,
+        **policy_.encode(record.policy),
     }
     return {
         AGGREGATE_PREFIX + name: value
@@ -238,7 +249,7 @@ def decode(metadata: collections.abc.Mapping[str, str]) -> Record | None:
         ticket_url=values.get('ticket_url'),
         set_by=values.get('set_by'),
         set_at=reader.time('set_at', needed=True),
-        migrate=reader.one_of('migrate', MIGRATE_POLICIES) or 'none',
+        policy=reader.policy(),
         before=before,
         problems=tuple(reader.problems),
     )
@@ -260,7 +271,7 @@ class _Reader:
         value = self.values.get(name)
         if value is None:
             if needed:
-                self.wrong(name, 'is missing')
+                self.wrong(name, _MISSING)
             return None
         try:
             return times.parse_iso_8601(value)
@@ -277,13 +288,19 @@ class _Reader:
         if value is not None:
             self.wrong(name, f'is {value!r}')
         elif needed:
-            self.wrong(name, 'is missing')
+            self.wrong(name, _MISSING)
         return None
+
+    def policy(self) -> policy_.Policy:
+        found, wrong = policy_.decode(self.values)
+        for name, what in wrong.items():
+            self.wrong(name, what)
+        return found
 
     def identity(self) -> str:
         value = self.values.get('id', '')
         if not re.fullmatch('[0-9a-f]{8}', value):
-            self.wrong('id', f'is {value!r}' if value else 'is missing')
+            self.wrong('id', f'is {value!r}' if value else _MISSING)
             return ''
         return value
 

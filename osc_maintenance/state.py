@@ -15,9 +15,15 @@
 import dataclasses
 import datetime
 import enum
-import typing
 
+from osc_maintenance import journal as journal_
 from osc_maintenance import record as record_
+from osc_maintenance import servers as servers_
+from osc_maintenance import text
+
+
+#: How many servers a cause tells by name.
+_NAMED = 10
 
 
 class State(enum.StrEnum):
@@ -45,6 +51,7 @@ class Service:
         down.
     :ivar state: ``up``, ``down``, or empty if its cell is down.
     :ivar disabled_reason: why it is disabled, or None.
+    :ivar zone: its availability zone.
     """
 
     host: str
@@ -52,6 +59,7 @@ class Service:
     status: str
     state: str
     disabled_reason: str | None = None
+    zone: str = ''
 
     @property
     def as_set(self) -> record_.ServiceStatus:
@@ -85,43 +93,6 @@ class Aggregate:
         return self.uuid[:8]
 
 
-class Movement(typing.NamedTuple):
-    """What is on its way from or to a host.
-
-    :ivar migrations_out: migrations in progress that leave the host.
-    :ivar migrations_in: migrations in progress that come to it.
-    :ivar unconfirmed_resizes: resizes and cold migrations away from it that
-        nobody has confirmed or reverted yet.
-    """
-
-    migrations_out: int = 0
-    migrations_in: int = 0
-    unconfirmed_resizes: int = 0
-
-
-class Load(typing.NamedTuple):
-    """What is on a host, and on its way.
-
-    :ivar servers: how many servers are there, by status.
-    :ivar movement: the migrations.
-    """
-
-    servers: dict[str, int]
-    movement: Movement = Movement()
-
-    @property
-    def moving(self) -> bool:
-        """Whether a migration is in progress, in either direction."""
-        return bool(
-            self.movement.migrations_out or self.movement.migrations_in
-        )
-
-    @property
-    def nothing(self) -> bool:
-        """Whether Nova knows of nothing on the host or on its way."""
-        return not (self.servers or any(self.movement))
-
-
 @dataclasses.dataclass(frozen=True)
 class Host:
     """One compute host as Nova shows it.
@@ -141,6 +112,13 @@ class Host:
         if self.aggregate is None:
             return None
         return record_.decode(self.aggregate.metadata)
+
+    @property
+    def journal(self) -> journal_.Journal:
+        """What drains have noted beside the record."""
+        return journal_.decode(
+            self.aggregate.metadata if self.aggregate else {}
+        )
 
     @property
     def mark(self) -> record_.DisabledReason | None:
@@ -192,13 +170,13 @@ class Host:
 
 @dataclasses.dataclass(frozen=True)
 class Standing:
-    """A state, and the cause if it is :attr:`State.ERROR`."""
+    """A state, and the cause of an error, or what is waited for."""
 
     state: State
     cause: str | None = None
 
 
-def derive(host: Host, load: Load) -> Standing:
+def derive(host: Host, load: servers_.Load) -> Standing:
     """How a host stands.
 
     :param host: the host's service and aggregate.
@@ -242,13 +220,17 @@ def derive(host: Host, load: Load) -> Standing:
             'unset was interrupted, or somebody took it out; run set again, '
             'or unset'
         )
-    return _recorded(record, service, host.ours, load)
+    return _recorded(host, record, service, load)
 
 
 def _recorded(
-    record: record_.Record, service: Service, ours: bool, load: Load
+    host: Host,
+    record: record_.Record,
+    service: Service,
+    load: servers_.Load,
 ) -> Standing:
     """How a host with a sound record stands."""
+    ours = host.ours
     if not record.entered:
         if ours:
             return _error(
@@ -261,7 +243,21 @@ def _recorded(
             f'the status of the service is {service.status}: its cell is down'
         )
     if ours:
-        return Standing(State.MIGRATING if load.moving else State.MAINTENANCE)
+        if load.moving:
+            return Standing(State.MIGRATING)
+        left = left_behind(record, load)
+        if any(server.moves for server in left):
+            return Standing(State.MIGRATING)
+        if left and host.journal.by_apply:
+            return Standing(
+                State.MIGRATING,
+                f'{_count(left)} left: apply moves the next at its next run',
+            )
+        if left:
+            return _error(_told(left, host.journal))
+        return Standing(State.MAINTENANCE)
+    if host.journal.returning:
+        return _returning(service, load)
     now = f'the service is {service.as_set}'
     if service.as_set == record.before:
         return _error(
@@ -271,6 +267,57 @@ def _recorded(
     return _error(
         f'{now}, which somebody else has done: set disables it again for the '
         'maintenance and keeps this as what to go back to'
+    )
+
+
+def left_behind(
+    record: record_.Record, load: servers_.Load
+) -> list[servers_.Server]:
+    """The servers that should be gone, and are still there.
+
+    :param record: the record of the maintenance.
+    :param load: what is on the host.
+    :returns: the servers.
+    """
+    return [
+        server
+        for server in load.servers or ()
+        if record.policy.leaves(server) is None
+    ]
+
+
+def _told(left: list[servers_.Server], journal: journal_.Journal) -> str:
+    """What is left, and why, for people to read."""
+    if not journal.ended:
+        return (
+            f'the drain was interrupted, {_count(left)} left: run set again, '
+            'and it goes on'
+        )
+    causes = [
+        f'{text.escape(server.name)} ({server.id}): '
+        f'{journal.stayed.get(server.id, "not tried yet")}'
+        for server in left[:_NAMED]
+    ]
+    if len(left) > _NAMED:
+        causes.append(f'and {len(left) - _NAMED} more')
+    return (
+        f'{_count(left)} left that should be gone, and nothing moves: '
+        f'{"; ".join(causes)}'
+    )
+
+
+def _count(left: list[servers_.Server]) -> str:
+    return f'{len(left)} server{"s" if len(left) > 1 else ""}'
+
+
+def _returning(service: Service, load: servers_.Load) -> Standing:
+    """How a host stands whose servers are on their way back."""
+    if load.coming:
+        return Standing(State.MIGRATING)
+    return _error(
+        f'the service is {service.as_set}, and not all servers that were '
+        'to return are back: run unset --return-servers again, or unset to '
+        'leave them where they are'
     )
 
 

@@ -20,17 +20,18 @@ import datetime
 import typing
 
 from osc_maintenance import record as record_
+from osc_maintenance import servers
 from osc_maintenance import state
 from osc_maintenance import text
 from osc_maintenance import times
 
 
-_NOT_ASKED = dict.fromkeys(state.Movement._fields)
+_NOT_ASKED = dict.fromkeys(servers.Movement._fields)
 
 
 def fields(
     host: state.Host,
-    load: state.Load | None,
+    load: servers.Load | None,
     emptied: bool | None,
     now: datetime.datetime,
 ) -> dict[str, typing.Any]:
@@ -46,7 +47,7 @@ def fields(
     """
     record = host.known or record_.Record()
     service = host.service
-    standing = state.derive(host, load or state.Load({}))
+    standing = state.derive(host, load or servers.Load(host.name))
     movement = load.movement._asdict() if load else _NOT_ASKED
     retry_after = None
     if record.end:
@@ -65,18 +66,20 @@ def fields(
         'overdue': state.overdue(record, now),
         'set_by': _text(record.set_by),
         'set_at': _time(record.set_at),
-        'migrate': record.migrate,
+        'migrate': record.policy.migrate,
         'service_status': _text(service.status) if service else None,
         'service_state': _text(service.state or None) if service else None,
         'disabled_reason': _text(service.disabled_reason) if service else None,
-        'servers': _counts(load.servers) if load else None,
+        'servers': _counts(load.statuses) if load else None,
         **movement,
         'emptied': emptied,
     }
 
 
-def _counts(servers: dict[str, int]) -> dict[str, int]:
-    return {text.escape(status): count for status, count in servers.items()}
+def _counts(statuses: dict[str, int] | None) -> dict[str, int] | None:
+    if statuses is None:
+        return None
+    return {text.escape(status): count for status, count in statuses.items()}
 
 
 def _text(value: str | None) -> str | None:
@@ -109,6 +112,20 @@ def value_in_words(name: str, value: typing.Any) -> str:
         return 'yes' if value else 'no'
     if name == 'retry_after':
         return times.format_duration(value)
+    if name in ('moves', 'verdicts'):
+        return '\n'.join(map(_server_in_words, value)) or '-'
     if isinstance(value, collections.abc.Mapping):
         return ', '.join(f'{key}: {value[key]}' for key in value)
     return str(value)
+
+
+def _server_in_words(row: collections.abc.Mapping[str, typing.Any]) -> str:
+    """A server of ``moves`` or ``verdicts`` on one line."""
+    words = row.get('outcome') or row['verdict']
+    if row.get('destination'):
+        words += f' to {row["destination"]}'
+    if row.get('seconds') is not None:
+        words += f' in {times.format_duration(row["seconds"])}'
+    if row['cause']:
+        words += f': {row["cause"]}'
+    return f'{row["name"]} ({row["id"]}): {words}'

@@ -15,15 +15,19 @@
 import argparse
 import collections.abc
 import contextlib
+import dataclasses
 import typing
 
 from osc_lib.command import command
 from osc_lib import exceptions
 
 from osc_maintenance import exit_codes
+from osc_maintenance.osc import display
+from osc_maintenance.osc import options
 
 if typing.TYPE_CHECKING:
     from osc_maintenance import clients
+    from osc_maintenance import state
 
 
 class Command(command.Command):
@@ -31,6 +35,8 @@ class Command(command.Command):
 
     #: The exit status, once the answer has been printed.
     exit_code = exit_codes.ExitCode.DONE
+    #: How many requests had changed something before it was run.
+    changes_before = 0
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """The parser, whose help shows the class docstring as it is laid out.
@@ -47,8 +53,25 @@ class Command(command.Command):
 
     def run(self, parsed_args: argparse.Namespace) -> int:
         """Run the command; cliff itself knows success and exceptions only."""
-        super().run(parsed_args)
+        # an interactive openstack runs many commands
+        self.changes_before = self.clients.changes
+        try:
+            super().run(parsed_args)
+        except RefusalError as exc:
+            self.log.debug('Refused', exc_info=True)
+            self.log.error('%s', exc)
+            return exit_codes.ExitCode.REFUSED
+        except exceptions.CommandError as exc:
+            if not self.exit_code:
+                raise
+            # what to answer cannot be read, but how it ended is known
+            self.log.error('%s', exc)
         return self.exit_code
+
+    @property
+    def changed(self) -> bool:
+        """Whether it has changed something."""
+        return self.clients.changes > self.changes_before
 
     @property
     def clients(self) -> 'clients.Clients':
@@ -58,13 +81,79 @@ class Command(command.Command):
         return made
 
 
+class HostCommand(Command, command.ShowOne):
+    """A command whose answer is one host."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        options.add_host(parser)
+        #: Fields beside those of the host.
+        self.more: dict[str, typing.Any] = {}
+        return parser
+
+    def answer(
+        self, parsed_args: argparse.Namespace, host: 'state.Host'
+    ) -> tuple[list[str], list[display.Words]]:
+        """The fields of a host, as Nova shows it now."""
+        fields = self.fields(host)
+        names, rows = display.rendered(parsed_args, fields, [fields])
+        return names, rows[0]
+
+    def fields(self, host: 'state.Host') -> dict[str, typing.Any]:
+        """What the command answers."""
+        from osc_maintenance import facts
+        from osc_maintenance import times
+        from osc_maintenance import view
+
+        load = facts.load(self.clients.servers, host.name)
+        if host.aggregate and 'moves' in self.more:
+            # what the drain has noted meanwhile
+            aggregate = self.clients.nova.aggregate(host.aggregate)
+            host = dataclasses.replace(host, aggregate=aggregate)
+        emptied = facts.emptied(self.clients, host, load)
+        if emptied.note:
+            self.log.warning('%s', emptied.note)
+        fields = view.fields(host, load, emptied.known, times.now())
+        return {**fields, **self.more}
+
+
+class ChangingCommand(HostCommand):
+    """A command whose answer tells whether it has changed the host."""
+
+    def fields(self, host: 'state.Host') -> dict[str, typing.Any]:
+        """What the command answers."""
+        changed = self.changed
+        try:
+            fields = super().fields(host)
+        except exceptions.CommandError as exc:
+            if not changed:
+                raise
+            raise exceptions.CommandError(
+                f'This is done, but what to answer cannot be read: {exc}'
+            ) from exc
+        return {**fields, 'changed': changed}
+
+
+class RefusalError(exceptions.CommandError):
+    """The request is refused, and nothing has been written."""
+
+
 @contextlib.contextmanager
-def refusals() -> collections.abc.Iterator[None]:
-    """Report a refused request as OSC reports errors."""
+def refusals(
+    clients: 'clients.Clients', changes_before: int = 0
+) -> collections.abc.Iterator[None]:
+    """Report a refused request as OSC reports errors.
+
+    :param clients: tells how many requests have changed something.
+    :param changes_before: how many had when the command began.
+    """
     from osc_maintenance import change
     from osc_maintenance import text
 
     try:
         yield
     except change.RefusedError as exc:
-        raise exceptions.CommandError(text.escape(str(exc))) from exc
+        words = text.escape(str(exc))
+        if clients.changes > changes_before:
+            raise exceptions.CommandError(words) from exc
+        raise RefusalError(words) from exc

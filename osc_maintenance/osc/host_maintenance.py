@@ -10,113 +10,38 @@
 #   License for the specific language governing permissions and limitations
 #   under the License.
 
-"""``openstack host maintenance``: set, unset, show, list and apply.
+"""``openstack host maintenance``: set, unset and show, about one host.
 
 Every ``openstack`` command imports this module, so what is heavy is imported
 where it is used.
 """
 
 import argparse
+import dataclasses
+import functools
 import typing
 
-from osc_lib.command import command
-from osc_lib import exceptions
 
 from osc_maintenance import exit_codes
 from osc_maintenance.osc import base
 from osc_maintenance.osc import display
+from osc_maintenance.osc import drain
 from osc_maintenance.osc import options
 
 if typing.TYPE_CHECKING:
+    from osc_maintenance import change
+    from osc_maintenance.drain import plan as plan_
+    from osc_maintenance import record as record_
     from osc_maintenance import state
 
-_STATES = ('none', 'planned', 'migrating', 'maintenance', 'error')
-_LIST_FIELDS = (
-    'host',
-    'state',
-    'window_start',
-    'window_end',
-    'overdue',
-    'reason',
-    'ticket_url',
-    'cause',
-)
-_LIST_LONG_FIELDS = (
-    'id',
-    'removal',
-    'retry_after',
-    'set_by',
-    'set_at',
-    'migrate',
-    'service_status',
-    'service_state',
-    'disabled_reason',
-    'migrations_out',
-    'migrations_in',
-    'unconfirmed_resizes',
-)
-_APPLY_FIELDS = (
-    'host',
-    'action',
-    'changed',
-    'state',
-    'window_start',
-    'window_end',
-    'cause',
-)
 
-
-class _HostCommand(base.Command, command.ShowOne):
-    """A command whose answer is one host."""
-
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
-        options.add_host(parser)
-        return parser
-
-    def answer(
-        self, parsed_args: argparse.Namespace, host: 'state.Host'
-    ) -> tuple[list[str], list[display.Words]]:
-        """The fields of a host, as Nova shows it now."""
-        fields = self.fields(host)
-        names, rows = display.rendered(parsed_args, fields, [fields])
-        return names, rows[0]
-
-    def fields(self, host: 'state.Host') -> dict[str, typing.Any]:
-        from osc_maintenance import facts
-        from osc_maintenance import times
-        from osc_maintenance import view
-
-        load = facts.load(self.clients.nova, host.name)
-        emptied = facts.emptied(self.clients, host, load)
-        if emptied.note:
-            self.log.warning('%s', emptied.note)
-        return view.fields(host, load, emptied.known, times.now())
-
-
-class _ChangingCommand(_HostCommand):
-    """A command whose answer tells whether it has changed the host."""
-
-    def fields(self, host: 'state.Host') -> dict[str, typing.Any]:
-        changed = self.clients.nova.changes > 0
-        try:
-            fields = super().fields(host)
-        except exceptions.CommandError as exc:
-            if not changed:
-                raise
-            raise exceptions.CommandError(
-                f'This is done, but what to answer cannot be read: {exc}'
-            ) from exc
-        return {**fields, 'changed': changed}
-
-
-class SetHostMaintenance(_ChangingCommand):
+class SetHostMaintenance(base.ChangingCommand):
     """Put a compute host into maintenance, or plan it.
 
-    No new server is scheduled to a host in maintenance; the servers on it
-    stay. With --start in the future the window is recorded and the host stays
-    enabled until "openstack host maintenance apply", or this command again,
-    enters it.
+    No new server is scheduled to a host in maintenance. The servers on it
+    stay, unless --migrate says which of them are moved off it. With --start
+    in the future the window is recorded and the host stays enabled until
+    "openstack host maintenance apply", or this command again, enters it.
 
     On a host that is planned or in maintenance this changes just what is
     given; run twice, it changes nothing the second time. It is safe to
@@ -126,10 +51,14 @@ class SetHostMaintenance(_ChangingCommand):
     disabled_reason of the compute service. What the service was before is
     recorded before it is disabled, and unset restores it.
 
+    Exit status: 0 all done, 1 error, 2 usage, 3 some servers stayed, 4 timed
+    out, 5 refused before anything was changed, 130 interrupted.
+
     Example::
 
         $ openstack host maintenance set compute1 --duration 2h30m \\
             --reason "kernel update" --ticket-url https://tickets.example.com/7
+        $ openstack host maintenance set compute1 --migrate all
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -147,6 +76,9 @@ class SetHostMaintenance(_ChangingCommand):
             help='http or https URL to read more at (at most 200 characters)',
         )
         options.add_window(parser)
+        drain.add_selection(parser)
+        drain.add_pace(parser)
+        self._parser = parser
         return parser
 
     def take_action(
@@ -156,6 +88,7 @@ class SetHostMaintenance(_ChangingCommand):
         from osc_maintenance import maintenance
         from osc_maintenance import times
 
+        drain.check(self._parser, parsed_args)
         request = change.Request(
             start=parsed_args.start,
             end=parsed_args.end,
@@ -165,14 +98,92 @@ class SetHostMaintenance(_ChangingCommand):
             ticket_url=parsed_args.ticket_url,
             early=parsed_args.now,
         )
-        with base.refusals():
+        plan = None
+        with base.refusals(self.clients, self.changes_before):
+            if drain.asked(parsed_args) or parsed_args.dry_run:
+                host, request, plan = self._planned(parsed_args, request)
+            if parsed_args.dry_run and plan:
+                return self._dry_run(parsed_args, host, plan)
             host = maintenance.set_(
                 self.clients, parsed_args.host, request, times.now()
             )
+            record = host.record
+            if record and host.ours and record.policy.migrate != 'none':
+                self._drain(parsed_args, host, record, plan)
         return self.answer(parsed_args, host)
 
+    def _planned(
+        self, parsed_args: argparse.Namespace, request: 'change.Request'
+    ) -> tuple['state.Host', 'change.Request', 'plan_.Plan']:
+        """What would be done, refused if it cannot work."""
+        from osc_maintenance import change
+        from osc_maintenance.drain import plan as plan_
+        from osc_maintenance import facts
+        from osc_maintenance import policy as policy_
+        from osc_maintenance import times
 
-class UnsetHostMaintenance(_ChangingCommand):
+        host = facts.find(self.clients.nova, parsed_args.host)
+        load = facts.load(self.clients.servers, host.name)
+        policy = host.known.policy if host.known else policy_.NOTHING
+        if drain.asked(parsed_args):
+            policy = drain.policy_of(parsed_args, self.clients, host, load)
+            request = dataclasses.replace(request, policy=policy)
+        steps = change.to_set(host, request, self.clients.user, times.now())
+        plan = plan_.make(
+            self.clients, load, policy, evacuate=parsed_args.evacuate
+        )
+        for note in plan.notes:
+            self.log.warning('%s', note)
+        if host.mark or any(isinstance(s, change.SetService) for s in steps):
+            plan_.check(self.clients, plan, strict=parsed_args.strict)
+        return host, request, plan
+
+    def _dry_run(
+        self,
+        parsed_args: argparse.Namespace,
+        host: 'state.Host',
+        plan: 'plan_.Plan',
+    ) -> tuple[list[str], list[display.Words]]:
+        """Answer with what would be done."""
+        if plan.blocked:
+            self.exit_code = exit_codes.ExitCode.STAYED
+        self.more['migrate'] = plan.policy.migrate
+        self.more['verdicts'] = plan.rows()
+        return self.answer(parsed_args, host)
+
+    def _drain(
+        self,
+        parsed_args: argparse.Namespace,
+        host: 'state.Host',
+        record: 'record_.Record',
+        plan: 'plan_.Plan | None',
+    ) -> None:
+        """Move the servers, and keep what became of them."""
+        from osc_maintenance.drain import plan as plan_
+        from osc_maintenance.drain import run
+        from osc_maintenance import facts
+
+        if plan is None:
+            load = facts.load(self.clients.servers, host.name)
+            plan = plan_.make(
+                self.clients,
+                load,
+                record.policy,
+                evacuate=parsed_args.evacuate,
+            )
+            for note in plan.notes:
+                self.log.warning('%s', note)
+            plan_.check(self.clients, plan, strict=parsed_args.strict)
+        result = drain.reported(
+            parsed_args,
+            quiet=self.app.options.verbose_level == 0,
+            move=functools.partial(run.drain, self.clients, host, plan),
+        )
+        self.more['moves'] = [move.as_dict() for move in result.moves]
+        self.exit_code = result.exit_code
+
+
+class UnsetHostMaintenance(base.ChangingCommand):
     """End the maintenance of a compute host, or clear a property of it.
 
     The compute service becomes what it was before the maintenance: enabled,
@@ -183,9 +194,13 @@ class UnsetHostMaintenance(_ChangingCommand):
     unless the service already is as it was before. On a host that is not in
     maintenance it says so and succeeds. It is safe to interrupt: run it again.
 
+    With --return-servers, once the service is back, the servers that this
+    maintenance has moved away and that have not moved since are moved back,
+    and the record is kept until they are.
+
     Example::
 
-        $ openstack host maintenance unset compute1
+        $ openstack host maintenance unset compute1 --return-servers
     """
 
     _PROPERTIES = {
@@ -210,6 +225,15 @@ class UnsetHostMaintenance(_ChangingCommand):
                 action='store_true',
                 help=f'{what}; the maintenance goes on',
             )
+        parser.add_argument(
+            '--return-servers',
+            action='store_true',
+            help=(
+                'Move the servers back that this maintenance has moved away, '
+                'those that are locked as well, unless they have moved since'
+            ),
+        )
+        drain.add_pace(parser)
         return parser
 
     def take_action(
@@ -222,27 +246,56 @@ class UnsetHostMaintenance(_ChangingCommand):
         properties = frozenset(
             name for name in self._PROPERTIES if getattr(parsed_args, name)
         )
-        if properties and parsed_args.force:
-            self._parser.error(
-                'argument --force: ends the whole maintenance, and does not '
-                'go with options that clear one property'
-            )
+        for name in ('force', 'return_servers'):
+            if properties and getattr(parsed_args, name):
+                self._parser.error(
+                    f'argument --{name.replace("_", "-")}: ends the whole '
+                    'maintenance, and does not go with options that clear one '
+                    'property'
+                )
         name = parsed_args.host
-        with base.refusals():
+        with base.refusals(self.clients, self.changes_before):
             if properties:
                 host = maintenance.clear(
                     self.clients, name, properties, times.now()
                 )
+            elif parsed_args.return_servers:
+                host = self._bring_back(parsed_args)
             else:
                 host = maintenance.unset(
                     self.clients, name, force=parsed_args.force
                 )
-        if self.clients.nova.changes == 0 and host.aggregate is None:
+        if not self.changed and host.aggregate is None:
             self.log.warning('%s is not in maintenance', text.escape(name))
         return self.answer(parsed_args, host)
 
+    def _bring_back(self, parsed_args: argparse.Namespace) -> 'state.Host':
+        """End the maintenance once its servers are back."""
+        from osc_maintenance.drain import returning
+        from osc_maintenance.drain import run
+        from osc_maintenance import facts
+        from osc_maintenance import maintenance
 
-class ShowHostMaintenance(_HostCommand):
+        name, force = parsed_args.host, parsed_args.force
+        host = facts.find(self.clients.nova, name)
+        if host.aggregate:
+            journey = returning.Returning(self.clients, host)
+            journey.survey()
+            host = maintenance.restore(self.clients, name, force=force)
+            journey.begin(host)
+            result = drain.reported(
+                parsed_args,
+                quiet=self.app.options.verbose_level == 0,
+                move=functools.partial(run.bring_back, self.clients, journey),
+            )
+            self.more['moves'] = [move.as_dict() for move in result.moves]
+            self.exit_code = result.exit_code
+            if self.exit_code or not result.complete:
+                return host
+        return maintenance.unset(self.clients, name, force=force)
+
+
+class ShowHostMaintenance(base.HostCommand):
     """Show whether a compute host is in maintenance, and what is left on it.
 
     The state is worked out from what Nova says now: none, planned, migrating,
@@ -255,129 +308,38 @@ class ShowHostMaintenance(_HostCommand):
         $ openstack host maintenance show compute1 -f json
     """
 
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            '--servers',
+            action='store_true',
+            help=(
+                'Show what a drain does with each server on the host, and why '
+                '(as --migrate all would, if no servers are to be moved)'
+            ),
+        )
+        return parser
+
     def take_action(
         self, parsed_args: argparse.Namespace
     ) -> tuple[list[str], list[display.Words]]:
         from osc_maintenance import facts
 
         host = facts.find(self.clients.nova, parsed_args.host)
+        if parsed_args.servers:
+            self.more['verdicts'] = self._verdicts(host)
         return self.answer(parsed_args, host)
 
-
-class ListHostMaintenance(base.Command, command.Lister):
-    """List compute hosts that are planned for or in maintenance.
-
-    Hosts that look like ours and have no sound record are listed as well, in
-    the state error: their aggregate is lost or left over, or somebody enabled
-    the service.
-
-    Example::
-
-        $ openstack host maintenance list --overdue
-    """
-
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
-        parser.add_argument(
-            '--all',
-            action='store_true',
-            help='List every compute host, those not in maintenance as well',
-        )
-        parser.add_argument(
-            '--state',
-            metavar='<state>',
-            action='append',
-            choices=_STATES,
-            help=(
-                f'List only hosts in this state: {", ".join(_STATES)} '
-                '(repeat for several; none implies --all)'
-            ),
-        )
-        parser.add_argument(
-            '--overdue',
-            action='store_true',
-            help='List only hosts whose window has ended',
-        )
-        parser.add_argument(
-            '--ticket-url',
-            metavar='<url>',
-            help='List only hosts whose ticket is exactly this URL',
-        )
-        parser.add_argument(
-            '--long',
-            action='store_true',
-            help='List additional fields',
-        )
-        return parser
-
-    def take_action(
-        self, parsed_args: argparse.Namespace
-    ) -> tuple[list[str], list[list[display.Words]]]:
+    def _verdicts(self, host: 'state.Host') -> list[dict[str, typing.Any]]:
+        from osc_maintenance.drain import plan
         from osc_maintenance import facts
-        from osc_maintenance import times
+        from osc_maintenance import policy as policy_
 
-        states = parsed_args.state or ()
-        rows = facts.listing(
-            self.clients.nova,
-            everything=parsed_args.all or 'none' in states,
-            now=times.now(),
-        )
-        rows = [
-            row
-            for row in rows
-            if (not states or row['state'] in states)
-            and (row['overdue'] or not parsed_args.overdue)
-            and parsed_args.ticket_url in (None, row['ticket_url'])
-        ]
-        names = _LIST_FIELDS + (_LIST_LONG_FIELDS if parsed_args.long else ())
-        return display.rendered(parsed_args, names, rows)
-
-
-class ApplyHostMaintenance(base.Command, command.Lister):
-    """Carry out what the maintenance windows call for.
-
-    Enters every planned maintenance whose start has come, and reports those
-    whose window has ended; --unset-overdue ends them. Prints a row for each
-    host that it had something to do with. Made to be run every few minutes by
-    cron, a systemd timer or Ansible.
-
-    A host in its window whose service is enabled again, or whatever else it
-    was before, is disabled again. Whoever is done before the window ends runs
-    unset.
-
-    One host's failure does not keep it from the others; the exit status says
-    that there was one.
-
-    Example::
-
-        $ openstack host maintenance apply --unset-overdue
-    """
-
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
-        parser.add_argument(
-            '--unset-overdue',
-            action='store_true',
-            help='End every maintenance whose window has ended',
-        )
-        return parser
-
-    def take_action(
-        self, parsed_args: argparse.Namespace
-    ) -> tuple[list[str], list[list[display.Words]]]:
-        from osc_maintenance import maintenance
-        from osc_maintenance import times
-
-        rows = maintenance.apply(
-            self.clients,
-            unset_overdue=parsed_args.unset_overdue,
-            now=times.now(),
-        )
-        failed = [row['host'] for row in rows if row['action'] == 'failed']
-        if failed:
-            self.log.error(
-                '%d of %d hosts failed: %s',
-                *(len(failed), len(rows), ', '.join(failed)),
-            )
-            self.exit_code = exit_codes.ExitCode.ERROR
-        return display.rendered(parsed_args, _APPLY_FIELDS, rows)
+        policy = host.known.policy if host.known else policy_.NOTHING
+        if policy.migrate == policy_.NONE:
+            policy = policy_.Policy(policy_.ALL)
+        load = facts.load(self.clients.servers, host.name)
+        made = plan.make(self.clients, load, policy)
+        for note in made.notes:
+            self.log.warning('%s', note)
+        return made.rows()

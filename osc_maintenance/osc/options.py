@@ -65,6 +65,21 @@ def host(text: str) -> str:
     return text
 
 
+def number(text: str) -> int:
+    """How many, which may be none."""
+    if not text.isascii() or not text.isdecimal():
+        raise argparse.ArgumentTypeError(f'{text!r} is not a number')
+    return int(text)
+
+
+def count(text: str) -> int:
+    """How many, and at least one."""
+    found = number(text)
+    if not found:
+        raise argparse.ArgumentTypeError('has to be at least 1')
+    return found
+
+
 def add_host(parser: argparse.ArgumentParser) -> None:
     """Add the host that a command is about.
 

@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 
+from osc_maintenance.tests.cloud import control
 from osc_maintenance.tests.cloud import environ
 from osc_maintenance.tests.cloud import errors
 from osc_maintenance.tests.cloud import launcher
@@ -29,6 +30,8 @@ from osc_maintenance.tests.cloud import layout
 from osc_maintenance.tests.cloud import progress
 
 _HOSTS = 3
+#: Migrations that last long enough to be seen.
+_COPYING = ('seconds=3', 'cold-seconds=2')
 _TICKET = 'https://tickets.example.com/4711'
 _BOOT = 'server create --flavor m1.tiny --image tiny --no-network --wait'
 _BRIEF = '-c name -c status -c OS-EXT-SRV-ATTR:host'
@@ -71,6 +74,27 @@ host maintenance apply --unset-overdue
 # And back.
 host maintenance unset compute1 -f value -c state -c service_status
 host maintenance list --all
+
+# Now with servers to be moved away: one runs, one is paused, one is stopped,
+# and one is locked.
+--os-compute-api-version 2.74 {_BOOT} --host compute1 --min 4 --max 4 \
+-c status guest
+server pause guest-2
+server stop guest-3
+--os-compute-api-version 2.73 server lock --reason 'billing run' guest-4
+
+# What would become of each of them? Nothing is changed yet.
+host maintenance show compute1 --servers -c state -c servers -c verdicts
+
+# Move them: at most two at once, and nobody's lock is overridden.
+host maintenance set compute1 --migrate all --reason 'kernel update' \
+-c state -c moves
+host maintenance show compute1 -f value -c state -c servers -c emptied
+
+# After the work they come back, and end as they were.
+host maintenance unset compute1 --return-servers --max-parallel 4 -c state \
+-c moves
+server list --long -c Name -c Status -c Host
 """
 
 
@@ -98,6 +122,8 @@ def main() -> int:
         state = layout.State(pathlib.Path(directory))
         try:
             launcher.up(state, _HOSTS, progress.Reporter())
+            controlled = control.Control(launcher.urls(state)['control'])
+            controlled.behave('*', _COPYING)
             play(environ.of_cloud(state, 'admin'))
         except (errors.CloudError, subprocess.CalledProcessError) as exc:
             sys.stderr.write(f'{exc}\n')

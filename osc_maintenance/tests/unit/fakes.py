@@ -10,33 +10,38 @@
 #   License for the specific language governing permissions and limitations
 #   under the License.
 
-"""A Nova in memory, for the tests of what stands on nova.Nova."""
+"""A cloud in memory, for the tests of what stands on the real one."""
 
+import collections.abc
 import dataclasses
+import datetime
 import typing
 
 from osc_lib import exceptions
 
 from osc_maintenance import change
 from osc_maintenance import clients
-from osc_maintenance import nova
+from osc_maintenance.nova import api
+from osc_maintenance.nova import servers as servers_api
 from osc_maintenance import placement
 from osc_maintenance import record
+from osc_maintenance import servers
 from osc_maintenance import state
 from osc_maintenance.tests.unit import scenes
 
 
 class Nova:
-    """Has the methods of nova.Nova that read and write, and what they do."""
+    """Has the methods of Hosts that read and write, and what they do."""
 
     def __init__(self, *hosts: state.Host) -> None:
         self.hosts = {host.name: host for host in hosts}
-        self.loads: dict[str, state.Load] = {}
         #: what was written, as (method, host)
         self.writes: list[tuple[str, str]] = []
         #: hosts that Nova refuses to change
         self.broken: set[str] = set()
         self.listed_nodes = ['node-1']
+        #: Nova does not list its hypervisors
+        self.unlisted = False
 
     @property
     def changes(self) -> int:
@@ -63,18 +68,17 @@ class Nova:
         host = record.aggregate_host(aggregate.name)
         found = self.hosts[host or ''].aggregate
         if found is None or found.uuid != aggregate.uuid:
-            raise nova.OvertakenError(f'{aggregate.name} is gone')
+            raise api.OvertakenError(f'{aggregate.name} is gone')
         return found
-
-    def servers(self, host: str) -> dict[str, int]:
-        return self.loads.get(host, scenes.NOTHING).servers
-
-    def migrations(self, host: str) -> state.Movement:
-        return self.loads.get(host, scenes.NOTHING).movement
 
     def nodes(self, host: str) -> list[str]:
         assert host in self.hosts
         return self.listed_nodes
+
+    def providers(self) -> dict[str, str]:
+        if self.unlisted:
+            raise exceptions.CommandError('Hypervisors: no')
+        return {f'node-of-{host}': host for host in self.hosts}
 
     def claim(self, host: str) -> state.Aggregate | None:
         if self.hosts[host].aggregate:
@@ -121,7 +125,7 @@ class Nova:
         if current is None or (
             isinstance(step, change.AddHost) and host in current.hosts
         ):
-            raise nova.OvertakenError(f'{aggregate.name}: HTTP 404 or 409')
+            raise api.OvertakenError(f'{aggregate.name}: HTTP 404 or 409')
         self._write(type(step).__name__, host)
         self.hosts[host] = scenes.after(self.hosts[host], step)
         return self.hosts[host].aggregate
@@ -138,25 +142,197 @@ class Placement:
     def __init__(self) -> None:
         self.left: set[str] | None = set()
         self.member: str | None = None
+        #: what consumers hold, by resource provider and class
+        self.holdings: dict[str, dict[str, dict[str, int]]] = {}
+        #: the nodes that have room, by what was asked
+        self.room: dict[str, frozenset[str]] = {}
+        #: the nodes that have room for anything else
+        self.anything: frozenset[str] = frozenset()
+        #: what was asked, in alphabetical order
+        self.asked: list[str] = []
 
     def node_in(self, aggregate: str) -> str | None:
         assert aggregate
         return self.member
 
-    def consumers(self, nodes: list[str]) -> set[str]:
+    def consumers(self, nodes: collections.abc.Iterable[str]) -> set[str]:
         assert isinstance(nodes, list)
         if self.left is None:
             raise placement.UnavailableError('Placement says no \x1b[2J')
         return self.left
 
+    def held(
+        self, nodes: collections.abc.Iterable[str]
+    ) -> dict[str, dict[str, dict[str, int]]]:
+        assert isinstance(nodes, list)
+        if self.left is None:
+            raise placement.UnavailableError('Placement says no \x1b[2J')
+        return self.holdings
+
+    def candidates(self, query: str) -> frozenset[str]:
+        self.asked = sorted([*self.asked, query])
+        return self.room.get(query, self.anything)
+
+
+class Servers:
+    """Has the methods of Servers; what is moved is elsewhere at once."""
+
+    def __init__(self) -> None:
+        #: what is on each host, and on its way
+        self.loads: dict[str, servers.Load] = {}
+        #: what was asked for, as (method, server id, target or migration)
+        self.writes: list[tuple[str, str, str | int | None]] = []
+        #: what is raised instead of moving a server, by its id
+        self.refusals: dict[str, Exception] = {}
+        self.listed_groups: list[servers_api.Group] | None = []
+        #: Nova's figures of live migrations, by server id
+        self.copied: dict[str, servers_api.Figures] = {}
+        #: why moves fail, by server id
+        self.causes: dict[str, str] = {}
+
+    @property
+    def changes(self) -> int:
+        return len(self.writes)
+
+    def on(self, host: str) -> tuple[servers.Server, ...]:
+        return self.loads.get(host, scenes.NOTHING).servers or ()
+
+    def server(self, server: str) -> servers.Server | None:
+        for load in self.loads.values():
+            for item in load.servers or ():
+                if item.id == server:
+                    return item
+        return None
+
+    def migrations(
+        self,
+        host: str | None = None,
+        *,
+        server: str | None = None,
+        since: datetime.datetime | None = None,
+    ) -> tuple[servers.Migration, ...]:
+        loads = self.loads
+        chosen = loads.values() if host is None else [loads.get(host)]
+        found = {
+            item.id: item
+            for load in chosen
+            for item in (load.migrations if load else ())
+            if server in (None, item.server)
+        }
+        return tuple(
+            item
+            for item in found.values()
+            if not since or not item.updated or item.updated >= since
+        )
+
+    def figures(self, server: str) -> servers_api.Figures | None:
+        return self.copied.get(server)
+
+    def groups(self) -> list[servers_api.Group]:
+        if self.listed_groups is None:
+            raise exceptions.CommandError('Server groups: no')
+        return self.listed_groups
+
+    def why(self, server: str, kind: str, request: str | None) -> str | None:
+        assert kind
+        assert request is None or request.startswith('req-')
+        return self.causes.get(server)
+
+    def live_migrate(
+        self, server: servers.Server, target: str | None
+    ) -> str | None:
+        return self._move('live_migrate', server, target)
+
+    def cold_migrate(
+        self, server: servers.Server, target: str | None
+    ) -> str | None:
+        return self._move('cold_migrate', server, target)
+
+    def evacuate(
+        self, server: servers.Server, target: str | None
+    ) -> str | None:
+        return self._move('evacuate', server, target)
+
+    def confirm(self, server: servers.Server) -> None:
+        self._write('confirm', server, None)
+
+    def abort(
+        self, server: servers.Server, migration: servers.Migration
+    ) -> None:
+        self._write('abort', server, migration.id)
+
+    def force_complete(
+        self, server: servers.Server, migration: servers.Migration
+    ) -> None:
+        self._write('force_complete', server, migration.id)
+
+    def _write(
+        self, method: str, server: servers.Server, what: str | int | None
+    ) -> None:
+        if server.id in self.refusals:
+            raise self.refusals[server.id]
+        self.writes.append((method, server.id, what))
+
+    def _move(
+        self, method: str, server: servers.Server, target: str | None
+    ) -> str:
+        self._write(method, server, target)
+        source = next(
+            load
+            for load in self.loads.values()
+            if server.id in [item.id for item in load.servers or ()]
+        )
+        kind, status = {
+            'live_migrate': (servers.LIVE_MIGRATION, 'completed'),
+            'cold_migrate': (servers.COLD_MIGRATION, 'confirmed'),
+            'evacuate': (servers.EVACUATION, 'done'),
+        }[method]
+        migration = servers.Migration(
+            id=1 + max((item.id for item in self.migrations()), default=0),
+            server=server.id,
+            kind=kind,
+            status=status,
+            source=source.host,
+            dest=target or 'compute2',
+        )
+        left = [item for item in source.servers or () if item.id != server.id]
+        self.loads[source.host] = servers.Load(
+            source.host, tuple(left), (*source.migrations, migration)
+        )
+        dest = str(migration.dest)
+        there = self.loads.get(dest, servers.Load(dest))
+        moved = dataclasses.replace(server, host=dest, task_state=None)
+        self.loads[dest] = servers.Load(
+            dest,
+            (*(there.servers or ()), moved),
+            (*there.migrations, migration),
+        )
+        return f'req-{server.id}'
+
 
 class Clients:
-    """Both, and whoever uses them."""
+    """All, and whoever uses them."""
 
     def __init__(self, *hosts: state.Host) -> None:
         self.nova = Nova(*hosts)
+        self.servers = Servers()
         self.placement = Placement()
-        self.user = 'alice'
+        self.user: str | None = 'alice'
+        self.user_id = 'id-of-alice'
+        #: the ids of projects, by name
+        self.projects: dict[str, str] = {}
+        #: the properties of images, by id
+        self.images: dict[str, dict[str, str]] = {}
+
+    @property
+    def changes(self) -> int:
+        return self.nova.changes + self.servers.changes
+
+    def image(self, image: str) -> dict[str, str]:
+        return self.images.get(image, {})
+
+    def project(self, project: str) -> str | None:
+        return self.projects.get(project)
 
 
 def real(fake: Clients) -> clients.Clients:

@@ -14,16 +14,18 @@
 
 import dataclasses
 import datetime
+import typing
 
 from hypothesis import strategies
 
 from osc_maintenance import change
 from osc_maintenance import record
+from osc_maintenance import servers
 from osc_maintenance import state
 
 NOW = datetime.datetime(2026, 11, 20, 6, 0, tzinfo=datetime.UTC)
 HOUR = datetime.timedelta(hours=1)
-NOTHING = state.Load({})
+NOTHING = servers.Load('compute1')
 NIC = record.ServiceStatus('disabled', 'broken NIC')
 
 
@@ -59,6 +61,7 @@ def service(
         status=status,
         state=fields.get('state', 'up'),
         disabled_reason=reason,
+        zone=fields.get('zone', ''),
     )
 
 
@@ -70,6 +73,39 @@ def host(status: str = 'enabled', reason: str | None = None) -> state.Host:
 def host_of(before: record.ServiceStatus) -> state.Host:
     """A host that somebody has left like that."""
     return host(before.status, before.reason)
+
+
+def server(name: str, **fields: typing.Any) -> servers.Server:
+    """A server of that name, with an id to be told from it."""
+    return servers.Server(f'{name}-id', name, **fields)
+
+
+def load(
+    statuses: dict[str, int] | None = None,
+    migrations_out: int = 0,
+    migrations_in: int = 0,
+    unconfirmed_resizes: int = 0,
+    *,
+    host: str = 'compute1',
+) -> servers.Load:
+    """What is on a host and on its way, by numbers."""
+    here = [
+        servers.Server(f'{status}-{number}', f'web{number}', status=status)
+        for status, count in (statuses or {}).items()
+        for number in range(count)
+    ]
+    ways = (
+        *[(host, 'compute2', 'running')] * migrations_out,
+        *[('compute2', host, 'running')] * migrations_in,
+        *[(host, 'compute2', 'finished')] * unconfirmed_resizes,
+    )
+    migrations = tuple(
+        servers.Migration(
+            number, f'moved-{number}', 'live-migration', status, source, dest
+        )
+        for number, (source, dest, status) in enumerate(ways, 1)
+    )
+    return servers.Load(host, tuple(here), migrations)
 
 
 def claimed(fresh: state.Host, uuid: str = '3f9a1c2e') -> state.Host:

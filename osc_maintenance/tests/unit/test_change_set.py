@@ -10,7 +10,6 @@
 #   License for the specific language governing permissions and limitations
 #   under the License.
 
-import collections.abc
 import dataclasses
 import datetime
 
@@ -231,39 +230,12 @@ class TestSet(base.BaseTestCase):
         )
         self.assertEqual(2, len(steps))
 
-    @hypothesis.given(
-        strategies.dictionaries(
-            strategies.sampled_from(sorted(record.KEYS)), strategies.text()
-        )
-    )
-    def test_any_damaged_record_is_mended(
-        self, garbage: dict[str, str | None]
-    ) -> None:
-        seen = scenes.entered()
-        seen = scenes.after(seen, change.WriteRecord(garbage))
-        request = change.Request(start=NOW, duration=HOUR)
-        mended = scenes.after(seen, *change.to_set(seen, request, 'bob', NOW))
-        standing = state.derive(mended, scenes.NOTHING)
-        self.assertEqual(state.State.MAINTENANCE, standing.state)
-
     def test_clocks_may_differ(self) -> None:
         seen = scenes.entered()
         steps = change.to_set(
             seen, change.Request(reason='x'), 'bob', NOW - HOUR
         )
         self.assertEqual(2, len(steps))
-
-    def test_an_entered_host_whose_start_is_lost(self) -> None:
-        seen = scenes.after(
-            scenes.entered(),
-            change.WriteRecord({'maintenance:window_start': 'soon'}),
-        )
-        mended = scenes.after(
-            seen, *change.to_set(seen, change.Request(), 'bob', NOW + HOUR)
-        )
-        assert mended.record is not None
-        self.assertEqual(NOW, mended.record.start)
-        self.assertEqual((), mended.record.problems)
 
     def test_entered_once_it_stays_at_its_start(self) -> None:
         seen = scenes.entered(request=change.Request(duration=HOUR))
@@ -346,65 +318,3 @@ class TestSet(base.BaseTestCase):
         self.assertEqual(
             'maintenance 3f9a1c2e: kernel', told.service.disabled_reason
         )
-
-    def test_our_own_reason_is_never_what_was_before(self) -> None:
-        # the aggregate was lost, made again with another id, and set killed
-        # before it disabled the service for the new one
-        seen = scenes.entered(scenes.host_of(scenes.NIC))
-        lost = scenes.claimed(
-            dataclasses.replace(seen, aggregate=None), '77777777'
-        )
-        steps = change.to_set(lost, change.Request(), 'bob', NOW)
-        self.assertIsInstance(steps[-1], change.SetService)
-        killed = scenes.after(lost, *steps[:-1])
-        self.assertEqual(
-            state.State.ERROR, state.derive(killed, scenes.NOTHING).state
-        )
-        again = scenes.after(
-            killed, *change.to_set(killed, change.Request(), 'bob', NOW)
-        )
-        for stage in (killed, again):
-            back = scenes.after(stage, *change.to_unset(stage))
-            self.assertEqual(scenes.host_of(scenes.NIC), back)
-
-    def test_the_reason_fills_what_the_record_has_lost(self) -> None:
-        damage: collections.abc.Mapping[str, str | None]
-        for fresh, damage in (
-            (scenes.host(), {'maintenance:before_status': 'x'}),
-            (
-                scenes.host(),
-                {
-                    'maintenance:before_status': None,
-                    'maintenance:before_reason': 'zz',
-                },
-            ),
-            (scenes.host_of(scenes.NIC), {'maintenance:before_reason': None}),
-            (scenes.host_of(scenes.NIC), {'maintenance:before_status': None}),
-            (scenes.host(), {'maintenance:id': 'x'}),
-        ):
-            with self.subTest(damage=damage):
-                seen = scenes.entered(fresh)
-                written = change.WriteRecord(dict(damage))
-                seen = scenes.after(seen, written)
-                back = scenes.after(seen, *change.to_unset(seen))
-                self.assertEqual(fresh, back)
-                mended = scenes.after(
-                    seen, *change.to_set(seen, change.Request(), 'b', NOW)
-                )
-                back = scenes.after(mended, *change.to_unset(mended))
-                self.assertEqual(fresh, back)
-
-    def test_a_lost_aggregate_is_made_again(self) -> None:
-        request = change.Request(reason='kernel', ticket_url='https://t.co/7')
-        seen = scenes.entered(scenes.host_of(scenes.NIC), request)
-        lost = scenes.claimed(
-            dataclasses.replace(seen, aggregate=None), '77777777'
-        )
-        steps = change.to_set(lost, change.Request(), 'bob', NOW)
-        told = scenes.after(lost, *steps)
-        assert told.record is not None
-        self.assertTrue(told.ours)
-        self.assertEqual(scenes.NIC, told.record.before)
-        self.assertEqual('kernel', told.record.reason)
-        self.assertEqual('https://t.co/7', told.record.ticket_url)
-        self.assertEqual('77777777', told.record.id)

@@ -13,12 +13,15 @@
 import typing
 from unittest import mock
 
+from keystoneauth1 import exceptions as ksa_exceptions
 from novaclient import exceptions as nova_exceptions
+from openstack import exceptions as sdk_exceptions
 from osc_lib import exceptions
 from oslotest import base
 
 from osc_maintenance import clients
-from osc_maintenance import nova
+from osc_maintenance.nova import hosts
+from osc_maintenance.nova import servers
 from osc_maintenance import plugin
 from osc_maintenance import text
 
@@ -41,9 +44,13 @@ class TestClients(base.BaseTestCase):
         self.assertIsInstance(self.clients, clients.Clients)
 
     def test_nova_is_reached_as_osc_does(self) -> None:
-        with mock.patch('osc_maintenance.clients.connect') as connect:
-            self.assertIs(connect.return_value, self.clients.nova)
-            self.assertIs(connect.return_value, self.clients.nova)
+        made = (mock.sentinel.hosts, mock.sentinel.servers)
+        with mock.patch(
+            'osc_maintenance.clients.connect', return_value=made
+        ) as connect:
+            for _ in range(2):
+                self.assertIs(mock.sentinel.hosts, self.clients.nova)
+                self.assertIs(mock.sentinel.servers, self.clients.servers)
         connect.assert_called_once_with(self._where('compute'))
 
     def _where(self, service_type: str) -> dict[str, typing.Any]:
@@ -73,6 +80,75 @@ class TestClients(base.BaseTestCase):
         self.manager.auth_ref = None
         self.assertIsNone(self.clients.user)
 
+    def test_the_id_of_who_is_asking(self) -> None:
+        access = self.manager.auth_ref
+        access.user_id = 'u1'
+        self.assertEqual('u1', self.clients.user_id)
+        access.user_id = None
+        self.assertEqual('', self.clients.user_id)
+        self.manager.auth_ref = None
+        self.assertEqual('', self.clients.user_id)
+
+    def test_changes_of_both_count(self) -> None:
+        made = (mock.Mock(spec=['changes']), mock.Mock(spec=['changes']))
+        with mock.patch('osc_maintenance.clients.connect', return_value=made):
+            for here, there, expected in ((0, 0, 0), (1, 0, 1), (1, 2, 3)):
+                made[0].changes, made[1].changes = here, there
+                self.assertIsNotNone(self.clients.nova)
+                self.assertEqual(expected, self.clients.changes)
+
+    def test_nothing_is_connected_to_count_nothing(self) -> None:
+        with mock.patch('osc_maintenance.clients.connect') as connect:
+            self.assertEqual(0, self.clients.changes)
+        connect.assert_not_called()
+
+    def test_the_properties_of_an_image(self) -> None:
+        get = self.manager.sdk_connection.image.get
+        answer = get.return_value
+        body = {'hw_tpm_version': '2.0', 'size': 7, 'tags': [], 'os': None}
+        for ok, told, expected in (
+            (True, body, {'hw_tpm_version': '2.0'}),
+            (True, {}, {}),
+            # it is gone, or not ours to see
+            (False, {'hw_tpm_version': '2.0'}, {}),
+        ):
+            answer.ok, answer.json.return_value = ok, told
+            self.assertEqual(expected, self.clients.image('i'))
+        get.assert_called_with('/images/i')
+        answer.ok, answer.json.side_effect = True, ValueError
+        self.assertIsNone(self.clients.image('i'))
+        for raised in (
+            ksa_exceptions.ConnectFailure('x'),
+            ksa_exceptions.EndpointNotFound('x'),
+            # Glance is not in the catalog
+            sdk_exceptions.SDKException('x'),
+        ):
+            get.side_effect = raised
+            self.assertIsNone(self.clients.image('i'))
+
+    def test_a_project_by_its_name(self) -> None:
+        find = self.manager.sdk_connection.identity.find_project
+        find.return_value = mock.Mock(spec=['id'], id='p1')
+        self.assertEqual('p1', self.clients.project('alpha'))
+        find.assert_called_once_with('alpha')
+        find.return_value = None
+        self.assertIsNone(self.clients.project('alpha'))
+
+    def test_a_project_that_cannot_be_told(self) -> None:
+        find = self.manager.sdk_connection.identity.find_project
+        for raised in (
+            sdk_exceptions.DuplicateResource('two \x1b[2J of them'),
+            sdk_exceptions.ForbiddenException('two \x1b[2J of them'),
+            ksa_exceptions.ConnectFailure('two \x1b[2J of them'),
+        ):
+            find.side_effect = raised
+            error = self.assertRaises(
+                exceptions.CommandError, self.clients.project, 'al\x1bpha'
+            )
+            self.assertIn(r'Project al\x1bpha: ', str(error))
+            self.assertIn(r'two \x1b[2J of them', str(error))
+            self.assertIs(raised, error.__cause__)
+
 
 class TestConnect(base.BaseTestCase):
     WHERE: typing.ClassVar[dict[str, typing.Any]] = {
@@ -83,7 +159,9 @@ class TestConnect(base.BaseTestCase):
         'endpoint_override': 'http://nova.example.com/v2.1',
     }
 
-    def _connect(self, oldest: str, newest: str) -> nova.Nova:
+    def _connect(
+        self, oldest: str, newest: str
+    ) -> tuple[hosts.Hosts, servers.Servers]:
         offered = mock.Mock(spec=['version', 'min_version'])
         offered.version, offered.min_version = newest, oldest
         with mock.patch('novaclient.client.Client', autospec=True) as made:
@@ -104,6 +182,11 @@ class TestConnect(base.BaseTestCase):
                     for call in self.made.call_args_list
                 ]
                 self.assertEqual(['2.53', expected, for_hypervisors], versions)
+
+    def test_hosts_and_servers(self) -> None:
+        found, moved = self._connect('2.1', '2.96')
+        self.assertIsInstance(found, hosts.Hosts)
+        self.assertIsInstance(moved, servers.Servers)
 
     def test_options_of_osc_are_passed_on(self) -> None:
         self._connect('2.1', '2.96')
@@ -128,6 +211,42 @@ class TestConnect(base.BaseTestCase):
                 self.assertIn('region RegionOne', str(error))
                 self.assertIn(newest or '2.1', str(error))
                 self.assertIn('2.53', str(error))
+
+    def test_an_endpoint_that_is_not_that_of_a_version(self) -> None:
+        offered = mock.Mock(spec=['version', 'min_version'])
+        offered.version, offered.min_version = '2.96', '2.1'
+        for raised in (KeyError('version'), TypeError('None')):
+            with (
+                mock.patch('novaclient.client.Client', autospec=True) as made,
+                mock.patch('keystoneauth1.adapter.Adapter') as below,
+            ):
+                get_current = made.return_value.versions.get_current
+                get_current.side_effect = [raised, offered]
+                data = below.return_value.get_endpoint_data.return_value
+                data.url = 'http://nova.example.com/v2.1/'
+                clients.connect(self.WHERE)
+            below.assert_called_once_with(
+                **self.WHERE, min_version='2.1', max_version='2.latest'
+            )
+            urls = [
+                call.kwargs['endpoint_override']
+                for call in made.call_args_list
+            ]
+            self.assertEqual([self.WHERE['endpoint_override']], urls[:1])
+            self.assertEqual({data.url}, set(urls[1:]))
+
+    def test_an_endpoint_that_is_none(self) -> None:
+        with (
+            mock.patch('novaclient.client.Client', autospec=True) as made,
+            mock.patch('keystoneauth1.adapter.Adapter') as below,
+        ):
+            get_current = made.return_value.versions.get_current
+            get_current.side_effect = KeyError('version')
+            below.return_value.get_endpoint_data.return_value = None
+            error = self.assertRaises(
+                exceptions.CommandError, clients.connect, self.WHERE
+            )
+        self.assertIn("no answer of the API: KeyError('version')", str(error))
 
     def test_a_401_is_told(self) -> None:
         refusal = nova_exceptions.Unauthorized(401, 'who are you')

@@ -17,9 +17,12 @@ from unittest import mock
 from osc_lib import exceptions
 from oslotest import base
 
+from osc_maintenance import change
 from osc_maintenance import facts
+from osc_maintenance import journal
 from osc_maintenance import parallel
-from osc_maintenance import state
+from osc_maintenance import policy
+from osc_maintenance import servers
 from osc_maintenance.tests.unit import fakes
 from osc_maintenance.tests.unit import scenes
 
@@ -28,7 +31,7 @@ NOW = scenes.NOW
 
 class TestEmptied(base.BaseTestCase):
     def _emptied(
-        self, load: state.Load, left: set[str] | None
+        self, load: servers.Load, left: set[str] | None
     ) -> facts.Emptied:
         clients = fakes.Clients(scenes.host())
         clients.placement.left = left
@@ -45,9 +48,9 @@ class TestEmptied(base.BaseTestCase):
 
     def test_nova_knows_of_something(self) -> None:
         for load in (
-            state.Load({'ACTIVE': 1}),
-            state.Load({}, state.Movement(migrations_in=1)),
-            state.Load({}, state.Movement(unconfirmed_resizes=1)),
+            scenes.load({'ACTIVE': 1}),
+            scenes.load({}, migrations_in=1),
+            scenes.load({}, unconfirmed_resizes=1),
         ):
             # Placement is not asked
             self.assertEqual(facts.Emptied(False), self._emptied(load, None))
@@ -116,7 +119,7 @@ class TestListing(base.BaseTestCase):
         self, clients: fakes.Clients, everything: bool = False
     ) -> dict[str, str]:
         rows = facts.listing(
-            fakes.real(clients).nova,
+            fakes.real(clients),
             everything=everything,
             now=NOW,
         )
@@ -134,8 +137,8 @@ class TestListing(base.BaseTestCase):
             fakes.named(dataclasses.replace(entered, service=None), 'gone'),
         ]
         clients = fakes.Clients(*hosts)
-        moving = state.Load({}, state.Movement(migrations_out=1))
-        clients.nova.loads = {'leaving': moving, 'planned': moving}
+        moving = scenes.load(migrations_out=1, host='leaving')
+        clients.servers.loads = {'leaving': moving, 'planned': moving}
         ours = {
             'entered': 'maintenance',
             'gone': 'error',
@@ -158,16 +161,56 @@ class TestListing(base.BaseTestCase):
         clients = fakes.Clients(*hosts)
         together = threading.Barrier(parallel.WIDTH)
 
-        def migrations(host: str) -> state.Movement:
+        def migrations(host: str) -> tuple[servers.Migration, ...]:
             self.assertTrue(host.startswith('inside'))
             together.wait(timeout=30)
-            return state.Movement(migrations_in=1)
+            return scenes.load(migrations_in=1, host=host).migrations
 
-        with mock.patch.object(clients.nova, 'migrations', migrations):
-            rows = facts.listing(
-                fakes.real(clients).nova, everything=True, now=NOW
-            )
+        with mock.patch.object(clients.servers, 'migrations', migrations):
+            rows = facts.listing(fakes.real(clients), everything=True, now=NOW)
         told = {row['host']: row['migrations_in'] for row in rows}
         self.assertEqual(1, told['inside-0'])
         self.assertIsNone(told['planned'])
         self.assertIsNone(told['free'])
+
+    def test_servers_are_looked_at_only_if_some_have_to_go(self) -> None:
+        wanted = change.Request(policy=policy.Policy(policy.ALL))
+        entered = scenes.entered(request=wanted)
+        returning = scenes.after(
+            scenes.disabled_by_somebody(scenes.entered(), 'enabled', None),
+            change.WriteRecord(journal.returning({})),
+        )
+        for host, looked, statuses in (
+            (entered, True, {'ACTIVE': 1}),
+            # something moves
+            (scenes.entered(), True, {'ACTIVE': 1}),
+            (returning, True, {'ACTIVE': 1}),
+            (scenes.planned(), False, None),
+            (scenes.disabled_by_somebody(entered), False, None),
+            (dataclasses.replace(entered, aggregate=None), False, None),
+        ):
+            with self.subTest(host=host):
+                clients = fakes.Clients(host)
+                load = scenes.load({'ACTIVE': 1}, 1)
+                clients.servers.loads = {'compute1': load}
+                (found,) = facts.loads(fakes.real(clients), [host])
+                self.assertIs(looked, found is not None)
+                if found:
+                    self.assertEqual(statuses, found.statuses)
+                    self.assertEqual(load.migrations, found.migrations)
+
+    def test_migrations_are_read_before_the_servers(self) -> None:
+        # one that ends in between is then seen elsewhere, not missed
+        clients = fakes.Clients(scenes.host())
+        moving, there = scenes.load({'ACTIVE': 1}, 1), scenes.load({}, 0)
+        clients.servers.loads = {'compute1': moving}
+        real = clients.servers.migrations
+
+        def migrations(host: str) -> tuple[servers.Migration, ...]:
+            found = real(host)
+            clients.servers.loads = {'compute1': there}
+            return found
+
+        with mock.patch.object(clients.servers, 'migrations', migrations):
+            load = facts.load(fakes.real(clients).servers, 'compute1')
+        self.assertEqual(((), 1), (load.servers, len(load.out)))

@@ -12,7 +12,6 @@
 
 import collections.abc
 import dataclasses
-import inspect
 from unittest import mock
 
 from osc_lib import exceptions
@@ -21,24 +20,12 @@ from oslotest import base
 from osc_maintenance import change
 from osc_maintenance import facts
 from osc_maintenance import maintenance
-from osc_maintenance import nova
 from osc_maintenance import record
 from osc_maintenance import state
 from osc_maintenance.tests.unit import fakes
 from osc_maintenance.tests.unit import scenes
 
 NOW, HOUR = scenes.NOW, scenes.HOUR
-
-
-class TestFakes(base.BaseTestCase):
-    def test_they_are_called_as_the_real_ones(self) -> None:
-        for name, method in inspect.getmembers(fakes.Nova, inspect.isfunction):
-            if not name.startswith('_') and name != 'changes':
-                real = inspect.signature(getattr(nova.Nova, name))
-                self.assertEqual(
-                    list(real.parameters),
-                    list(inspect.signature(method).parameters),
-                )
 
 
 class MaintenanceTestCase(base.BaseTestCase):
@@ -309,140 +296,3 @@ class TestUnset(MaintenanceTestCase):
             clients.nova, 'remove_host', lambda: self.unset(clients)
         )
         self.assertEqual(scenes.host(), self.unset(clients)[0])
-
-
-class TestApply(MaintenanceTestCase):
-    def _apply(
-        self, clients: fakes.Clients, unset_overdue: bool = False
-    ) -> list[tuple[str, str, bool]]:
-        rows = maintenance.apply(
-            fakes.real(clients),
-            unset_overdue=unset_overdue,
-            now=NOW + 4 * HOUR,
-        )
-        self.causes = {row['host']: row['cause'] for row in rows}
-        return [(r['host'], r['action'], r['changed']) for r in rows]
-
-    def _clients(self) -> fakes.Clients:
-        over = scenes.entered(request=change.Request(duration=HOUR))
-        return self.clients(
-            fakes.named(scenes.planned(), 'b-due'),
-            fakes.named(over, 'a-over'),
-            fakes.named(scenes.entered(), 'c-inside'),
-            fakes.named(scenes.host(), 'd-free'),
-        )
-
-    def test_what_is_called_for(self) -> None:
-        clients = self._clients()
-        self.assertEqual(
-            [('a-over', 'overdue', False), ('b-due', 'entered', True)],
-            self._apply(clients),
-        )
-        self.assertTrue(clients.nova.hosts['b-due'].ours)
-        self.assertEqual(
-            [('a-over', 'unset', True)],
-            self._apply(clients, unset_overdue=True),
-        )
-        self.assertEqual([], self._apply(clients, unset_overdue=True))
-
-    def test_what_was_interrupted_is_entered(self) -> None:
-        clients = self._clients()
-        clients.nova.broken = {'b-due'}
-        self._apply(clients)
-        clients.nova.broken = set()
-        due = clients.nova.hosts['b-due']
-        steps = change.to_set(due, change.Request(), 'alice', NOW + 4 * HOUR)
-        clients.nova.hosts['b-due'] = scenes.after(due, *steps[:1])
-        self.assertEqual(
-            [('a-over', 'overdue', False), ('b-due', 'entered', True)],
-            self._apply(clients),
-        )
-        self.assertTrue(clients.nova.hosts['b-due'].ours)
-
-    def test_a_plan_that_is_dropped_while_it_is_entered(self) -> None:
-        clients = self.clients(fakes.named(scenes.planned(), 'b-due'))
-        self.meanwhile(
-            clients.nova,
-            'set_service',
-            lambda: maintenance.unset(fakes.real(clients), 'b-due'),
-        )
-        self.assertEqual([], self._apply(clients))
-        self.assertEqual(
-            fakes.named(scenes.host(), 'b-due'), clients.nova.hosts['b-due']
-        )
-
-    def test_a_fresh_maintenance_is_not_ended(self) -> None:
-        # it is set while the overdue one is being ended
-        clients = self._clients()
-        self.meanwhile(
-            clients.nova,
-            'delete',
-            lambda: maintenance.set_(
-                fakes.real(clients),
-                'a-over',
-                change.Request(duration=2 * HOUR),
-                NOW + 4 * HOUR,
-            ),
-            after=True,
-        )
-        rows = self._apply(clients, unset_overdue=True)
-        self.assertEqual([('b-due', 'entered', True)], rows)
-        told = clients.nova.hosts['a-over']
-        self.assertTrue(told.ours)
-        assert told.record is not None
-        self.assertEqual(NOW + 6 * HOUR, told.record.end)
-
-    def test_what_nova_never_finds_is_told(self) -> None:
-        # such as a host that is mapped to no cell
-        clients = self.clients(fakes.named(scenes.planned(), 'b-due'))
-        refusal = nova.OvertakenError('Adding b-due: HTTP 404')
-        with mock.patch.object(
-            clients.nova, 'write_record', side_effect=refusal
-        ):
-            rows = self._apply(clients)
-        self.assertEqual([('b-due', 'failed', False)], rows)
-        self.assertEqual('Adding b-due: HTTP 404', self.causes['b-due'])
-
-    def test_what_moves_cannot_be_read(self) -> None:
-        clients = self._clients()
-        refusal = exceptions.CommandError('Migrations: no')
-        with mock.patch.object(
-            clients.nova, 'migrations', side_effect=refusal
-        ):
-            rows = self._apply(clients)
-        self.assertEqual(('b-due', 'failed', True), rows[1])
-        self.assertIn('entered, but', str(self.causes['b-due']))
-        self.assertTrue(clients.nova.hosts['b-due'].ours)
-
-    def test_a_damaged_record_is_told(self) -> None:
-        clients = self._clients()
-        damage = change.WriteRecord({'maintenance:window_start': 'soon'})
-        due = clients.nova.hosts['b-due']
-        clients.nova.hosts['b-due'] = scenes.after(due, damage)
-        self.assertEqual(
-            [('a-over', 'overdue', False), ('b-due', 'failed', False)],
-            self._apply(clients),
-        )
-        self.assertIn('is damaged', str(self.causes['b-due']))
-
-    def test_a_window_keeps_its_start(self) -> None:
-        clients = self._clients()
-        maintenance.apply(
-            fakes.real(clients), unset_overdue=False, now=NOW + 5 * HOUR
-        )
-        told = clients.nova.hosts['b-due'].record
-        assert told is not None
-        self.assertEqual(NOW + 4 * HOUR, told.start)
-
-    def test_a_failure_is_told_and_the_others_are_done(self) -> None:
-        clients = self._clients()
-        clients.nova.broken = {'a-over'}
-        self.assertEqual(
-            [('a-over', 'failed', False), ('b-due', 'entered', True)],
-            self._apply(clients, unset_overdue=True),
-        )
-        self.assertEqual(
-            {'a-over': r'a-over: Nova says no \x1b[2J', 'b-due': None},
-            self.causes,
-        )
-        self.assertTrue(clients.nova.hosts['b-due'].ours)

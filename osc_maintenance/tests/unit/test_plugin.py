@@ -20,7 +20,14 @@ from oslotest import base
 from osc_maintenance import plugin
 
 #: What OSC has not imported by itself when it imports us, or should not.
-_HEAVY = ('novaclient', 'keystoneauth1', 'difflib', 'osc_maintenance.nova')
+_HEAVY = (
+    'novaclient',
+    'keystoneauth1',
+    'difflib',
+    'rich',
+    'osc_maintenance.nova',
+    'osc_maintenance.drain',
+)
 
 
 class TestPlugin(base.BaseTestCase):
@@ -54,6 +61,7 @@ class TestPlugin(base.BaseTestCase):
             'before = set(sys.modules)\n'
             'import osc_maintenance.plugin\n'
             'import osc_maintenance.osc.host_maintenance\n'
+            'import osc_maintenance.osc.host_maintenances\n'
             'print(*(set(sys.modules) - before))\n'
         )
         done = subprocess.run(

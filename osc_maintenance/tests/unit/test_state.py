@@ -33,51 +33,51 @@ class TestDerive(base.BaseTestCase):
         outside = dataclasses.replace(entered.aggregate, hosts=())
         unknown = scenes.service('UNKNOWN', id='', state='')
         for what, seen, load, expected, cause in (
-            ('untouched', scenes.host(), {}, S.NONE, None),
+            ('untouched', scenes.host(), (), S.NONE, None),
             (
                 'disabled by somebody',
                 scenes.host('disabled', 'x'),
-                {},
+                (),
                 S.NONE,
                 None,
             ),
-            ('planned', planned, {'migrations_out': 1}, S.PLANNED, None),
+            ('planned', planned, (1, 0), S.PLANNED, None),
             (
                 'planned, disabled by somebody',
                 scenes.disabled_by_somebody(planned),
-                {},
+                (),
                 S.PLANNED,
                 None,
             ),
-            ('entered', entered, {}, S.MAINTENANCE, None),
-            ('entered, was disabled', with_nic, {}, S.MAINTENANCE, None),
-            ('leaving', entered, {'migrations_out': 1}, S.MIGRATING, None),
-            ('coming', entered, {'migrations_in': 1}, S.MIGRATING, None),
+            ('entered', entered, (), S.MAINTENANCE, None),
+            ('entered, was disabled', with_nic, (), S.MAINTENANCE, None),
+            ('leaving', entered, (1, 0), S.MIGRATING, None),
+            ('coming', entered, (0, 1), S.MIGRATING, None),
             (
                 'unconfirmed',
                 entered,
-                {'unconfirmed_resizes': 1},
+                (0, 0, 1),
                 S.MAINTENANCE,
                 None,
             ),
             (
                 'aggregate gone',
                 dataclasses.replace(entered, aggregate=None),
-                {},
+                (),
                 S.ERROR,
                 'is gone',
             ),
             (
                 'service gone',
                 dataclasses.replace(entered, service=None),
-                {},
+                (),
                 S.ERROR,
                 'no compute service',
             ),
             (
                 'only claimed',
                 scenes.claimed(scenes.host()),
-                {},
+                (),
                 S.ERROR,
                 'no record',
             ),
@@ -86,35 +86,35 @@ class TestDerive(base.BaseTestCase):
                 scenes.after(
                     entered, change.WriteRecord({'maintenance:set_at': None})
                 ),
-                {},
+                (),
                 S.ERROR,
                 'set_at is missing',
             ),
             (
                 'not a member',
                 dataclasses.replace(entered, aggregate=outside),
-                {},
+                (),
                 S.ERROR,
                 'not in the aggregate',
             ),
             (
                 'not alone',
                 dataclasses.replace(entered, aggregate=shared),
-                {},
+                (),
                 S.ERROR,
                 'other hosts as well: compute2',
             ),
             (
                 'enabled behind our back',
                 scenes.disabled_by_somebody(entered, 'enabled', None),
-                {},
+                (),
                 S.ERROR,
-                'is enabled',
+                'is enabled, as it was before the maintenance',
             ),
             (
                 'disabled for another reason',
                 scenes.disabled_by_somebody(entered, reason='mine'),
-                {},
+                (),
                 S.ERROR,
                 'is disabled (mine), which somebody else',
             ),
@@ -123,7 +123,7 @@ class TestDerive(base.BaseTestCase):
                 scenes.disabled_by_somebody(
                     entered, reason='maintenance 00000000: x'
                 ),
-                {},
+                (),
                 S.ERROR,
                 'is disabled (maintenance 00000000: x)',
             ),
@@ -132,22 +132,20 @@ class TestDerive(base.BaseTestCase):
                 scenes.disabled_by_somebody(
                     planned, reason='maintenance 3f9a1c2e: x'
                 ),
-                {},
+                (),
                 S.ERROR,
                 'already disabled',
             ),
             (
                 'cell down',
                 dataclasses.replace(entered, service=unknown),
-                {},
+                (),
                 S.ERROR,
                 'cell is down',
             ),
         ):
             with self.subTest(what):
-                standing = state.derive(
-                    seen, state.Load({}, state.Movement(**load))
-                )
+                standing = state.derive(seen, scenes.load(None, *load))
                 self.assertEqual(expected, standing.state)
                 if cause is None:
                     self.assertIsNone(standing.cause)
@@ -167,8 +165,8 @@ class TestOverdue(base.BaseTestCase):
 
 class TestLoad(base.BaseTestCase):
     def test_nothing(self) -> None:
-        self.assertTrue(state.Load({}).nothing)
-        self.assertFalse(state.Load({'ACTIVE': 1}).nothing)
+        self.assertTrue(scenes.load({}).nothing)
+        self.assertFalse(scenes.load({'ACTIVE': 1}).nothing)
         for movement in ((1, 0, 0), (0, 1, 0), (0, 0, 1)):
-            load = state.Load({}, state.Movement(*movement))
+            load = scenes.load({}, *movement)
             self.assertFalse(load.nothing)

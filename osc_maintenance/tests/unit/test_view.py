@@ -15,6 +15,8 @@ import datetime
 from oslotest import base
 
 from osc_maintenance import change
+from osc_maintenance import policy
+from osc_maintenance import servers
 from osc_maintenance import state
 from osc_maintenance.tests.unit import scenes
 from osc_maintenance import view
@@ -31,7 +33,7 @@ class TestFields(base.BaseTestCase):
                 ticket_url='https://t.example.com/7',
             )
         )
-        load = state.Load({'ACTIVE': 2}, state.Movement(1, 2, 3))
+        load = scenes.load({'ACTIVE': 2}, 1, 2, 3)
         self.assertEqual(
             {
                 'host': 'compute1',
@@ -61,6 +63,23 @@ class TestFields(base.BaseTestCase):
             },
             view.fields(host, load, False, NOW + HOUR),
         )
+
+    def test_which_servers_have_to_go(self) -> None:
+        wanted = change.Request(policy=policy.Policy(policy.ACTIVE))
+        host = scenes.entered(request=wanted)
+        fields = view.fields(host, scenes.load({'ACTIVE': 1}), None, NOW)
+        self.assertEqual('active', fields['migrate'])
+        self.assertEqual('error', fields['state'])
+        self.assertIn('1 server left', fields['cause'])
+
+    def test_what_was_not_asked_is_not_known(self) -> None:
+        host = scenes.entered()
+        only_moves = servers.Load('compute1', None)
+        for load, movement in ((None, None), (only_moves, 0)):
+            fields = view.fields(host, load, None, NOW)
+            self.assertIsNone(fields['servers'])
+            for name in servers.Movement._fields:
+                self.assertEqual(movement, fields[name])
 
     def test_when_the_window_is_over(self) -> None:
         host = scenes.entered(request=change.Request(duration=HOUR))
@@ -101,6 +120,14 @@ class TestFields(base.BaseTestCase):
         )
         self.assertIsNone(fields['service_status'])
         self.assertIsNone(fields['service_state'])
+        self.assertIsNone(fields['id'])
+
+    def test_a_host_whose_cell_is_down(self) -> None:
+        service = scenes.service('UNKNOWN', id='', state='')
+        host = state.Host('compute1', service)
+        fields = view.fields(host, scenes.NOTHING, None, NOW)
+        self.assertEqual('UNKNOWN', fields['service_status'])
+        self.assertIsNone(fields['service_state'])
 
 
 class TestInWords(base.BaseTestCase):
@@ -121,9 +148,66 @@ class TestInWords(base.BaseTestCase):
             ('retry_after', 0, '0s'),
             ('migrations_in', 0, '0'),
             ('reason', 'kernel', 'kernel'),
+            ('moves', [], '-'),
+            ('verdicts', [], '-'),
         ):
             with self.subTest(name=name, value=value):
                 self.assertEqual(words, view.value_in_words(name, value))
+
+    def test_a_server_on_a_line(self) -> None:
+        server = {'id': 'u1', 'name': 'web', 'verdict': 'live-migrate'}
+        for name, row, words in (
+            ('verdicts', {'cause': None}, 'live-migrate'),
+            ('verdicts', {'cause': 'it is late'}, 'live-migrate: it is late'),
+            (
+                'verdicts',
+                {'cause': 'locked', 'verdict': 'leave'},
+                'leave: locked',
+            ),
+            (
+                'moves',
+                {
+                    'outcome': 'moved',
+                    'destination': 'compute2',
+                    'seconds': 75,
+                    'cause': None,
+                },
+                'moved to compute2 in 1m15s',
+            ),
+            (
+                'moves',
+                {
+                    'outcome': 'moved',
+                    'destination': 'compute2',
+                    'seconds': 0,
+                    'cause': None,
+                },
+                'moved to compute2 in 0s',
+            ),
+            (
+                'moves',
+                {
+                    'outcome': 'failed',
+                    'destination': None,
+                    'seconds': None,
+                    'cause': 'no room',
+                },
+                'failed: no room',
+            ),
+        ):
+            with self.subTest(row=row):
+                told = view.value_in_words(name, [{**server, **row}])
+                self.assertEqual(f'web (u1): {words}', told)
+
+    def test_servers_have_a_line_each(self) -> None:
+        rows = [
+            {'id': i, 'name': 'web', 'verdict': 'leave', 'cause': None}
+            for i in 'ab'
+        ]
+        self.assertEqual(
+            'web (a): leave\nweb (b): leave',
+            view.value_in_words('verdicts', rows),
+        )
 
     def test_a_duration_is_whole_seconds(self) -> None:
         end = NOW + datetime.timedelta(seconds=61)

@@ -24,6 +24,7 @@ from cliff import command
 import fixtures
 from oslotest import base
 
+from osc_maintenance import exit_codes
 from osc_maintenance.tests.unit import fakes
 from osc_maintenance.tests.unit import scenes
 from osc_maintenance import times
@@ -38,7 +39,8 @@ class TestCommand(base.BaseTestCase):
         clock.start()
         self.addCleanup(clock.stop)
         self.clients = fakes.Clients()
-        self.app = mock.Mock(spec=['client_manager', 'stdout'])
+        self.app = mock.Mock(spec=['client_manager', 'options', 'stdout'])
+        self.app.options = argparse.Namespace(verbose_level=1)
         self.app.client_manager = mock.Mock(spec=['maintenance'])
         self.app.client_manager.maintenance = self.clients
         self.log = self.useFixture(fixtures.FakeLogger(level=logging.INFO))
@@ -51,15 +53,26 @@ class TestCommand(base.BaseTestCase):
         return made, made.get_parser('openstack').parse_args(list(arguments))
 
     def run_command(
-        self, kind: type[command.Command], *arguments: str
+        self, kind: type[command.Command], *arguments: str, code: int = 0
     ) -> typing.Any:
         """Run a command; what it answers as JSON."""
         # as in a process of its own
         self.clients.nova.writes.clear()
+        self.clients.servers.writes.clear()
         self.app.stdout = io.StringIO()
         made, parsed = self.parsed(kind, *arguments, '-f', 'json')
-        self.assertEqual(0, made.run(parsed))
+        self.assertEqual(code, made.run(parsed))
         return json.loads(self.app.stdout.getvalue())
+
+    def refused(self, kind: type[command.Command], *arguments: str) -> str:
+        """What a command says that refuses, and has changed nothing."""
+        self.clients.nova.writes.clear()
+        self.clients.servers.writes.clear()
+        made, parsed = self.parsed(kind, *arguments)
+        self.assertEqual(exit_codes.ExitCode.REFUSED, made.run(parsed))
+        self.assertEqual(0, self.clients.changes)
+        said: str = self.log.output
+        return said.splitlines()[-1]
 
     def usage_error(self, kind: type[command.Command], *arguments: str) -> str:
         """What argparse says of arguments that it does not take."""

@@ -13,7 +13,6 @@
 import typing
 from unittest import mock
 
-from keystoneauth1 import exceptions as ksa_exceptions
 from novaclient import base as novaclient_base
 from novaclient import client
 from novaclient import exceptions as nova_exceptions
@@ -22,7 +21,8 @@ from novaclient.v2 import services
 from osc_lib import exceptions
 from oslotest import base
 
-from osc_maintenance import nova
+from osc_maintenance.nova import api
+from osc_maintenance.nova import hosts
 from osc_maintenance import record
 from osc_maintenance import state
 
@@ -56,13 +56,7 @@ class NovaTestCase(base.BaseTestCase):
         other = mock.Mock(spec=['client'])
         other.client = mock.Mock(spec=client.SessionClient)
         self.hypervisors = other.client.get
-        self.nova = nova.Nova(self.client, other)
-
-    def answers(self, *bodies: dict[str, typing.Any]) -> None:
-        self.client.client.get.side_effect = [(None, body) for body in bodies]
-
-    def urls(self) -> list[str]:
-        return [call.args[0] for call in self.client.client.get.mock_calls]
+        self.nova = hosts.Hosts(self.client, other)
 
 
 class TestReading(NovaTestCase):
@@ -127,104 +121,6 @@ class TestReading(NovaTestCase):
             self.nova.aggregates(),
         )
 
-    def test_servers_are_counted_over_all_pages(self) -> None:
-        def server(name: str, status: str, host: str) -> dict[str, str]:
-            return {
-                'id': name,
-                'status': status,
-                'OS-EXT-SRV-ATTR:host': host,
-            }
-
-        link = [{'rel': 'next', 'href': 'http://elsewhere/servers?marker=b'}]
-        self.answers(
-            {
-                'servers': [
-                    server('a', 'SHUTOFF', 'compute1'),
-                    server('b', 'ACTIVE', 'compute1'),
-                ],
-                'servers_links': link,
-            },
-            {
-                'servers': [
-                    server('c', 'ACTIVE', 'compute1'),
-                    # the filter is ignored for those who may not use it
-                    server('d', 'ACTIVE', 'compute2'),
-                ]
-            },
-        )
-        self.assertEqual(
-            {'ACTIVE': 2, 'SHUTOFF': 1}, self.nova.servers('compute1')
-        )
-        first = '/servers/detail?all_tenants=1&host=compute1'
-        self.assertEqual([first, first + '&marker=b'], self.urls())
-
-    def test_servers_whose_host_is_not_told(self) -> None:
-        self.answers({'servers': [{'id': 'a', 'status': 'ACTIVE'}]})
-        error = self.assertRaises(
-            exceptions.CommandError, self.nova.servers, 'compute1'
-        )
-        self.assertIn('OS-EXT-SRV-ATTR:host', str(error))
-
-    def test_a_host_name_is_quoted(self) -> None:
-        self.answers({'servers': []})
-        self.nova.servers('a&status=ERROR #1')
-        self.assertEqual(
-            ['/servers/detail?all_tenants=1&host=a%26status%3DERROR+%231'],
-            self.urls(),
-        )
-
-    def test_migrations_are_told_apart(self) -> None:
-        def migration(status: str, source: str, dest: str) -> dict[str, str]:
-            return {
-                'id': '7',
-                'uuid': 'u',
-                'status': status,
-                'source_compute': source,
-                'dest_compute': dest,
-            }
-
-        here, there = 'compute1', 'compute2'
-        ended = 'completed confirmed reverted error failed cancelled done'
-        self.answers(
-            {
-                'migrations': [
-                    *(
-                        migration(status, here, there)
-                        for status in ended.split()
-                    ),
-                    *(
-                        migration(status, there, here)
-                        for status in ended.split()
-                    ),
-                    migration('running', here, there),
-                    migration('queued', here, ''),
-                    migration('a status of a later Nova', here, there),
-                    migration('preparing', there, here),
-                    migration('finished', here, there),
-                    migration('finished', there, here),
-                    migration('post-migrating', here, here),
-                ]
-            }
-        )
-        self.assertEqual(
-            state.Movement(
-                migrations_out=3, migrations_in=1, unconfirmed_resizes=1
-            ),
-            self.nova.migrations(here),
-        )
-
-    def test_migrations_are_paged_by_uuid(self) -> None:
-        item = {'id': 7, 'uuid': 'u7', 'status': 'error'}
-        link = [{'rel': 'next', 'href': 'x'}]
-        self.answers(
-            {'migrations': [item], 'migrations_links': link},
-            {'migrations': []},
-        )
-        self.nova.migrations('compute1')
-        self.assertEqual(
-            '/os-migrations?host=compute1&marker=u7', self.urls()[1]
-        )
-
     def _nodes(
         self, host: str, *answers: typing.Any, kind: str = 'QEMU'
     ) -> list[str]:
@@ -284,6 +180,45 @@ class TestReading(NovaTestCase):
                 kind='ironic',
             ),
         )
+
+    def test_the_nodes_of_all_hosts(self) -> None:
+        def item(node: str, host: str) -> dict[str, typing.Any]:
+            return {'id': node, 'service': {'host': host}}
+
+        more = [{'rel': 'next', 'href': 'x'}]
+        pages = (
+            {'hypervisors': [item('a', 'c1')], 'hypervisors_links': more},
+            {'hypervisors': [item('b', 'c2'), item('c', 'c2')]},
+        )
+        self.hypervisors.side_effect = [(None, page) for page in pages]
+        self.assertEqual(
+            {'a': 'c1', 'b': 'c2', 'c': 'c2'}, self.nova.providers()
+        )
+        path = '/os-hypervisors/detail'
+        self.assertEqual(
+            [path, path + '?marker=a'],
+            [call.args[0] for call in self.hypervisors.mock_calls],
+        )
+
+    def test_the_nodes_of_all_hosts_cannot_be_read(self) -> None:
+        for raised, words in (
+            (nova_exceptions.Forbidden(403, 'not you'), 'not you'),
+            (KeyError('service'), 'no answer of the API'),
+        ):
+            self.hypervisors.side_effect = raised
+            error = self.assertRaises(
+                exceptions.CommandError, self.nova.providers
+            )
+            self.assertIn('Hypervisors: ', str(error))
+            self.assertIn(words, str(error))
+
+    def test_the_zone_of_a_service(self) -> None:
+        self.client.services.list.return_value = [
+            _service('b', zone='az1'),
+            _service('a', zone=None),
+        ]
+        told = [(found.host, found.zone) for found in self.nova.services()]
+        self.assertEqual([('a', ''), ('b', 'az1')], told)
 
 
 class TestWriting(NovaTestCase):
@@ -365,7 +300,7 @@ class TestOvertaken(NovaTestCase):
                 }
                 call.side_effect = kinds[code](code, 'too \x1b[2J late')
                 error = self.assertRaises(
-                    nova.OvertakenError, method, self.AGGREGATE, *arguments
+                    api.OvertakenError, method, self.AGGREGATE, *arguments
                 )
                 self.assertIn(r'too \x1b[2J late', str(error))
         self.assertEqual(0, self.nova.changes)
@@ -378,20 +313,10 @@ class TestOvertaken(NovaTestCase):
         error = self.assertRaises(
             exceptions.CommandError, self.nova.claim, 'compute1'
         )
-        self.assertNotIsInstance(error, nova.OvertakenError)
+        self.assertNotIsInstance(error, api.OvertakenError)
 
 
 class TestErrors(NovaTestCase):
-    def test_an_answer_that_is_none(self) -> None:
-        bodies: list[typing.Any] = [None, {}, [], {'servers': None}]
-        for body in bodies:
-            self.answers(body)
-            error = self.assertRaises(
-                exceptions.CommandError, self.nova.servers, 'compute1'
-            )
-            self.assertIn('Servers on compute1', str(error))
-            self.assertIn('no answer of the API', str(error))
-
     def test_an_item_that_is_none(self) -> None:
         self.client.services.list.return_value = [_resource(binary='x')]
         self.client.aggregates.list.return_value = [
@@ -405,16 +330,3 @@ class TestErrors(NovaTestCase):
             error = self.assertRaises(exceptions.CommandError, read)
             self.assertIn(subject, str(error))
             self.assertIn('no answer of the API', str(error))
-
-    def test_one_line_in_the_clouds_words(self) -> None:
-        for raised in (
-            nova_exceptions.Forbidden(403, "Policy doesn't\nallow \x1b[2Jit"),
-            ksa_exceptions.ConnectFailure("Policy doesn't\nallow \x1b[2Jit"),
-        ):
-            self.client.services.list.side_effect = raised
-            error = self.assertRaises(
-                exceptions.CommandError, self.nova.service, 'compute1'
-            )
-            self.assertIn('compute1', str(error))
-            self.assertIn(r"Policy doesn't allow \x1b[2Jit", str(error))
-            self.assertIs(raised, error.__cause__)

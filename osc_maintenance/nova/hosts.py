@@ -10,78 +10,30 @@
 #   License for the specific language governing permissions and limitations
 #   under the License.
 
-"""The only module that talks to Nova.
+"""Compute services and host aggregates.
 
-python-novaclient on OSC's session: Nova's answers become the plain types of
-:mod:`osc_maintenance.state`, and its refusals a ``CommandError`` in Nova's
-own words.
+Nova's answers become the plain types of :mod:`osc_maintenance.state`.
 """
 
-import collections
 import collections.abc
 import contextlib
 import difflib
 import typing
 from urllib import parse
 
-from keystoneauth1 import exceptions as ksa_exceptions
 from novaclient import exceptions as nova_exceptions
 from osc_lib import exceptions
 
+from osc_maintenance.nova import api
 from osc_maintenance import record
 from osc_maintenance import state
 from osc_maintenance import text
 
-_SERVER_ERROR = 500
 _COMPUTE = 'nova-compute'
-#: The migration has ended. Anything else is in progress, but for 'finished'.
-_ENDED = frozenset(
-    (
-        'cancelled',
-        'completed',
-        'confirmed',
-        'done',
-        'error',
-        'failed',
-        'reverted',
-    )
-)
-#: The server is on its new host, and waits to be confirmed or reverted.
-_UNCONFIRMED = 'finished'
 
 
-class OvertakenError(exceptions.CommandError):
-    """Somebody else was quicker: look again, and decide again."""
-
-
-@contextlib.contextmanager
-def explained(subject: str) -> collections.abc.Iterator[None]:
-    """Turn what a request raises into one line for the user.
-
-    :param subject: what the request is about.
-    :raises CommandError: the subject, and what is wrong in the cloud's words.
-    """
-    try:
-        yield
-    except (
-        nova_exceptions.ClientException,
-        ksa_exceptions.ClientException,
-    ) as exc:
-        words = f'{subject}: {exc}'.replace('\n', ' ')
-        raise exceptions.CommandError(text.escape(words)) from exc
-    except (
-        AttributeError,
-        IndexError,
-        KeyError,
-        TypeError,
-        ValueError,
-    ) as exc:
-        words = f'{subject}: that is no answer of the API: {exc!r}'
-        raise exceptions.CommandError(text.escape(words)) from exc
-
-
-class Nova:
-    """Nova, as far as host maintenance needs it.
+class Hosts:
+    """The hosts of Nova, as far as maintenance needs them.
 
     :param client: a novaclient client at the negotiated microversion.
     :param hypervisor_client: one at 2.87 or below: from 2.88 on, details of
@@ -106,7 +58,7 @@ class Nova:
         :param host: the host name.
         :returns: the service, or None if there is none.
         """
-        with explained(f'Compute service of {host}'):
+        with api.explained(f'Compute service of {host}'):
             for item in self._client.services.list(host=host, binary=_COMPUTE):
                 found = _service(item)
                 # a database may compare names without case
@@ -121,7 +73,7 @@ class Nova:
 
         :returns: the services, in the order of their hosts' names.
         """
-        with explained('Compute services'):
+        with api.explained('Compute services'):
             found = self._client.services.list(binary=_COMPUTE)
             return sorted(map(_service, found), key=lambda item: item.host)
 
@@ -150,7 +102,7 @@ class Nova:
 
         :returns: by host name, every aggregate named ``maintenance:<host>``.
         """
-        with explained('Host aggregates'):
+        with api.explained('Host aggregates'):
             return {
                 host: _aggregate(item)
                 for item in self._client.aggregates.list()
@@ -166,71 +118,13 @@ class Nova:
         :returns: the same, read again.
         :raises OvertakenError: if it has been deleted.
         """
-        with explained(f'Aggregate {aggregate.name}'):
+        with api.explained(f'Aggregate {aggregate.name}'):
             try:
                 return _aggregate(self._client.aggregates.get(aggregate.id))
             except nova_exceptions.NotFound as exc:
-                raise OvertakenError(
+                raise api.OvertakenError(
                     text.escape(f'Aggregate {aggregate.name}: {exc}')
                 ) from exc
-
-    def servers(self, host: str) -> dict[str, int]:
-        """The servers on a host, those of all projects.
-
-        Rests on GET /servers/detail?host=, paged.
-
-        :param host: the host name.
-        :returns: how many there are, by status.
-        """
-        counts: collections.Counter[str] = collections.Counter()
-        with explained(f'Servers on {host}'):
-            for server in self._pages(
-                'servers', '/servers/detail', all_tenants='1', host=host
-            ):
-                # Nova ignores the filter for those who may not use it
-                if server['OS-EXT-SRV-ATTR:host'] == host:
-                    counts[server['status']] += 1
-        return dict(sorted(counts.items()))
-
-    def migrations(self, host: str) -> state.Movement:
-        """What is on its way from or to a host.
-
-        Rests on GET /os-migrations?host=, paged from 2.59 on.
-
-        :param host: the host name.
-        :returns: counts of migrations.
-        """
-        out = coming = unconfirmed = 0
-        with explained(f'Migrations of {host}'):
-            for item in self._pages('migrations', '/os-migrations', host=host):
-                leaves = item.get('source_compute') == host
-                comes = item.get('dest_compute') == host
-                if item.get('status') in _ENDED or leaves == comes:
-                    # ended, or a resize that stays on the host
-                    continue
-                if item.get('status') == _UNCONFIRMED:
-                    unconfirmed += leaves
-                else:
-                    out += leaves
-                    coming += comes
-        return state.Movement(out, coming, unconfirmed)
-
-    def _pages(
-        self, key: str, path: str, client: typing.Any = None, **query: str
-    ) -> collections.abc.Iterator[dict[str, typing.Any]]:
-        """Every item of a listing, page by page.
-
-        novaclient's own paging asks once more when all has been told.
-        """
-        while True:
-            url = f'{path}?{parse.urlencode(query)}' if query else path
-            _response, body = (client or self._client).client.get(url)
-            yield from body[key]
-            links = body.get(f'{key}_links', ())
-            if not any(link['rel'] == 'next' for link in links):
-                return
-            last = body[key][-1]
-            query['marker'] = str(last.get('uuid') or last['id'])
 
     def nodes(self, host: str) -> list[str]:
         """The compute nodes of a host: one, or for Ironic any number.
@@ -244,7 +138,7 @@ class Nova:
         # domain; those of Ironic's nodes are anything
         pattern = parse.quote(host.partition('.')[0], safe='')
         path = '/os-hypervisors/detail'
-        with explained(f'Hypervisors of {host}'):
+        with api.explained(f'Hypervisors of {host}'):
             try:
                 found = self._nodes(
                     f'{path}?hypervisor_hostname_pattern={pattern}', host
@@ -259,25 +153,43 @@ class Nova:
         """The kinds of a host's hypervisors, by UUID."""
         return {
             item['id']: item['hypervisor_type']
-            for item in self._pages(
-                'hypervisors', path, self._hypervisor_client
-            )
+            for item in api.pages(self._hypervisor_client, 'hypervisors', path)
             if item['service']['host'] == host
         }
+
+    def providers(self) -> dict[str, str]:
+        """The compute nodes of all hosts.
+
+        Rests on GET /os-hypervisors/detail, microversions 2.53 to 2.87.
+
+        :returns: host names by the UUIDs of their compute nodes, which are
+            those of their resource providers.
+        """
+        with api.explained('Hypervisors'):
+            return {
+                item['id']: item['service']['host']
+                for item in api.pages(
+                    self._hypervisor_client,
+                    'hypervisors',
+                    '/os-hypervisors/detail',
+                )
+            }
 
     # -- writing -----------------------------------------------------------
 
     @contextlib.contextmanager
     def _changing(self, subject: str) -> collections.abc.Iterator[None]:
         """A request that changes something, counted if Nova takes it."""
-        with explained(subject):
+        with api.explained(subject):
             try:
                 yield
             except (
                 nova_exceptions.Conflict,
                 nova_exceptions.NotFound,
             ) as exc:
-                raise OvertakenError(text.escape(f'{subject}: {exc}')) from exc
+                raise api.OvertakenError(
+                    text.escape(f'{subject}: {exc}')
+                ) from exc
         self.changes += 1
 
     def claim(self, host: str) -> state.Aggregate | None:
@@ -291,7 +203,7 @@ class Nova:
         :raises CommandError: if Nova refuses.
         """
         name = record.aggregate_name(host)
-        with explained(f'Aggregate {name}'):
+        with api.explained(f'Aggregate {name}'):
             try:
                 made = _aggregate(self._client.aggregates.create(name, None))
             except nova_exceptions.Conflict:
@@ -299,7 +211,10 @@ class Nova:
             except nova_exceptions.ClientException as exc:
                 # Of two at the same moment Nova fails one with a 500; and a
                 # 5xx of a proxy does not say whether Nova has done it.
-                if exc.code < _SERVER_ERROR or host not in self.aggregates():
+                if (
+                    exc.code < api.SERVER_ERROR
+                    or host not in self.aggregates()
+                ):
                     raise
                 return None
         self.changes += 1
@@ -376,7 +291,7 @@ class Nova:
                 self._client.aggregates.delete(aggregate.id)
             except nova_exceptions.BadRequest as exc:
                 # not empty
-                raise OvertakenError(
+                raise api.OvertakenError(
                     text.escape(f'Aggregate {aggregate.name}: {exc}')
                 ) from exc
 
@@ -413,6 +328,7 @@ def _service(item: typing.Any) -> state.Service:
         status=told['status'],
         state=told.get('state') or '',
         disabled_reason=told.get('disabled_reason') or None,
+        zone=told.get('zone') or '',
     )
 
 

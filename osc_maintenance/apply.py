@@ -1,0 +1,156 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+"""What ``apply`` does: carry out what the maintenance windows call for."""
+
+import contextlib
+import dataclasses
+import datetime
+import typing
+
+from osc_lib import exceptions
+
+from osc_maintenance import change
+from osc_maintenance.drain import events
+from osc_maintenance.drain import options
+from osc_maintenance.drain import plan as plan_
+from osc_maintenance.drain import run
+from osc_maintenance import facts
+from osc_maintenance import journal
+from osc_maintenance import maintenance
+from osc_maintenance import policy
+from osc_maintenance import servers
+from osc_maintenance import state
+from osc_maintenance import text
+from osc_maintenance import view
+
+if typing.TYPE_CHECKING:
+    from osc_maintenance import clients as clients_
+
+
+def apply(
+    clients: 'clients_.Clients',
+    *,
+    unset_overdue: bool,
+    max_parallel: int,
+    now: datetime.datetime,
+) -> list[dict[str, typing.Any]]:
+    """Do what the windows call for.
+
+    Servers that are to be moved off a host are moved in steps: each time so
+    many are started as may be in motion, and nobody waits for them.
+
+    :param clients: Nova, and who is asking.
+    :param unset_overdue: end the maintenances whose window has ended.
+    :param max_parallel: how many moves off one host are in motion at most.
+    :param now: the present, in UTC.
+    :returns: for each host that something was done to, failed, or that is
+        overdue, the fields of ``list``, ``action`` (entered, draining,
+        drained, unset, overdue or failed) and ``changed``.
+    """
+    how = options.Options(max_parallel=max_parallel, wait=False)
+
+    def act(host: state.Host) -> tuple[state.Host, str | None]:
+        return _act(clients, host, unset_overdue, now)
+
+    rows = []
+    for host in facts.survey(clients.nova):
+        called_for = change.called_for(host, now)
+        if called_for is None and not _drains(host):
+            continue
+        writes, action, cause, load = clients.changes, None, None, None
+        try:
+            if called_for:
+                host, action = maintenance.while_it_lasts(
+                    clients, host.name, act
+                )
+            if _drains(host) or (
+                action == 'entered' and host.ours and not host.journal.drain
+            ):
+                host, action = _drain(clients, host, how, action)
+            (load,) = facts.loads(clients, [host])
+        except (change.RefusedError, exceptions.CommandError) as exc:
+            cause = text.escape(str(exc))
+            if action:
+                cause = f'{action}, but then: {cause}'
+            action = 'failed'
+            with contextlib.suppress(exceptions.CommandError):
+                host = facts.find(clients.nova, host.name)
+                (load,) = facts.loads(clients, [host])
+        if action:
+            row = view.fields(host, load, None, now)
+            row['action'] = action
+            row['changed'] = clients.changes > writes
+            row['cause'] = cause or row['cause']
+            rows.append(row)
+    return rows
+
+
+def _drains(host: state.Host) -> bool:
+    """Whether ``apply`` moves the servers of a host, and has not ended."""
+    return host.ours and host.journal.by_apply
+
+
+def _drain(
+    clients: 'clients_.Clients',
+    host: state.Host,
+    how: options.Options,
+    action: str | None,
+) -> tuple[state.Host, str | None]:
+    """Start the next moves off a host; the host then, and the word."""
+    record = host.record
+    if record is None or record.policy.migrate == policy.NONE:
+        return host, action
+    if host.aggregate and action == 'entered':
+        notes = journal.started(host.journal, {}, how=journal.BY_APPLY)
+        aggregate = clients.nova.write_record(host.aggregate, notes)
+        host = dataclasses.replace(host, aggregate=aggregate)
+    load = facts.load(clients.servers, host.name)
+    plan = plan_.make(clients, load, record.policy)
+    plan_.check(clients, plan, strict=False)
+    result = run.drain(
+        clients, host, plan, how, _unheard, _never, how=journal.BY_APPLY
+    )
+    host = facts.find(clients.nova, host.name)
+    return host, action or ('drained' if result.complete else 'draining')
+
+
+def _unheard(_event: events.Event) -> None:
+    """Nobody looks on: the row tells how it stands."""
+
+
+def _never(_seconds: float) -> bool:
+    """Nothing is waited for."""
+    return False
+
+
+def _act(
+    clients: 'clients_.Clients',
+    host: state.Host,
+    unset_overdue: bool,
+    now: datetime.datetime,
+) -> tuple[state.Host, str | None]:
+    """Do what the window of a host calls for; the host then, and the word."""
+    match change.called_for(host, now):
+        case change.Call.ENTER:
+            return maintenance.keep(
+                clients, host, change.Request(), now
+            ), 'entered'
+        case change.Call.END if unset_overdue:
+            return maintenance.end(clients.nova, host), 'unset'
+        case change.Call.END:
+            return host, 'overdue'
+        case change.Call.MEND:
+            standing = state.derive(host, servers.Load(host.name))
+            raise change.RefusedError(str(standing.cause))
+        case _:
+            return host, None

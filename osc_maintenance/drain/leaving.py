@@ -1,0 +1,303 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+"""The servers of a host on their way off it."""
+
+import collections
+import collections.abc
+import typing
+
+from osc_lib import exceptions
+
+from osc_maintenance.drain import follow
+from osc_maintenance.drain import moves as moves_
+from osc_maintenance.drain import plan as plan_
+from osc_maintenance.drain import surroundings
+from osc_maintenance.drain import verdict
+from osc_maintenance.drain import watch
+from osc_maintenance import facts
+from osc_maintenance import journal
+from osc_maintenance.nova import api
+from osc_maintenance import parallel
+from osc_maintenance import placement
+from osc_maintenance import servers
+from osc_maintenance import state
+from osc_maintenance import text
+
+if typing.TYPE_CHECKING:
+    from osc_maintenance import clients as clients_
+
+_LEAVE = verdict.Action.LEAVE
+#: How often ``apply`` tries to move a server.
+_TRIES = 2
+#: How often to look whether the maintenance is still what it was, in seconds.
+_CHECK = 10.0
+
+
+class Leaving:
+    """The servers that the policy of a maintenance wants off its host.
+
+    :param clients: Nova, Placement and Glance.
+    :param host: the host, in maintenance.
+    :param plan: what is to be done with its servers.
+    :param clock: the present in seconds, never going back.
+    :param how: who moves them, as the journal says it.
+    :ivar host: the host's name.
+    :ivar command: what continues it if it is interrupted.
+    """
+
+    def __init__(
+        self,
+        clients: 'clients_.Clients',
+        host: state.Host,
+        plan: plan_.Plan,
+        clock: collections.abc.Callable[[], float],
+        *,
+        how: str = journal.STARTED,
+    ) -> None:
+        self.host = host.name
+        # that the host is fenced has to be looked at again each time
+        self.command = '' if plan.evacuate else f'set {host.name}'
+        self._clients = clients
+        self._at = host
+        self._policy = plan.policy
+        self._evacuate = plan.evacuate
+        self._how = how
+        self._clock = clock
+        self._checked = clock()
+        self._watch = watch.Watch(
+            lambda since: clients.servers.migrations(self.host, since=since)
+        )
+        self._surveyor = surroundings.Surveyor(
+            clients, self.host, plan.policy.target
+        )
+        self._around = plan.around
+        self._surveyed = frozenset(plan.verdicts)
+        self._noted: set[str] = set()
+        self._whys: dict[str, str] = {}
+        self._found: tuple[servers.Server, ...] = ()
+        self._builds: frozenset[str] = frozenset()
+        self._forgotten: set[int] = set()
+        self._asked_for: set[int] = set()
+
+    def look(
+        self, *, fresh: bool, moving: collections.abc.Set[str]
+    ) -> follow.Look:
+        """Look at Nova: one request or two, and another now and then.
+
+        :param fresh: look at the servers as well as at their migrations.
+        :param moving: ids of the servers in motion.
+        """
+        del moving
+        if self._clock() - self._checked >= _CHECK:
+            self._check()
+        # in this order: a server whose migration has ended is seen elsewhere
+        migrations = tuple(
+            migration
+            for migration in self._watch.look()
+            # nothing else goes on on a host that is down
+            if not self._evacuate or migration.kind == servers.EVACUATION
+        )
+        if fresh:
+            self._found = self._clients.servers.on(self.host)
+        found = self._found
+        load = servers.Load(self.host, found, migrations)
+        self._survey(found)
+        verdicts = {
+            server.id: verdict.verdict(
+                server, self._policy, self._around, evacuate=self._evacuate
+            )
+            for server in found
+        }
+        if self._how == journal.BY_APPLY:
+            verdicts.update(self._given_up(load, verdicts))
+        if fresh:
+            self._builds = self._late_builds(
+                verdicts, verdicts.keys() | load.leaving.keys()
+            )
+        if fresh:
+            going = {migration.id for migration in load.out}
+            self._forgotten = {
+                migration.id
+                for migration in load.leaving.values()
+                if migration.in_progress and migration.id not in going
+            }
+        return follow.Look(
+            here={server.id: server for server in found},
+            migrations={
+                server: migration
+                for server, migration in load.leaving.items()
+                if migration.id not in self._forgotten
+            },
+            verdicts=verdicts,
+            groups=self._around.groups,
+            fresh=fresh,
+            arriving=frozenset(
+                server
+                for server in (
+                    *self._builds,
+                    *(item.server for item in load.coming),
+                )
+                if not self._policy.only or server in self._policy.only
+            ),
+        )
+
+    def _given_up(
+        self,
+        load: servers.Load,
+        verdicts: collections.abc.Mapping[str, verdict.Verdict],
+    ) -> dict[str, verdict.Verdict]:
+        """The servers that ``apply`` has tried to move often enough.
+
+        It remembers nothing from run to run: what has failed since the move
+        was noted is counted.
+        """
+        failures: dict[str, int] = collections.Counter(
+            migration.server
+            for migration in load.migrations
+            if migration.failed and self._knows(migration)
+        )
+        given_up = {}
+        for server, count in failures.items():
+            found = verdicts.get(server)
+            if count < _TRIES or not found or not found.moves:
+                continue
+            kind = verdict.KINDS[found.action]
+            if server not in self._whys:
+                why = self._clients.servers.why(server, kind, None)
+                self._whys[server] = why or 'Nova does not tell why'
+            given_up[server] = verdict.Verdict(
+                verdict.Action.BLOCKED,
+                f'its move has failed {count} times: {self._whys[server]}',
+            )
+        return given_up
+
+    def _late_builds(
+        self,
+        verdicts: collections.abc.Mapping[str, verdict.Verdict],
+        known: collections.abc.Set[str],
+    ) -> frozenset[str]:
+        """Servers that the scheduler sent here before it was disabled.
+
+        Until nova-compute takes them up only Placement knows of them. It is
+        asked once nothing else is left to move.
+
+        :param verdicts: what is done with the servers that are here.
+        :param known: servers that are here or have left.
+        """
+        if any(found.action is not _LEAVE for found in verdicts.values()):
+            return frozenset()
+        try:
+            nodes = facts.nodes(self._clients, self._at)
+            held = self._clients.placement.consumers(nodes)
+        except placement.UnavailableError:
+            # whether the host is emptied will not be known either
+            return frozenset()
+        unlisted = sorted(held - known)
+        found = parallel.each(self._clients.servers.server, unlisted)
+        return frozenset(
+            server.id
+            for server in found
+            if server and server.vm_state == 'building' and not server.host
+        )
+
+    def _survey(self, found: collections.abc.Iterable[servers.Server]) -> None:
+        """Ask where servers can go, once for those that are new."""
+        wanted = [
+            server for server in found if self._policy.leaves(server) is None
+        ]
+        ids = frozenset(server.id for server in wanted)
+        if ids - self._surveyed:
+            self._around = self._surveyor.survey(wanted)
+            self._surveyed |= ids
+
+    def _check(self) -> None:
+        """See whether the maintenance is still what it was.
+
+        :raises CommandError: if somebody has ended it or changed its policy.
+        """
+        name = text.escape(self.host)
+        if self._at.aggregate is None:
+            raise AssertionError(f'{name} has no record to be drained by')
+        try:
+            aggregate = self._clients.nova.aggregate(self._at.aggregate)
+        except api.OvertakenError as exc:
+            raise exceptions.CommandError(
+                f'the maintenance of {name} was ended by somebody else'
+            ) from exc
+        self._at = state.Host(name, self._at.service, aggregate)
+        record = self._at.record
+        if record and record.policy != self._policy:
+            raise exceptions.CommandError(
+                f'somebody else has changed which servers of {name} are to '
+                'be moved'
+            )
+        self._checked = self._clock()
+
+    # -- what is ours ------------------------------------------------------
+
+    def note(self, moves: collections.abc.Sequence[moves_.Move]) -> None:
+        """Note which servers are going to be moved, before they are."""
+        user = self._clients.user_id
+        if any(move.server.id not in self._noted for move in moves):
+            # a colleague may have noted the same servers meanwhile
+            self._check()
+            self._noted.update(move.server.id for move in moves)
+        old = self._at.journal
+        new = {}
+        for move in moves:
+            known = old.moves.get(move.server.id)
+            action = move.verdict.action.value
+            if known is None:
+                known = journal.Move(action, self._watch.latest)
+            elif known.verdict == action and user in known.users:
+                continue
+            new[move.server.id] = known.again(action, user)
+        if new or old.drain != self._how:
+            self._write(journal.started(old, new, how=self._how))
+
+    def conclude(self, stayed: collections.abc.Mapping[str, str]) -> None:
+        """Note that nothing is left to try.
+
+        :param stayed: why servers stayed, by id.
+        """
+        old = self._at.journal
+        if stayed == old.stayed and old.drain in ('', journal.ENDED):
+            return
+        self._write(journal.ended(old, stayed))
+
+    def _write(self, changes: dict[str, str | None]) -> None:
+        if self._at.aggregate is None:
+            raise AssertionError(f'{self.host} has no record to write to')
+        aggregate = self._clients.nova.write_record(
+            self._at.aggregate, changes
+        )
+        self._at = state.Host(self.host, self._at.service, aggregate)
+
+    def is_ours(self, migration: servers.Migration) -> bool:
+        """Whether this maintenance has asked for a migration."""
+        if migration.kind == servers.RESIZE:
+            return False
+        if not self._knows(migration) and migration.id not in self._asked_for:
+            # a colleague may have noted it since
+            self._asked_for.add(migration.id)
+            self._check()
+        return self._knows(migration)
+
+    def _knows(self, migration: servers.Migration) -> bool:
+        move = self._at.journal.moves.get(migration.server)
+        return move is not None and move.is_of(migration)
+
+    def target(self, move: moves_.Move) -> str | None:
+        """The host that a server has to go to, or None for any."""
+        del move
+        return self._policy.target

@@ -1,0 +1,400 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+"""The loop of a drain: look, start, wait, until nothing is left to do.
+
+Nothing is remembered between two runs: what moves is read from Nova, and
+which moves are ours from the notes beside the record. The clock and the
+waiting are passed in.
+"""
+
+import collections.abc
+import enum
+import typing
+
+from osc_lib import exceptions
+
+from osc_maintenance.drain import events
+from osc_maintenance.drain import follow
+from osc_maintenance.drain import moves as moves_
+from osc_maintenance.drain import options as options_
+from osc_maintenance.drain import pace
+from osc_maintenance.drain import verdict
+from osc_maintenance.nova import api
+from osc_maintenance import servers
+
+if typing.TYPE_CHECKING:
+    from osc_maintenance.nova import servers as servers_api
+
+
+class Ending(enum.Enum):
+    """How a drain ended."""
+
+    #: there is nothing left to try
+    COMPLETE = 'complete'
+    #: it did not wait
+    HANDED_OVER = 'handed over'
+    TIMED_OUT = 'timed out'
+    INTERRUPTED = 'interrupted'
+
+
+class Journey(typing.Protocol):
+    """A set of servers on their way: from a host, or back to it.
+
+    :ivar host: the host's name.
+    :ivar command: what continues it if it is interrupted.
+    """
+
+    host: str
+    command: str
+
+    def look(
+        self, *, fresh: bool, moving: collections.abc.Set[str]
+    ) -> follow.Look:
+        """Look at Nova, with a constant number of requests.
+
+        :param fresh: look at the servers as well as at their migrations.
+        :param moving: ids of the servers in motion.
+        :raises TransientError: if Nova does not answer.
+        :raises CommandError: if it refuses, or the maintenance has ended.
+        """
+
+    def note(self, moves: collections.abc.Sequence[moves_.Move]) -> None:
+        """Note which servers are going to be moved, before they are."""
+
+    def target(self, move: moves_.Move) -> str | None:
+        """The host that a server has to go to, or None for any."""
+
+    def is_ours(self, migration: servers.Migration) -> bool:
+        """Whether this maintenance has asked for a migration."""
+
+
+#: How long to wait for what ends by itself once nothing else is left, unless
+#: the timeout of a server says otherwise.
+_PATIENCE = 600.0
+#: How soon to look at the servers once some have moved, and at the latest.
+_SERVERS_SOON = 3.0
+_SERVERS_LATE = 10.0
+_LONGEST_PAUSE = 30.0
+#: How long moves may be started after a look, in seconds.
+_LOOK_HOLDS = 1.0
+#: How long Nova may be silent.
+_SILENCE = 900.0
+#: How many of the latest durations tell how long moves take.
+_RECENT = 20
+
+
+def _moves(move: moves_.Move) -> bool:
+    """Whether a server takes a slot, even if Nova has no record of it yet."""
+    blocked = move.outcome is moves_.Outcome.BLOCKED
+    return move.in_motion or (blocked and move.server.moves)
+
+
+class Loop:
+    """A drain.
+
+    :param nova: the servers of Nova.
+    :param journey: which servers are moved, and where.
+    :param options: how.
+    :param clock: the present in seconds, never going back.
+    :param pause: waits for some seconds; True means that it was interrupted.
+    :ivar ending: how it ended, once it has.
+    """
+
+    def __init__(
+        self,
+        nova: 'servers_api.Servers',
+        journey: Journey,
+        options: options_.Options,
+        clock: collections.abc.Callable[[], float],
+        pause: collections.abc.Callable[[float], bool],
+    ) -> None:
+        self._servers = nova
+        self._journey = journey
+        self._options = options
+        self._clock = clock
+        self._pause = pause
+        self._began = clock()
+        self._looked: float | None = None
+        self._more = False
+        self._waiting: tuple[str, ...] = ()
+        self._follower = follow.Follower(nova, options, clock, journey.is_ours)
+        self.ending = Ending.COMPLETE
+
+    @property
+    def moves(self) -> list[moves_.Move]:
+        """What has become of each server."""
+        return list(self._follower.moves.values())
+
+    def run(self) -> collections.abc.Iterator[events.Event]:
+        """Move the servers.
+
+        :returns: what happens, as it happens. Afterwards ``moves`` and
+            ``ending`` say how it ended.
+        :raises CommandError: if Nova refuses to be asked, or does not answer
+            for long; what is in motion goes on.
+        """
+        planned, silent_since, pause = False, None, 1.0
+        while True:
+            try:
+                look = self._look()
+                if not planned:
+                    adopted = list(self._follower.adopt(look))
+                    yield self._planned()
+                    yield from adopted
+                    planned = True
+                yield from self._follower.follow(look)
+                started = yield from self._start(look)
+            except api.TransientError as exc:
+                # nothing is lost: the next look finds what is left to do
+                now = self._clock()
+                silent_since = now if silent_since is None else silent_since
+                if now - silent_since >= _SILENCE:
+                    raise
+                yield events.Trouble(str(exc), pause)
+                self._looked = None
+                interval = pause
+                pause = min(pause * 2, _LONGEST_PAUSE)
+            else:
+                silent_since, pause = None, 1.0
+                yield events.Looked(tuple(self.moves), self._time_left())
+                if self._finished(look, started):
+                    yield events.Finished(tuple(self.moves))
+                    return
+                if not self._options.wait:
+                    self.ending = Ending.HANDED_OVER
+                    return
+                yield from self._say_what_is_waited_for(look)
+                interval = self._interval()
+            if self._out_of_time():
+                yield self._stopped(Ending.TIMED_OUT, '--timeout is over')
+                return
+            if self._pause(interval):
+                yield self._stopped(Ending.INTERRUPTED, 'interrupted')
+                return
+
+    def _stopped(self, ending: Ending, cause: str) -> events.Event:
+        """Leave the rest as it is."""
+        self.ending = ending
+        for move in self.moves:
+            if move.open:
+                what = 'goes on in Nova' if move.moving else 'not started'
+                move.cause = move.cause or f'{cause}: {what}'
+        return events.Interrupted(self._follower.in_motion, cause)
+
+    # -- looking -----------------------------------------------------------
+
+    def _look(self) -> follow.Look:
+        fresh = self._wants_servers()
+        moving = {move.server.id for move in self._follower.in_motion}
+        look = self._journey.look(fresh=fresh, moving=moving)
+        if fresh:
+            self._looked = self._clock()
+        return look
+
+    def _planned(self) -> events.Event:
+        return events.Planned(
+            self._journey.host,
+            tuple(self.moves),
+            self._options.max_parallel,
+            self._journey.command,
+        )
+
+    def _wants_servers(self) -> bool:
+        """Whether it is time to look at the servers, which costs Nova more.
+
+        That a move has ended is seen by its migration, and the next one may
+        start. Where the server is then is looked at a little later, for all
+        that have moved meanwhile.
+        """
+        if self._looked is None:
+            return True
+        age = self._clock() - self._looked
+        if any(move.there and move.open for move in self.moves):
+            idle = not self._follower.in_motion
+            return idle or age >= _SERVERS_SOON
+        return age >= _SERVERS_LATE or not self._follower.in_motion
+
+    def _out_of_time(self) -> bool:
+        timeout = self._options.timeout
+        return timeout is not None and self._clock() - self._began >= timeout
+
+    def _interval(self) -> float:
+        if self._more:
+            return 0.0
+        now = self._clock()
+        moving = self._follower.in_motion
+        took = self._follower.took[-_RECENT:] if moving else ()
+        interval = pace.next_look(took, now - self._follower.changed)
+        if self._options.timeout is not None:
+            rest = self._began + self._options.timeout - now
+            interval = min(interval, max(rest, 0.0))
+        return interval
+
+    def _time_left(self) -> float | None:
+        left = sum(move.open for move in self.moves)
+        took = self._follower.took[-_RECENT:]
+        return pace.time_left(took, left, self._options.max_parallel)
+
+    # -- starting ----------------------------------------------------------
+
+    def _start(
+        self, look: follow.Look
+    ) -> collections.abc.Generator[events.Event, None, bool]:
+        """Start what may start; whether there was anything to start."""
+        now = self._clock()
+        self._more = False
+        waiting = [
+            move
+            for move in self.moves
+            if move.outcome is moves_.Outcome.WAITING
+            and move.verdict.moves
+            and move.server.id in look.here
+            and not self._moved_by_another(move, look)
+        ]
+        chosen = pace.next_moves(
+            [move for move in waiting if move.not_before <= now],
+            {move.server.id for move in self.moves if _moves(move)},
+            look.groups,
+            self._options.max_parallel,
+        )
+        if chosen:
+            self._journey.note(waiting)
+        for move in chosen:
+            if self._clock() - now > _LOOK_HOLDS:
+                # a server that another drain has moved away since would be
+                # moved once more
+                self._more = True
+                break
+            known = look.migrations.get(move.server.id)
+            move.after = known.id if known else 0
+            try:
+                move.request = self._ask(move)
+            except api.OvertakenError as exc:
+                # look again before the next: somebody else may be at work
+                # on this host, and what is in motion counts
+                self._looked = None
+                yield self._met_somebody(move, str(exc))
+                break
+            except api.TransientError as exc:
+                move.begin(self._clock(), unsure=True)
+                yield events.Trouble(str(exc), 0.0)
+                break
+            except exceptions.CommandError as exc:
+                yield self._follower.end(move, moves_.Outcome.FAILED, str(exc))
+            else:
+                move.begin(self._clock(), unsure=False)
+                self._follower.changed = self._clock()
+                yield events.Started(move)
+        return bool(chosen)
+
+    def _moved_by_another(self, move: moves_.Move, look: follow.Look) -> bool:
+        """Whether a server has left since the servers were looked at."""
+        known = look.migrations.get(move.server.id)
+        if known is None or known.id <= move.after or known.failed:
+            return False
+        self._looked = None
+        return True
+
+    def _ask(self, move: moves_.Move) -> str | None:
+        target = self._journey.target(move)
+        match move.verdict.action:
+            case verdict.Action.LIVE_MIGRATE:
+                return self._servers.live_migrate(move.server, target)
+            case verdict.Action.COLD_MIGRATE:
+                return self._servers.cold_migrate(move.server, target)
+            case verdict.Action.EVACUATE:
+                return self._servers.evacuate(move.server, target)
+            case other:
+                raise AssertionError(f'{move.label} is not moved: {other}')
+
+    def _met_somebody(self, move: moves_.Move, cause: str) -> events.Event:
+        """Nova says that somebody else is busy with a server."""
+        move.conflicts += 1
+        if move.conflicts > follow.MOST_CONFLICTS:
+            return self._follower.end(move, moves_.Outcome.FAILED, cause)
+        pause = min(2.0**move.conflicts, _LONGEST_PAUSE)
+        move.wait(self._clock() + pause)
+        return events.Retrying(move, cause, pause)
+
+    # -- the end -----------------------------------------------------------
+
+    def _finished(self, look: follow.Look, started: bool) -> bool:
+        """Whether there is nothing left to start or to wait for."""
+        now = self._clock()
+        if started or not look.fresh:
+            return False
+        if any(
+            move.moving and not (move.given_up or self._stuck(move))
+            for move in self.moves
+        ):
+            return False
+        stuck = any(move.given_up and move.in_motion for move in self.moves)
+        waiting = [
+            move
+            for move in self.moves
+            if move.outcome is moves_.Outcome.WAITING
+        ]
+        if any(move.not_before > now or not stuck for move in waiting):
+            return False
+        for move in waiting:
+            move.cause = self._why_not_started()
+        patience = self._options.server_timeout or _PATIENCE
+        if now - self._follower.changed >= patience:
+            return True
+        return not self._passing(look)
+
+    def _stuck(self, move: moves_.Move) -> bool:
+        """Whether a move waits in Nova behind some that take too long."""
+        if move.migration is None or not move.migration.queued:
+            return False
+        if any(
+            other.in_motion
+            and not other.given_up
+            and not (other.migration and other.migration.queued)
+            for other in self.moves
+        ) or not any(other.given_up for other in self.moves):
+            return False
+        move.given_up = True
+        move.cause = "waits in Nova's queue behind moves that take too long"
+        return True
+
+    def _why_not_started(self) -> str:
+        most = self._options.max_parallel
+        if len(self._follower.in_motion) >= most:
+            return (
+                'not started: moves that take too long hold all of '
+                f'--max-parallel {most}'
+            )
+        return 'not started: another member of its server group takes too long'
+
+    def _passing(self, look: follow.Look) -> tuple[str, ...]:
+        """What ends by itself, or makes more to do."""
+        return (
+            *(
+                f'{move.label} {move.cause}'
+                for move in self.moves
+                if move.outcome is moves_.Outcome.BLOCKED
+                and move.verdict.passing
+            ),
+            *(f'server {item} is on its way here' for item in look.arriving),
+        )
+
+    def _say_what_is_waited_for(
+        self, look: follow.Look
+    ) -> collections.abc.Iterator[events.Event]:
+        if any(move.open for move in self.moves):
+            return
+        waiting = self._passing(look)
+        if waiting != self._waiting:
+            self._waiting = waiting
+            yield events.Waiting(waiting)

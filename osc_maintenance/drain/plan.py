@@ -1,0 +1,224 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+"""The verdicts on all servers of a host, before anything moves."""
+
+import collections.abc
+import dataclasses
+import typing
+
+from osc_maintenance import change
+from osc_maintenance.drain import surroundings
+from osc_maintenance.drain import verdict
+from osc_maintenance import policy as policy_
+from osc_maintenance import servers
+from osc_maintenance import text
+
+if typing.TYPE_CHECKING:
+    from osc_maintenance import clients as clients_
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What a drain would do.
+
+    :ivar load: what is on the host, and on its way.
+    :ivar policy: which servers have to go.
+    :ivar evacuate: they are rebuilt elsewhere, as the host is down.
+    :ivar around: where they can go.
+    :ivar verdicts: what is done with each server on the host, by its id.
+    :ivar others: servers that are not on the host but on their way to it, or
+        whose resize away from it is not confirmed, by id.
+    :ivar notes: what could not be asked.
+    """
+
+    load: servers.Load
+    policy: policy_.Policy
+    evacuate: bool
+    around: verdict.Surroundings
+    verdicts: collections.abc.Mapping[str, verdict.Verdict]
+    others: collections.abc.Mapping[str, servers.Server]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def wanted(self) -> bool:
+        """Whether a server has to go, whether it can or not."""
+        return any(
+            found.action is not verdict.Action.LEAVE
+            for found in self.verdicts.values()
+        )
+
+    @property
+    def blocked(self) -> list[servers.Server]:
+        """The servers that have to go and cannot."""
+        return [
+            server
+            for server in self.load.servers or ()
+            if self.verdicts[server.id].action is verdict.Action.BLOCKED
+        ]
+
+    def rows(self) -> list[dict[str, typing.Any]]:
+        """The verdict on each server, as JSON shows it: a contract.
+
+        :returns: for each server ``id``, ``name``, ``project``, ``status``,
+            ``verdict`` and ``cause``.
+        """
+        moving = {item.server: item for item in self.load.out}
+        rows = []
+        for server in self.load.servers or ():
+            found = self.verdicts[server.id]
+            if server.id in moving:
+                found = _on_its_way(moving[server.id], found)
+            rows.append(_row(server, found.action.value, found.cause))
+        for migration in self.load.coming:
+            if migration.server in self.verdicts:
+                # it has just come
+                continue
+            cause = f'on its way here from {migration.source}'
+            rows += self._other(migration, cause)
+        for migration in self.load.unconfirmed:
+            cause = (
+                f'on {migration.dest}, but its {migration.kind} away from '
+                f'{self.load.host} is not confirmed yet'
+            )
+            rows += self._other(migration, cause)
+        return rows
+
+    def _other(
+        self, migration: servers.Migration, cause: str
+    ) -> list[dict[str, typing.Any]]:
+        server = self.others.get(migration.server)
+        leave = verdict.Action.LEAVE.value
+        return [_row(server, leave, cause)] if server else []
+
+
+def _on_its_way(
+    migration: servers.Migration, known: verdict.Verdict
+) -> verdict.Verdict:
+    for action, kind in verdict.KINDS.items():
+        if kind == migration.kind:
+            where = migration.dest or 'a host that is being chosen'
+            return verdict.Verdict(
+                action, f'{migration.status}, on its way to {where}'
+            )
+    return known
+
+
+def _row(
+    server: servers.Server, action: str, cause: str | None
+) -> dict[str, typing.Any]:
+    return {
+        'id': server.id,
+        'name': text.escape(server.name),
+        'project': server.project,
+        'status': server.status,
+        'verdict': action,
+        'cause': text.escape(cause) if cause else None,
+    }
+
+
+def make(
+    clients: 'clients_.Clients',
+    load: servers.Load,
+    policy: policy_.Policy,
+    *,
+    evacuate: bool = False,
+) -> Plan:
+    """Find out what a drain would do; nothing is changed.
+
+    :param clients: Nova, Placement and Glance.
+    :param load: what is on the host.
+    :param policy: which servers have to go.
+    :param evacuate: the host is down, and its servers are rebuilt elsewhere.
+    :returns: the plan.
+    :raises CommandError: if Nova does not answer.
+    """
+    found = load.servers or ()
+    surveyor = surroundings.Surveyor(clients, load.host, policy.target)
+    around = surveyor.survey(
+        [server for server in found if policy.leaves(server) is None]
+    )
+    elsewhere = {item.server for item in (*load.coming, *load.unconfirmed)}
+    others = (clients.servers.server(item) for item in sorted(elsewhere))
+    return Plan(
+        load=load,
+        policy=policy,
+        evacuate=evacuate,
+        around=around,
+        verdicts={
+            server.id: verdict.verdict(
+                server, policy, around, evacuate=evacuate
+            )
+            for server in found
+        },
+        others={server.id: server for server in others if server},
+        notes=tuple(surveyor.notes),
+    )
+
+
+def check(clients: 'clients_.Clients', plan: Plan, *, strict: bool) -> None:
+    """Refuse what cannot work at all.
+
+    :param clients: Nova.
+    :param plan: the plan.
+    :param strict: refuse as well if a single server cannot be moved.
+    :raises RefusedError: if nothing can be moved off the host, or to the
+        target.
+    """
+    host = text.escape(plan.load.host)
+    if plan.policy.migrate == policy_.NONE:
+        return
+    if plan.wanted and plan.policy.target:
+        _check_target(clients, plan.policy.target, plan.load.host)
+    if plan.evacuate and plan.around.up:
+        raise change.RefusedError(
+            f'nova-compute on {host} is up, and Nova evacuates only from a '
+            'host that is down: use --migrate to move its servers, or stop it '
+            '(or "openstack compute service set --down") first'
+        )
+    if plan.wanted and not plan.evacuate and not plan.around.up:
+        raise change.RefusedError(
+            f'nova-compute on {host} is down, so Nova can move no server off '
+            'it: bring it up; or, if the host is powered off or cut off for '
+            'certain, rebuild its servers elsewhere with --evacuate --fenced; '
+            'or use --migrate none to leave them'
+        )
+    if strict and plan.blocked:
+        causes = '; '.join(
+            f'{text.escape(server.name)} ({server.id}): '
+            f'{plan.verdicts[server.id].cause}'
+            for server in plan.blocked
+        )
+        raise change.RefusedError(
+            f'{host}: {len(plan.blocked)} of the servers cannot be moved, and '
+            f'--strict was given: {causes}'
+        )
+
+
+def _check_target(clients: 'clients_.Clients', target: str, host: str) -> None:
+    """Refuse a target host that no server can go to."""
+    name = f'--target-host {text.escape(target)}'
+    if target == host:
+        raise change.RefusedError(f'{name} is the host that is to be emptied')
+    service = clients.nova.service(target)
+    if service is None:
+        raise change.RefusedError(
+            f'{name}: {clients.nova.unknown_host(target)}'
+        )
+    if service.status != 'enabled':
+        why = service.disabled_reason or 'no reason given'
+        raise change.RefusedError(
+            f'{name} is {service.status} ({text.escape(why)}): enable it, or '
+            'give another one'
+        )
+    if service.state != 'up':
+        raise change.RefusedError(f'{name}: its nova-compute is down')

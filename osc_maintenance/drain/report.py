@@ -1,0 +1,196 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+"""What a drain tells on stderr while it runs: lines, a display or nothing."""
+
+import collections.abc
+import contextlib
+import datetime
+import math
+import types
+import typing
+
+from osc_maintenance.drain import events
+from osc_maintenance.drain import moves as moves_
+from osc_maintenance.drain import story as story_
+from osc_maintenance import servers
+from osc_maintenance import text
+from osc_maintenance import times
+
+#: How long nothing is said at most, in seconds.
+_SILENCE = 60.0
+#: How long a figure of a migration tells how far it is, in seconds.
+_FRESH = 15.0
+_MINUTE = 60
+
+
+class Report(typing.Protocol):
+    """Tells what happens; a context that takes down what it has put up.
+
+    :ivar wants_figures: it shows the figures of single migrations.
+    """
+
+    wants_figures: bool
+
+    def __call__(self, event: events.Event) -> None:
+        """Tell what has happened."""
+
+    def __enter__(self) -> typing.Self:
+        """Begin."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: types.TracebackType | None,
+    ) -> None:
+        """Take down what is on the screen, whatever has happened."""
+
+
+def reporter(
+    stream: typing.TextIO,
+    *,
+    quiet: bool,
+    now: collections.abc.Callable[[], datetime.datetime],
+    clock: collections.abc.Callable[[], float],
+) -> Report:
+    """The report that suits a stream.
+
+    :param stream: where it goes to.
+    :param quiet: tell nothing.
+    :param now: the present, in UTC.
+    :param clock: the present in seconds, by the clock of the moves.
+    :returns: the report.
+    """
+    if quiet:
+        return Quiet()
+    if stream.isatty():
+        # cliff brings rich, by way of cmd2, but did not always
+        with contextlib.suppress(ImportError):
+            from osc_maintenance.drain import live
+
+            display = live.Live(stream, clock=clock)
+            if display.usable:
+                return display
+    return Lines(stream, now=now, clock=clock)
+
+
+def copied(move: moves_.Move, now: float) -> tuple[int | None, int | None]:
+    """How far a live migration has come, by Nova's own figures.
+
+    :param move: a move in motion.
+    :param now: the present, by the clock of the moves.
+    :returns: percent of the memory, and bytes that remain; None for what is
+        not known.
+    """
+    told = None
+    if move.kind == servers.LIVE_MIGRATION and move.running is not None:
+        told = move.server.progress
+    if move.figures is None or move.figures[2] <= 0:
+        return told, None
+    _processed, remaining, total = move.figures
+    if told and now - move.asked > _FRESH:
+        # with many in motion it is long until each has been asked about
+        return told, total * (100 - told) // 100
+    return 100 - math.ceil(100 * min(remaining, total) / total), remaining
+
+
+def time_left(seconds: float | None) -> str | None:
+    """An estimate for people to read: no more exact than it is.
+
+    :param seconds: the estimate, or None.
+    :returns: such as ``about 3m left``; None if there is none.
+    """
+    if not seconds:
+        return None
+    unit = 5 if seconds < _MINUTE else _MINUTE
+    rounded = math.ceil(seconds / unit) * unit
+    return f'about {times.format_duration(rounded)} left'
+
+
+class _Plain:
+    """What needs not be taken down."""
+
+    wants_figures = False
+
+    def __enter__(self) -> typing.Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        pass
+
+
+class Quiet(_Plain):
+    """Tells nothing."""
+
+    def __call__(self, event: events.Event) -> None:
+        """Tell nothing."""
+
+
+class Lines(_Plain):
+    """A line with the time for each change, and one a minute without any.
+
+    :param stream: where they go to.
+    :param now: the present, in UTC.
+    :param clock: the present in seconds, by the clock of the moves.
+    """
+
+    def __init__(
+        self,
+        stream: typing.TextIO,
+        *,
+        now: collections.abc.Callable[[], datetime.datetime],
+        clock: collections.abc.Callable[[], float],
+    ) -> None:
+        self._stream = stream
+        self._now = now
+        self._clock = clock
+        self._story = story_.Story(clock)
+        self._spoke = clock()
+
+    def __call__(self, event: events.Event) -> None:
+        """Tell what has happened."""
+        lines = self._story.tell(event)
+        silent = self._clock() - self._spoke >= _SILENCE
+        if not lines and silent and isinstance(event, events.Looked):
+            lines = [self._alive(event)]
+        if not lines:
+            return
+        self._spoke = self._clock()
+        moment = times.format_time(self._now())
+        host = f'{self._story.host}: ' if self._story.host else ''
+        # a drain does not end because nobody reads of it, or a disk is full
+        with contextlib.suppress(OSError):
+            for line in lines:
+                self._stream.write(f'{moment} {host}{line}\n')
+            self._stream.flush()
+
+    def _alive(self, event: events.Looked) -> str:
+        """How far it is."""
+        counts = story_.tally(event.moves)
+        parts = [f'{counts.done} of {counts.total} done']
+        if counts.moving:
+            names = [self._named(move) for move in self._story.in_motion]
+            parts.append(f'{counts.moving} moving ({story_.some(names)})')
+        if counts.waiting:
+            parts.append(f'{counts.waiting} to go')
+        if counts.failed:
+            parts.append(f'{counts.failed} failed')
+        if not (counts.moving or counts.waiting):
+            parts.append('still waiting for what ends by itself')
+        estimate = time_left(event.time_left)
+        return ', '.join([*parts, estimate] if estimate else parts)
+
+    def _named(self, move: moves_.Move) -> str:
+        name = text.escape(move.server.name)
+        percent, _remaining = copied(move, self._clock())
+        return name if percent is None else f'{name} {percent}%'

@@ -1,0 +1,216 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+"""The servers that a maintenance has moved away on their way back."""
+
+import collections.abc
+import dataclasses
+import typing
+
+from osc_maintenance import change
+from osc_maintenance.drain import follow
+from osc_maintenance.drain import moves as moves_
+from osc_maintenance.drain import verdict
+from osc_maintenance.drain import watch
+from osc_maintenance import journal
+from osc_maintenance import parallel
+from osc_maintenance import policy as policy_
+from osc_maintenance import servers
+from osc_maintenance import state
+from osc_maintenance import text
+
+if typing.TYPE_CHECKING:
+    from osc_maintenance import clients as clients_
+
+
+class Returning:
+    """The servers that a maintenance has moved away and that come back.
+
+    :param clients: Nova.
+    :param host: the host, with the record of its maintenance.
+    :ivar host: the host's name.
+    :ivar command: what continues it if it is interrupted.
+    """
+
+    def __init__(self, clients: 'clients_.Clients', host: state.Host) -> None:
+        self.host = host.name
+        self.command = f'unset {host.name} --return-servers'
+        self._clients = clients
+        self._at = host
+        self._policy = policy_.Policy(policy_.ALL, locked=True, pinned=True)
+        self._watch = watch.Watch(
+            lambda since: clients.servers.migrations(self.host, since=since)
+        )
+        self._noted = False
+        self._zones: dict[str, str] = {}
+        self._away: dict[str, servers.Server] = {}
+        self._strayed: dict[str, str] = {}
+
+    def survey(self) -> None:
+        """Find out which servers come back; nothing is changed.
+
+        :raises RefusedError: if they could not.
+        """
+        name = text.escape(self.host)
+        services = {item.host: item for item in self._clients.nova.services()}
+        service, before = services.get(self.host), self._at.before
+        if service is None or service.state != 'up':
+            raise change.RefusedError(
+                f'nova-compute on {name} is down, so no server can come back: '
+                'bring it up first, or leave --return-servers out'
+            )
+        if before and before.status != 'enabled':
+            raise change.RefusedError(
+                f'{name} was {before} before the maintenance and will be so '
+                'again, so no server can come back: leave --return-servers '
+                'out, and enable it when it is ready'
+            )
+        self._zones = {
+            item.host: item.zone
+            for item in services.values()
+            if item.state == 'up'
+        }
+        ids = sorted(self._at.journal.moves)
+        found = parallel.each(self._clients.servers.server, ids)
+        history = parallel.each(self._history, ids)
+        for server, migrations in zip(found, history, strict=True):
+            if server and server.host != self.host:
+                self._judge(server, migrations)
+
+    def _history(self, server: str) -> tuple[servers.Migration, ...]:
+        return self._clients.servers.migrations(server=server)
+
+    def _judge(
+        self,
+        server: servers.Server,
+        history: collections.abc.Iterable[servers.Migration],
+    ) -> None:
+        """Whether a server is where this maintenance has moved it."""
+        noted = self._at.journal.moves[server.id]
+        moved = [item for item in history if item.succeeded]
+        latest = max(moved, key=lambda item: item.id, default=None)
+        ours = [
+            item
+            for item in moved
+            if item.source == self.host and noted.is_of(item)
+        ]
+        if not ours:
+            # it left in another way, or came when this had been noted
+            return
+        self._away[server.id] = server
+        if latest not in ours or latest is None or latest.dest != server.host:
+            self._strayed[server.id] = (
+                f'it has moved since, and stays on {server.host}'
+            )
+
+    def begin(self, host: state.Host) -> None:
+        """Take up the host as it is once its service has been put back.
+
+        :param host: the host, with the record of its maintenance.
+        """
+        self._at = host
+
+    # -- as a journey ------------------------------------------------------
+
+    def look(
+        self, *, fresh: bool, moving: collections.abc.Set[str]
+    ) -> follow.Look:
+        """Look at Nova: one request, and a few for those in motion.
+
+        :param fresh: look at the servers as well as at their migrations.
+        :param moving: ids of the servers in motion.
+        """
+        found = servers.latest(
+            item for item in self._watch.look() if item.dest == self.host
+        )
+        # one that Nova finds no way for never gets a destination
+        for server in sorted(moving - found.keys()):
+            found.update(servers.latest(self._history(server)))
+        if fresh:
+            self._look_at_servers(moving)
+        return follow.Look(
+            here=self._away,
+            migrations={
+                server: migration
+                for server, migration in found.items()
+                if server in self._at.journal.moves
+            },
+            verdicts={
+                server.id: self._verdict(server)
+                for server in self._away.values()
+            },
+            groups={},
+            fresh=fresh,
+        )
+
+    def _look_at_servers(self, moving: collections.abc.Set[str]) -> None:
+        """See who is here now, and how those in motion are."""
+        here = {server.id for server in self._clients.servers.on(self.host)}
+        asked = sorted(moving & self._away.keys())
+        told = parallel.each(self._clients.servers.server, asked)
+        for server, found in zip(asked, told, strict=True):
+            if found is None:
+                del self._away[server]
+            else:
+                self._away[server] = found
+        self._away = {
+            server: known
+            for server, known in self._away.items()
+            if server not in here
+        }
+
+    def _verdict(self, server: servers.Server) -> verdict.Verdict:
+        strayed = self._strayed.get(server.id)
+        if strayed:
+            return verdict.Verdict(verdict.Action.LEAVE, strayed)
+        around = verdict.Surroundings(
+            server.host,
+            up=server.host in self._zones,
+            zones={self.host: self._zones.get(self.host, '')},
+        )
+        idle = dataclasses.replace(server, task_state=None, zone=None)
+        return verdict.verdict(idle, self._policy, around)
+
+    def note(self, moves: collections.abc.Sequence[moves_.Move]) -> None:
+        """Note which servers are going to be moved, before they are."""
+        if self._noted or self._at.aggregate is None:
+            return
+        user = self._clients.user_id
+        latest = self._watch.latest
+        changes = journal.returning(
+            {
+                move.server.id: journal.Move(
+                    move.verdict.action.value, latest
+                ).again(move.verdict.action.value, user)
+                for move in moves
+                if move.server.id not in self._at.journal.returns
+            }
+        )
+        aggregate = self._clients.nova.write_record(
+            self._at.aggregate, changes
+        )
+        self._at = dataclasses.replace(self._at, aggregate=aggregate)
+        self._noted = True
+
+    def is_ours(self, migration: servers.Migration) -> bool:
+        """Whether this return has asked for a migration."""
+        move = self._at.journal.returns.get(migration.server)
+        return (
+            migration.kind != servers.RESIZE
+            and move is not None
+            and move.is_of(migration)
+        )
+
+    def target(self, move: moves_.Move) -> str | None:
+        """The host that a server has to go to."""
+        del move
+        return self.host

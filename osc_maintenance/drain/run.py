@@ -1,0 +1,152 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+"""A drain from its beginning to its end."""
+
+import collections.abc
+import contextlib
+import dataclasses
+import time
+import typing
+
+from osc_lib import exceptions
+
+from osc_maintenance.drain import events
+from osc_maintenance.drain import interrupt
+from osc_maintenance.drain import leaving
+from osc_maintenance.drain import loop as loop_
+from osc_maintenance.drain import moves
+from osc_maintenance.drain import options as options_
+from osc_maintenance.drain import plan as plan_
+from osc_maintenance.drain import returning
+from osc_maintenance import exit_codes
+from osc_maintenance import journal
+from osc_maintenance import state
+from osc_maintenance import text
+
+if typing.TYPE_CHECKING:
+    from osc_maintenance import clients as clients_
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What became of a drain.
+
+    :ivar moves: what became of each server.
+    :ivar ending: how it ended.
+    """
+
+    moves: list[moves.Move]
+    ending: loop_.Ending
+
+    @property
+    def complete(self) -> bool:
+        """Whether there was nothing left to try."""
+        return self.ending is loop_.Ending.COMPLETE
+
+    @property
+    def exit_code(self) -> exit_codes.ExitCode:
+        """The exit status that tells it."""
+        if self.ending is loop_.Ending.INTERRUPTED:
+            return exit_codes.ExitCode.INTERRUPTED
+        given_up = any(move.in_motion and move.given_up for move in self.moves)
+        if self.ending is loop_.Ending.TIMED_OUT or given_up:
+            return exit_codes.ExitCode.TIMED_OUT
+        stayed = (
+            moves.STAYED - {moves.Outcome.WAITING}
+            if self.ending is loop_.Ending.HANDED_OVER
+            else moves.STAYED
+        )
+        if any(move.outcome in stayed for move in self.moves):
+            return exit_codes.ExitCode.STAYED
+        return exit_codes.ExitCode.DONE
+
+
+def drain(
+    clients: 'clients_.Clients',
+    host: state.Host,
+    plan: plan_.Plan,
+    options: options_.Options,
+    report: collections.abc.Callable[[events.Event], None],
+    pause: interrupt.Pause,
+    clock: collections.abc.Callable[[], float] = time.monotonic,
+    *,
+    how: str = journal.STARTED,
+) -> Result:
+    """Move the servers off a host, as its record says.
+
+    :param clients: Nova, Placement and Glance.
+    :param host: the host, in maintenance.
+    :param plan: what is to be done with its servers.
+    :param options: how to go about it.
+    :param report: is told what happens.
+    :param pause: waits for some seconds; True means that it was interrupted.
+    :param clock: the present in seconds, never going back.
+    :param how: who moves them, as the journal says it.
+    :returns: what became of it.
+    :raises CommandError: if Nova refuses to be asked; what is in motion goes
+        on, and so does the drain if it is run again.
+    """
+    journey = leaving.Leaving(clients, host, plan, clock, how=how)
+    loop = loop_.Loop(clients.servers, journey, options, clock, pause)
+    with _resumable('drain', host.name):
+        for event in loop.run():
+            report(event)
+        if loop.ending is loop_.Ending.COMPLETE:
+            journey.conclude(
+                {
+                    move.server.id: str(move.cause)
+                    for move in loop.moves
+                    if move.stayed
+                }
+            )
+    return Result(loop.moves, loop.ending)
+
+
+def bring_back(
+    clients: 'clients_.Clients',
+    journey: returning.Returning,
+    options: options_.Options,
+    report: collections.abc.Callable[[events.Event], None],
+    pause: interrupt.Pause,
+    clock: collections.abc.Callable[[], float] = time.monotonic,
+) -> Result:
+    """Move the servers back that a maintenance has moved away.
+
+    :param clients: Nova.
+    :param journey: the servers; it has surveyed them.
+    :param options: how to go about it.
+    :param report: is told what happens.
+    :param pause: waits for some seconds; True means that it was interrupted.
+    :param clock: the present in seconds, never going back.
+    :returns: what became of it.
+    :raises CommandError: if Nova refuses to be asked; what is in motion goes
+        on, and so does the return if it is run again.
+    """
+    loop = loop_.Loop(clients.servers, journey, options, clock, pause)
+    with _resumable('return', journey.host):
+        for event in loop.run():
+            report(event)
+    return Result(loop.moves, loop.ending)
+
+
+@contextlib.contextmanager
+def _resumable(what: str, host: str) -> collections.abc.Iterator[None]:
+    """Say of an error what goes on, and how to continue."""
+    try:
+        yield
+    except exceptions.CommandError as exc:
+        raise exceptions.CommandError(
+            f'The {what} of {text.escape(host)} stops: {exc}. What is in '
+            'motion goes on in Nova; run the same command again, and the '
+            f'{what} goes on'
+        ) from exc

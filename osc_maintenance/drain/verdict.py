@@ -1,0 +1,273 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+"""What a drain does with each server, and why.
+
+One map of verdicts serves the dry run, the refusal, the run and the report.
+Everything is decided from facts that were read before. Pure.
+"""
+
+import collections.abc
+import dataclasses
+import enum
+
+from osc_maintenance import policy as policy_
+from osc_maintenance import servers
+from osc_maintenance import text
+
+
+class Action(enum.StrEnum):
+    """What is done with a server."""
+
+    LIVE_MIGRATE = 'live-migrate'
+    COLD_MIGRATE = 'cold-migrate'
+    #: rebuild it elsewhere: its host is down
+    EVACUATE = 'evacuate'
+    #: the policy does not want it to go
+    LEAVE = 'leave'
+    #: it has to go and cannot; the cause says why
+    BLOCKED = 'blocked'
+
+
+#: The actions that move a server, and how Nova calls such a migration.
+KINDS = {
+    Action.LIVE_MIGRATE: servers.LIVE_MIGRATION,
+    Action.COLD_MIGRATE: servers.COLD_MIGRATION,
+    Action.EVACUATE: servers.EVACUATION,
+}
+
+#: The same the other way round.
+ACTIONS = {kind: action for action, kind in KINDS.items()}
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """What is done with a server, and why.
+
+    :ivar action: what.
+    :ivar cause: why it is left or blocked, or None.
+    :ivar passing: it is blocked by something that ends by itself.
+    """
+
+    action: Action
+    cause: str | None = None
+    passing: bool = False
+
+    @property
+    def moves(self) -> bool:
+        """Whether the server is moved."""
+        return self.action in KINDS
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """The server group of a server on the host.
+
+    :ivar id: its UUID.
+    :ivar name: its name.
+    :ivar policy: ``affinity``, ``anti-affinity``, or a soft one of the two.
+    :ivar limit: how many members may be on one host, for anti-affinity.
+    :ivar members: the ids of its servers.
+    :ivar elsewhere: how many of its servers are on each other host.
+    """
+
+    id: str
+    name: str
+    policy: str
+    limit: int = 1
+    members: frozenset[str] = frozenset()
+    elsewhere: collections.abc.Mapping[str, int] = dataclasses.field(
+        default_factory=dict
+    )
+
+    @property
+    def apart(self) -> bool:
+        """Whether its servers must not meet on one host."""
+        return self.policy == 'anti-affinity'
+
+    @property
+    def together(self) -> bool:
+        """Whether its servers must stay on one host."""
+        return self.policy == 'affinity'
+
+
+@dataclasses.dataclass(frozen=True)
+class Surroundings:
+    """What of the cloud decides where the servers of a host can go.
+
+    :ivar host: the host's name.
+    :ivar up: its nova-compute is up.
+    :ivar zones: the availability zone of each enabled host that is up, but
+        for the host itself.
+    :ivar groups: the server groups of the servers on the host, by their ids.
+    :ivar room: the hosts on which Placement has room, by server id; a server
+        that is not there is one that Placement was not asked about.
+    :ivar images: the properties of images, by image id.
+    """
+
+    host: str
+    up: bool = True
+    zones: collections.abc.Mapping[str, str] = dataclasses.field(
+        default_factory=dict
+    )
+    groups: collections.abc.Mapping[str, Group] = dataclasses.field(
+        default_factory=dict
+    )
+    room: collections.abc.Mapping[str, frozenset[str]] = dataclasses.field(
+        default_factory=dict
+    )
+    images: collections.abc.Mapping[str, collections.abc.Mapping[str, str]] = (
+        dataclasses.field(default_factory=dict)
+    )
+
+
+#: What Nova can move, by vm_state.
+_MOVABLE = {
+    'active': Action.LIVE_MIGRATE,
+    'paused': Action.LIVE_MIGRATE,
+    'stopped': Action.COLD_MIGRATE,
+}
+_EVACUABLE = frozenset(('active', 'error', 'stopped'))
+_TPM_KEPT = 'hw:tpm_secret_security'
+_IMAGE_TPM_KEPT = 'hw_tpm_secret_security'
+_TPM_SHARED = frozenset(('deployment', 'host'))
+_STUCK = {
+    'error': 'is in ERROR: repair or delete it',
+    'rescued': 'is rescued, and Nova moves it neither way: unrescue it',
+    'suspended': 'is suspended, and Nova moves it neither way: resume it',
+    'shelved': 'is shelved, and not offloaded yet: offload or unshelve it',
+    'resized': (
+        'waits for its resize to be confirmed or reverted: "openstack server '
+        'resize confirm" or "revert"'
+    ),
+    'soft-delete': 'is deleted, and can still be restored',
+}
+
+
+def verdict(
+    server: servers.Server,
+    policy: policy_.Policy,
+    around: Surroundings,
+    *,
+    evacuate: bool = False,
+) -> Verdict:
+    """What a drain does with a server, and why.
+
+    :param server: a server on the host.
+    :param policy: which servers have to go.
+    :param around: where they can go.
+    :param evacuate: the host is down, and its servers are rebuilt elsewhere.
+    :returns: the verdict.
+    """
+    if cause := policy.leaves(server):
+        return Verdict(Action.LEAVE, cause)
+    # what was under way on a host that is dead goes on no more
+    if server.task_state is not None and not (evacuate and server.moves):
+        return Verdict(
+            Action.BLOCKED,
+            f'a task is under way: {server.task_state}',
+            passing=True,
+        )
+    if server.vm_state == 'building':
+        return Verdict(Action.BLOCKED, 'is being built', passing=True)
+    action: Action | None
+    if evacuate:
+        known = server.vm_state in _EVACUABLE
+        action = Action.EVACUATE if known else None
+    else:
+        action = _MOVABLE.get(server.vm_state)
+    if action is None:
+        cause = _STUCK.get(
+            server.vm_state, f'Nova moves no server that is {server.vm_state}'
+        )
+        return Verdict(Action.BLOCKED, cause)
+    if not evacuate and not around.up:
+        return Verdict(
+            Action.BLOCKED,
+            f'nova-compute on {around.host} is down: bring it up, or use '
+            '--evacuate if the host is fenced',
+        )
+    if action is Action.LIVE_MIGRATE and not policy.pinned:
+        device = _device(server, around.images.get(server.image or '', {}))
+        if device:
+            return Verdict(
+                Action.BLOCKED,
+                f'{device} ties it to its host (--include-pinned tries)',
+            )
+    nowhere = _nowhere(server, policy, around)
+    return Verdict(Action.BLOCKED, nowhere) if nowhere else Verdict(action)
+
+
+def _device(
+    server: servers.Server, image: collections.abc.Mapping[str, str]
+) -> str | None:
+    """What of its host a running server uses, if anything."""
+    # the secret of an emulated TPM may be kept where other hosts find it
+    shared = server.extra_specs.get(_TPM_KEPT) in _TPM_SHARED
+    for key, value in server.extra_specs.items():
+        if key == 'pci_passthrough:alias':
+            return f'its PCI device {text.escape(value)}'
+        if key == 'accel:device_profile':
+            return f'its accelerator {text.escape(value)}'
+        if key.startswith('resources') and key.endswith((':VGPU', ':PGPU')):
+            return 'its virtual GPU'
+        if key in ('hw:tpm_version', 'hw:tpm_model') and not shared:
+            return 'its emulated TPM'
+        if key == 'hw:mem_encryption' and value.lower() == 'true':
+            return 'its encrypted memory'
+    tpm = image.get('hw_tpm_version') or image.get('hw_tpm_model')
+    if tpm and not (shared or image.get(_IMAGE_TPM_KEPT) in _TPM_SHARED):
+        return 'its emulated TPM'
+    if str(image.get('hw_mem_encryption', '')).lower() == 'true':
+        return 'its encrypted memory'
+    return None
+
+
+def _nowhere(
+    server: servers.Server, policy: policy_.Policy, around: Surroundings
+) -> str | None:
+    """Why there is no host that a server can go to; None if there is one."""
+    hosts = set(around.zones)
+    if not hosts:
+        return 'there is no other host that is enabled and up'
+    if policy.target:
+        hosts &= {policy.target}
+        if not hosts:
+            return f'{policy.target} is not enabled and up'
+    if server.zone:
+        hosts = {host for host in hosts if around.zones[host] == server.zone}
+        if not hosts:
+            zone = text.escape(server.zone)
+            return f'no host of its availability zone {zone} is enabled and up'
+    if server.id in around.room:
+        hosts &= around.room[server.id]
+        if not hosts:
+            where = f'on {policy.target}' if policy.target else 'on any host'
+            return f'Placement has no room for it {where}'
+    group = around.groups.get(server.id)
+    if group is None:
+        return None
+    name = text.escape(group.name)
+    if group.apart:
+        hosts = {
+            host
+            for host in hosts
+            if group.elsewhere.get(host, 0) < group.limit
+        }
+        if not hosts:
+            return (
+                f'its anti-affinity server group {name} has members on every '
+                'host that it could go to'
+            )
+    if group.together:
+        return f'its affinity server group {name} keeps it on {around.host}'
+    return None

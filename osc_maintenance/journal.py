@@ -1,0 +1,212 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+"""What drains have noted beside the record: nothing is kept on the client.
+
+It is metadata of the host's aggregate as well. Which servers this maintenance
+moves is noted before the first of them does, so it can be told afterwards
+which moves were ours, by whoever asks; why a server stayed is noted at the
+end. Anybody with the rights may have written it, so nothing is trusted.
+"""
+
+import collections.abc
+import dataclasses
+
+from osc_maintenance import record
+from osc_maintenance import servers
+from osc_maintenance import text
+
+_DRAIN = record.AGGREGATE_PREFIX + 'drain'
+_RETURN = record.AGGREGATE_PREFIX + 'return'
+_BACK = record.AGGREGATE_PREFIX + 'return:'
+_MOVE = record.AGGREGATE_PREFIX + 'move:'
+_STAYED = record.AGGREGATE_PREFIX + 'stayed:'
+#: Somebody moves the servers, or was interrupted.
+STARTED = 'started'
+#: ``apply`` moves the servers, step by step.
+BY_APPLY = 'apply'
+#: Nothing was left to try.
+ENDED = 'ended'
+_EVACUATE = 'evacuate'
+#: How many users fit into a note.
+_USERS = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Move:
+    """That a maintenance moves a server away.
+
+    Nova's numbers of migrations only grow, so the latest one that there was
+    tells which are later, whatever the clocks say.
+
+    :ivar verdict: how: ``live-migrate``, ``cold-migrate`` or ``evacuate``.
+    :ivar after: the number of the host's latest migration at that time.
+    :ivar users: the ids of those who have moved it, or tried to.
+    """
+
+    verdict: str
+    after: int
+    users: tuple[str, ...] = ()
+
+    @property
+    def evacuated(self) -> bool:
+        """Whether the server is rebuilt elsewhere, as its host is dead."""
+        return self.verdict == _EVACUATE
+
+    def is_of(self, migration: servers.Migration) -> bool:
+        """Whether a migration of the server is this move.
+
+        :param migration: a migration of that server away from the host.
+        :returns: whether it came later and was asked for by one of us.
+        """
+        if migration.id <= self.after:
+            return False
+        return (
+            migration.user is None
+            or not self.users
+            or (migration.user in self.users)
+        )
+
+    def again(self, verdict: str, user: str) -> 'Move':
+        """The same move, tried by somebody."""
+        if not user:
+            return Move(verdict, self.after, self.users)
+        users = [item for item in self.users if item != user]
+        return Move(verdict, self.after, (*users[1 - _USERS :], user))
+
+
+@dataclasses.dataclass(frozen=True)
+class Journal:
+    """What has been noted about the drain of one host.
+
+    :ivar drain: how far the drain is: :data:`STARTED`, :data:`BY_APPLY` or
+        :data:`ENDED`; empty if there was none.
+    :ivar returning: the servers are on their way back.
+    :ivar moves: the servers that this maintenance moves, by id.
+    :ivar returns: those of them that it moves back, by id.
+    :ivar stayed: why servers stayed, by id.
+    """
+
+    drain: str = ''
+    returning: bool = False
+    moves: collections.abc.Mapping[str, Move] = dataclasses.field(
+        default_factory=dict
+    )
+    returns: collections.abc.Mapping[str, Move] = dataclasses.field(
+        default_factory=dict
+    )
+    stayed: collections.abc.Mapping[str, str] = dataclasses.field(
+        default_factory=dict
+    )
+
+    @property
+    def ended(self) -> bool:
+        """Whether a drain has ended, and nothing was left to try."""
+        return self.drain == ENDED
+
+    @property
+    def by_apply(self) -> bool:
+        """Whether ``apply`` has begun the drain, and goes on with it."""
+        return self.drain == BY_APPLY
+
+
+def decode(metadata: collections.abc.Mapping[str, str]) -> Journal:
+    """What drains have noted, as far as it can be read.
+
+    :param metadata: the metadata of an aggregate ``maintenance:<host>``.
+    :returns: the journal.
+    """
+    moves, returns, stayed = {}, {}, {}
+    for key, value in metadata.items():
+        if key.startswith(_STAYED):
+            stayed[key.removeprefix(_STAYED)] = value
+        elif key.startswith(_MOVE) and (move := _move(value)):
+            moves[key.removeprefix(_MOVE)] = move
+        elif key.startswith(_BACK) and (move := _move(value)):
+            returns[key.removeprefix(_BACK)] = move
+    return Journal(
+        drain=metadata.get(_DRAIN, ''),
+        returning=_RETURN in metadata,
+        moves=moves,
+        returns=returns,
+        stayed=stayed,
+    )
+
+
+def _move(value: str) -> Move | None:
+    verdict, *rest = value.split(' ')
+    try:
+        return Move(verdict, int(rest[0]), tuple(filter(None, rest[1:])))
+    except (IndexError, ValueError):
+        return None
+
+
+def started(
+    old: Journal,
+    moves: collections.abc.Mapping[str, Move],
+    *,
+    how: str = STARTED,
+) -> dict[str, str | None]:
+    """The notes of a drain that begins, or has found more to do.
+
+    :param old: what is noted already.
+    :param moves: the servers that are going to be moved, by id.
+    :param how: :data:`STARTED`, or :data:`BY_APPLY` if ``apply`` goes on with
+        it, and not who has asked for it.
+    :returns: metadata to write; None removes a key.
+    """
+    changes: dict[str, str | None] = {_DRAIN: how}
+    if old.returning:
+        changes[_RETURN] = None
+        changes.update(dict.fromkeys(_BACK + item for item in old.returns))
+    changes.update(dict.fromkeys(_STAYED + item for item in old.stayed))
+    changes.update(
+        (_MOVE + server, _noted(move)) for server, move in moves.items()
+    )
+    return changes
+
+
+def _noted(move: Move) -> str:
+    return ' '.join((move.verdict, str(move.after), *move.users)).strip()
+
+
+def ended(
+    old: Journal, stayed: collections.abc.Mapping[str, str]
+) -> dict[str, str | None]:
+    """The notes of a drain that has come to its end.
+
+    :param old: what is noted already.
+    :param stayed: why servers stayed, by id.
+    :returns: metadata to write.
+    """
+    changes: dict[str, str | None] = {_DRAIN: ENDED}
+    changes.update(dict.fromkeys(_STAYED + item for item in old.stayed))
+    changes.update(
+        (_STAYED + server, text.storable(cause))
+        for server, cause in stayed.items()
+    )
+    return changes
+
+
+def returning(
+    moves: collections.abc.Mapping[str, Move],
+) -> dict[str, str | None]:
+    """The notes of a return that begins.
+
+    :param moves: the servers that are going to be moved back, by id.
+    :returns: metadata to write.
+    """
+    changes: dict[str, str | None] = {_RETURN: STARTED}
+    changes.update(
+        (_BACK + server, _noted(move)) for server, move in moves.items()
+    )
+    return changes

@@ -1,0 +1,101 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+"""How Nova is asked, and what becomes of its refusals."""
+
+import collections.abc
+import contextlib
+import typing
+from urllib import parse
+
+from keystoneauth1 import exceptions as ksa_exceptions
+from novaclient import exceptions as nova_exceptions
+from osc_lib import exceptions
+
+from osc_maintenance import text
+
+SERVER_ERROR = 500
+_TOO_MANY = 429
+
+
+class OvertakenError(exceptions.CommandError):
+    """Somebody else was quicker: look again, and decide again."""
+
+
+class TransientError(exceptions.CommandError):
+    """Nova did not answer, or not now: asking again later may help."""
+
+
+@contextlib.contextmanager
+def explained(subject: str) -> collections.abc.Iterator[None]:
+    """Turn what a request raises into one line for the user.
+
+    :param subject: what the request is about.
+    :raises TransientError: if it may go away by itself.
+    :raises CommandError: the subject, and what is wrong in the cloud's words.
+    """
+    try:
+        yield
+    except (
+        nova_exceptions.ClientException,
+        ksa_exceptions.ClientException,
+    ) as exc:
+        words = text.escape(f'{subject}: {exc}'.replace('\n', ' '))
+        if _passing(exc):
+            raise TransientError(words) from exc
+        raise exceptions.CommandError(words) from exc
+    except (
+        AttributeError,
+        IndexError,
+        KeyError,
+        TypeError,
+        ValueError,
+    ) as exc:
+        words = f'{subject}: that is no answer of the API: {exc!r}'
+        raise exceptions.CommandError(text.escape(words)) from exc
+
+
+def _passing(exc: Exception) -> bool:
+    """Whether a failure says nothing of the request itself."""
+    if isinstance(exc, nova_exceptions.ClientException):
+        return bool(exc.code >= SERVER_ERROR or exc.code == _TOO_MANY)
+    return isinstance(
+        exc,
+        ksa_exceptions.ConnectFailure
+        | ksa_exceptions.HttpServerError
+        | ksa_exceptions.RetriableConnectionFailure
+        | ksa_exceptions.UnknownConnectionError,
+    )
+
+
+def pages(
+    client: typing.Any, key: str, path: str, **query: str
+) -> collections.abc.Iterator[dict[str, typing.Any]]:
+    """Every item of a listing, page by page.
+
+    novaclient's own paging asks once more when all has been told.
+
+    :param client: a novaclient client.
+    :param key: where the items are in the answer.
+    :param path: the listing, with a query or else ``query``.
+    :returns: the items as Nova gives them.
+    """
+    while True:
+        joint = '&' if '?' in path else '?'
+        url = f'{path}{joint}{parse.urlencode(query)}' if query else path
+        _response, body = client.client.get(url)
+        yield from body[key]
+        links = body.get(f'{key}_links', ())
+        if not any(link['rel'] == 'next' for link in links):
+            return
+        last = body[key][-1]
+        query['marker'] = str(last.get('uuid') or last['id'])

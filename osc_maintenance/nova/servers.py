@@ -1,0 +1,430 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+"""Servers and their migrations: looked at, moved, and asked why not.
+
+Nova's answers become the plain types of :mod:`osc_maintenance.servers`.
+"""
+
+import collections.abc
+import contextlib
+import datetime
+import typing
+
+from novaclient import api_versions
+from novaclient import exceptions as nova_exceptions
+
+from osc_lib import exceptions
+
+from osc_maintenance.nova import api
+from osc_maintenance import servers
+from osc_maintenance import text
+
+_CHANGES_SINCE = api_versions.APIVersion('2.59')
+_COLD_TARGET = api_versions.APIVersion('2.56')
+_ACTIONS = {
+    servers.LIVE_MIGRATION: 'live-migration',
+    servers.COLD_MIGRATION: 'migrate',
+    servers.EVACUATION: 'evacuate',
+}
+
+
+class Group(typing.NamedTuple):
+    """A server group.
+
+    :ivar id: its UUID.
+    :ivar name: its name.
+    :ivar policy: ``affinity``, ``anti-affinity``, or a soft one of the two.
+    :ivar limit: how many members may be on one host, for anti-affinity.
+    :ivar members: the ids of its servers.
+    """
+
+    id: str
+    name: str
+    policy: str
+    limit: int
+    members: tuple[str, ...]
+
+
+class Figures(typing.NamedTuple):
+    """How far a live migration has come, in bytes."""
+
+    processed: int
+    remaining: int
+    total: int
+
+
+class Servers:
+    """The servers of Nova, as far as a drain needs them.
+
+    :param client: a novaclient client at the negotiated microversion.
+    :ivar changes: how many requests have changed something.
+    """
+
+    def __init__(self, client: typing.Any) -> None:
+        self._client = client
+        self.changes = 0
+
+    # -- reading -----------------------------------------------------------
+
+    def on(self, host: str) -> tuple[servers.Server, ...]:
+        """The servers on a host, those of all projects.
+
+        Rests on GET /servers/detail?host=, paged.
+
+        :param host: the host name.
+        :returns: the servers.
+        """
+        with api.explained(f'Servers on {host}'):
+            found = api.pages(
+                self._client,
+                'servers',
+                '/servers/detail',
+                all_tenants='1',
+                host=host,
+            )
+            # Nova ignores the filter for those who may not use it
+            return tuple(
+                _server(item)
+                for item in found
+                if item['OS-EXT-SRV-ATTR:host'] == host
+            )
+
+    def server(self, server: str) -> servers.Server | None:
+        """One server.
+
+        Rests on GET /servers/{id}.
+
+        :param server: its id.
+        :returns: the server, or None if there is none, or no longer.
+        """
+        with api.explained(f'Server {server}'):
+            try:
+                _response, body = self._client.client.get(f'/servers/{server}')
+            except nova_exceptions.NotFound:
+                return None
+            return _server(body['server'])
+
+    def migrations(
+        self,
+        host: str | None = None,
+        *,
+        server: str | None = None,
+        since: datetime.datetime | None = None,
+    ) -> tuple[servers.Migration, ...]:
+        """Migrations, ended ones as well.
+
+        Rests on GET /os-migrations, paged and with changes-since from 2.59
+        on.
+
+        :param host: only those from or to this host.
+        :param server: only those of this server, by its id.
+        :param since: only those that have changed since then; ignored where
+            Nova cannot tell.
+        :returns: the migrations.
+        """
+        query = {}
+        if host:
+            query['host'] = host
+        if server:
+            query['instance_uuid'] = server
+        if since and self._client.api_version >= _CHANGES_SINCE:
+            query['changes-since'] = since.isoformat()
+        with api.explained(f'Migrations of {server or host or "all hosts"}'):
+            found = api.pages(
+                self._client, 'migrations', '/os-migrations', **query
+            )
+            return tuple(map(_migration, found))
+
+    def figures(self, server: str) -> Figures | None:
+        """How far the live migration of a server has come.
+
+        Rests on GET /servers/{id}/migrations.
+
+        :param server: the server's id.
+        :returns: Nova's figures; None if it has none.
+        """
+        with api.explained(f'Migration of server {server}'):
+            try:
+                _response, body = self._client.client.get(
+                    f'/servers/{server}/migrations'
+                )
+            except nova_exceptions.NotFound:
+                return None
+            for item in body['migrations']:
+                if item['memory_total_bytes']:
+                    return Figures(
+                        item['memory_processed_bytes'],
+                        item['memory_remaining_bytes'],
+                        item['memory_total_bytes'],
+                    )
+        return None
+
+    def groups(self) -> list[Group]:
+        """The server groups of all projects.
+
+        Rests on GET /os-server-groups?all_projects, paged by offset; the
+        policy's name is in its present form from 2.64 on.
+
+        :returns: the groups.
+        """
+        found: list[Group] = []
+        with api.explained('Server groups'):
+            while True:
+                page = self._client.server_groups.list(
+                    all_projects=True, offset=len(found) or None
+                )
+                if not page:
+                    return found
+                found += map(_group, page)
+
+    def why(self, server: str, kind: str, request: str | None) -> str | None:
+        """Why a move of a server failed, as far as Nova tells.
+
+        Rests on GET /servers/{id}/os-instance-actions and
+        /os-instance-actions/{request_id}, whose events have details from
+        2.84 on, and on the server's fault.
+
+        :param server: the server's id.
+        :param kind: of the migration.
+        :param request: the id of the request that asked for it; None takes
+            the latest.
+        :returns: Nova's words, or None if it has none.
+        """
+        path = f'/servers/{server}/os-instance-actions'
+        with api.explained(f'Server {server}'):
+            try:
+                if request is None:
+                    _response, body = self._client.client.get(path)
+                    request = next(
+                        (
+                            item['request_id']
+                            for item in body['instanceActions']
+                            if item['action'] == _ACTIONS.get(kind)
+                        ),
+                        None,
+                    )
+                if request is None:
+                    return None
+                _response, body = self._client.client.get(f'{path}/{request}')
+            except nova_exceptions.NotFound:
+                return None
+            events = body['instanceAction'].get('events') or ()
+            # the latest comes first; that of the conductor just sums up
+            told = [
+                event['details']
+                for event in events
+                if event.get('result') == 'Error' and event.get('details')
+            ]
+        return text.escape(told[0]) if told else None
+
+    # -- moving ------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _changing(
+        self, server: servers.Server
+    ) -> collections.abc.Iterator[None]:
+        """A request that changes something, counted if Nova takes it."""
+        with api.explained(f'{server.name} ({server.id})'):
+            try:
+                yield
+            except (
+                nova_exceptions.Conflict,
+                nova_exceptions.NotFound,
+            ) as exc:
+                raise api.OvertakenError(
+                    text.escape(exc.message or str(exc))
+                ) from exc
+        self.changes += 1
+
+    def live_migrate(
+        self, server: servers.Server, target: str | None
+    ) -> str | None:
+        """Ask for a live migration.
+
+        Rests on POST /servers/{id}/action os-migrateLive, block_migration
+        auto from 2.25 on, not waiting for the scheduler from 2.34 on.
+
+        :param server: the server.
+        :param target: the host to go to; None lets the scheduler choose.
+        :returns: the id of the request.
+        :raises OvertakenError: if the server is busy or gone.
+        :raises TransientError: if it is not known whether Nova has taken it.
+        :raises CommandError: if Nova refuses.
+        """
+        with self._changing(server):
+            return _request(
+                self._client.servers.live_migrate(
+                    server.id, target, block_migration='auto'
+                )
+            )
+
+    def cold_migrate(
+        self, server: servers.Server, target: str | None
+    ) -> str | None:
+        """Ask for a cold migration, which has to be confirmed then.
+
+        Rests on POST /servers/{id}/action migrate, with a host from 2.56 on.
+
+        :param server: the server.
+        :param target: the host to go to; None lets the scheduler choose.
+        :returns: the id of the request.
+        :raises OvertakenError: if the server is busy or gone.
+        :raises TransientError: if it is not known whether Nova has taken it.
+        :raises CommandError: if Nova refuses.
+        """
+        if target and self._client.api_version < _COLD_TARGET:
+            raise exceptions.CommandError(
+                f'{text.escape(server.name)} ({server.id}): this Nova takes '
+                'no target host for a cold migration: leave --target-host out'
+            )
+        hosts = [target] if target else []
+        with self._changing(server):
+            return _request(self._client.servers.migrate(server.id, *hosts))
+
+    def evacuate(
+        self, server: servers.Server, target: str | None
+    ) -> str | None:
+        """Ask for a server to be rebuilt elsewhere, as its host is down.
+
+        Rests on POST /servers/{id}/action evacuate; the server ends stopped
+        from 2.95 on.
+
+        :param server: the server.
+        :param target: the host to go to; None lets the scheduler choose.
+        :returns: the id of the request.
+        :raises OvertakenError: if the server is busy or gone.
+        :raises TransientError: if it is not known whether Nova has taken it.
+        :raises CommandError: if Nova refuses.
+        """
+        under_way = [
+            item
+            for item in self.migrations(server=server.id)
+            if item.kind == servers.EVACUATION and item.in_progress
+        ]
+        if under_way:
+            # Nova would take a second one, and ruin the server with it
+            raise api.OvertakenError('an evacuation is under way already')
+        with self._changing(server):
+            return _request(self._client.servers.evacuate(server.id, target))
+
+    def confirm(self, server: servers.Server) -> None:
+        """Confirm a cold migration.
+
+        Rests on POST /servers/{id}/action confirmResize.
+
+        :param server: the server.
+        :raises OvertakenError: if it is not waiting for that, or gone.
+        :raises CommandError: if Nova refuses.
+        """
+        with self._changing(server):
+            self._client.servers.confirm_resize(server.id)
+
+    def abort(
+        self, server: servers.Server, migration: servers.Migration
+    ) -> None:
+        """Abort a live migration: the server stays where it was.
+
+        Rests on DELETE /servers/{id}/migrations/{id}, of one that is queued
+        from 2.65 on.
+
+        :param server: the server.
+        :param migration: its migration.
+        :raises OvertakenError: if it has ended.
+        :raises CommandError: if Nova refuses.
+        """
+        with self._changing(server):
+            self._client.server_migrations.live_migration_abort(
+                server.id, migration.id
+            )
+
+    def force_complete(
+        self, server: servers.Server, migration: servers.Migration
+    ) -> None:
+        """Let a live migration end by pausing the server, or by post-copy.
+
+        Rests on POST /servers/{id}/migrations/{id}/action force_complete.
+
+        :param server: the server.
+        :param migration: its migration.
+        :raises OvertakenError: if it has ended.
+        :raises CommandError: if Nova refuses.
+        """
+        with self._changing(server):
+            self._client.server_migrations.live_migrate_force_complete(
+                server.id, migration.id
+            )
+
+
+def _request(answer: typing.Any) -> str | None:
+    ids = getattr(answer, 'request_ids', None)
+    return ids[0] if ids else None
+
+
+def _server(item: collections.abc.Mapping[str, typing.Any]) -> servers.Server:
+    # a server in a cell that is down has few fields (2.69)
+    flavor = item.get('flavor') or {}
+    image = item.get('image') or {}
+    return servers.Server(
+        id=item['id'],
+        name=item.get('name') or '',
+        project=item.get('tenant_id') or '',
+        status=item['status'],
+        vm_state=item.get('OS-EXT-STS:vm_state') or '',
+        power_state=item.get('OS-EXT-STS:power_state') or 0,
+        task_state=item.get('OS-EXT-STS:task_state'),
+        host=item.get('OS-EXT-SRV-ATTR:host') or '',
+        locked=bool(item.get('locked')),
+        locked_reason=item.get('locked_reason'),
+        ram=flavor.get('ram') or 0,
+        disk=(flavor.get('disk') or 0) + (flavor.get('ephemeral') or 0),
+        extra_specs=flavor.get('extra_specs') or {},
+        image=image.get('id'),
+        zone=item.get('pinned_availability_zone'),
+        fault=(item.get('fault') or {}).get('message'),
+        progress=item.get('progress'),
+    )
+
+
+def _migration(
+    item: collections.abc.Mapping[str, typing.Any],
+) -> servers.Migration:
+    return servers.Migration(
+        id=item['id'],
+        server=item['instance_uuid'],
+        kind=item.get('migration_type') or '',
+        status=item.get('status') or '',
+        source=item.get('source_compute'),
+        dest=item.get('dest_compute'),
+        created=_moment(item.get('created_at')),
+        updated=_moment(item.get('updated_at')),
+        user=item.get('user_id'),
+    )
+
+
+def _moment(value: str | None) -> datetime.datetime | None:
+    if value is None:
+        return None
+    moment = datetime.datetime.fromisoformat(value)
+    return moment.replace(tzinfo=moment.tzinfo or datetime.UTC)
+
+
+def _group(item: typing.Any) -> Group:
+    told = item.to_dict()
+    policies = told.get('policies') or ['']
+    return Group(
+        id=told['id'],
+        name=told.get('name') or '',
+        policy=told.get('policy') or policies[0],
+        limit=(told.get('rules') or {}).get('max_server_per_host') or 1,
+        members=tuple(told.get('members') or ()),
+    )

@@ -1,0 +1,352 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+"""What ``set`` and ``unset`` have in common when servers are moved."""
+
+import argparse
+import sys
+import time
+import typing
+
+from osc_maintenance.osc import options
+
+if typing.TYPE_CHECKING:
+    from osc_maintenance import clients as clients_
+    from osc_maintenance.drain import interrupt
+    from osc_maintenance.drain import options as options_
+    from osc_maintenance.drain import report
+    from osc_maintenance.drain import run
+    from osc_maintenance import policy
+    from osc_maintenance import servers
+    from osc_maintenance import state
+
+_CHOICES = ('none', 'active', 'all')
+_ON_TIMEOUT = ('abort', 'force-complete', 'leave')
+_MAX_PARALLEL = 2
+_RETRIES = 1
+#: Options that say which servers have to go, and how; they are recorded.
+_SELECTION = {
+    'server': '--server',
+    'project': '--project',
+    'exclude_server': '--exclude-server',
+    'include_locked': '--include-locked',
+    'include_pinned': '--include-pinned',
+    'target_host': '--target-host',
+}
+
+
+def add_selection(parser: argparse.ArgumentParser) -> None:
+    """Add which servers are to be moved off a host.
+
+    :param parser: the command's parser.
+    """
+    group = parser.add_argument_group(
+        'servers to move',
+        'These are recorded, and a later "set" goes on with them; --migrate '
+        'says all of them anew.',
+    )
+    group.add_argument(
+        '--migrate',
+        metavar='<which>',
+        choices=_CHOICES,
+        help=(
+            'Move servers off the host: none, active (those that run, by live '
+            'migration) or all (stopped ones as well, by cold migration, '
+            'which is confirmed) (default: none)'
+        ),
+    )
+    group.add_argument(
+        '--server',
+        metavar='<server>',
+        action='append',
+        help='Move only this server (name or ID; repeat for several)',
+    )
+    group.add_argument(
+        '--project',
+        metavar='<project>',
+        action='append',
+        help=(
+            'Move only servers of this project (name or ID; repeat for '
+            'several)'
+        ),
+    )
+    group.add_argument(
+        '--exclude-server',
+        metavar='<server>',
+        action='append',
+        help='Leave this server (name or ID; repeat for several)',
+    )
+    group.add_argument(
+        '--include-locked',
+        action='store_true',
+        help='Move locked servers as well, whoever has locked them',
+    )
+    group.add_argument(
+        '--include-pinned',
+        action='store_true',
+        help=(
+            'Try to move running servers that use a device of the host (PCI, '
+            'virtual GPU, emulated TPM) as well; Nova decides'
+        ),
+    )
+    group.add_argument(
+        '--target-host',
+        metavar='<host>',
+        type=options.host,
+        help='Move the servers to this host (default: the scheduler chooses)',
+    )
+    group.add_argument(
+        '--evacuate',
+        action='store_true',
+        help=(
+            'The host is down: rebuild its servers elsewhere, those that run, '
+            'are stopped or in ERROR (needs --fenced; from Nova 2.95 on those '
+            'that ran end stopped)'
+        ),
+    )
+    group.add_argument(
+        '--fenced',
+        action='store_true',
+        help=(
+            'You give your word that the host is powered off or cut off, so '
+            'that none of its servers still runs or writes to its disks'
+        ),
+    )
+    group.add_argument(
+        '--strict',
+        action='store_true',
+        help=(
+            'Refuse, before anything is changed, if a server that has to go '
+            'cannot be moved'
+        ),
+    )
+    group.add_argument(
+        '--dry-run',
+        action='store_true',
+        help='Change nothing; show what would be done with each server',
+    )
+
+
+def add_max_parallel(
+    parser: argparse.ArgumentParser | argparse._ArgumentGroup,
+) -> None:
+    """Add how many moves are in motion at most.
+
+    :param parser: the command's parser, or a group of its options.
+    """
+    parser.add_argument(
+        '--max-parallel',
+        metavar='<number>',
+        type=options.count,
+        default=_MAX_PARALLEL,
+        help=(
+            'At most so many moves of this host in motion, those that others '
+            f'have started included (default: {_MAX_PARALLEL}: Nova itself '
+            'copies one at a time by default, and the next is ready then)'
+        ),
+    )
+
+
+def add_pace(parser: argparse.ArgumentParser) -> None:
+    """Add how servers are moved.
+
+    :param parser: the command's parser.
+    """
+    group = parser.add_argument_group('how servers are moved')
+    add_max_parallel(group)
+    group.add_argument(
+        '--server-timeout',
+        metavar='<duration>',
+        type=options.duration,
+        help=(
+            'How long the move of one server may take, from when Nova begins '
+            '(default: no limit)'
+        ),
+    )
+    group.add_argument(
+        '--on-timeout',
+        metavar='<action>',
+        choices=_ON_TIMEOUT,
+        default=_ON_TIMEOUT[0],
+        help=(
+            'What is done with a live migration that takes longer: abort, '
+            'force-complete (the server pauses for the rest) or leave '
+            f'(default: {_ON_TIMEOUT[0]})'
+        ),
+    )
+    group.add_argument(
+        '--timeout',
+        metavar='<duration>',
+        type=options.duration,
+        help=(
+            'How long the whole may take; what is in motion then goes on in '
+            'Nova, and the exit status is 4 (default: no limit)'
+        ),
+    )
+    group.add_argument(
+        '--retries',
+        metavar='<number>',
+        type=options.number,
+        default=_RETRIES,
+        help=(
+            'How often a failed move is tried again, after a pause that '
+            f'grows; not one that took too long (default: {_RETRIES})'
+        ),
+    )
+    wait = group.add_mutually_exclusive_group()
+    wait.add_argument(
+        '--wait',
+        action='store_true',
+        default=True,
+        help='Stay until everything has moved or failed (default)',
+    )
+    wait.add_argument(
+        '--no-wait',
+        dest='wait',
+        action='store_false',
+        help=(
+            'Hand Nova what may be in motion now, and return; run it again to '
+            'go on, and to confirm cold migrations'
+        ),
+    )
+
+
+def check(
+    parser: argparse.ArgumentParser, parsed_args: argparse.Namespace
+) -> None:
+    """End with a usage error where options do not go together.
+
+    :param parser: the command's parser.
+    :param parsed_args: the command's arguments.
+    """
+    moving = parsed_args.migrate not in (None, 'none')
+    if parsed_args.evacuate:
+        if not parsed_args.fenced:
+            parser.error(
+                'argument --evacuate: if the host still runs its servers, '
+                'each of them would run twice, on the same disks: make sure '
+                'that it does not, and say so with --fenced'
+            )
+        if parsed_args.migrate is not None:
+            parser.error('argument --migrate: not allowed with --evacuate')
+        return
+    if parsed_args.fenced:
+        parser.error('argument --fenced: goes with --evacuate')
+    for name, option in _SELECTION.items():
+        if getattr(parsed_args, name) and not moving:
+            parser.error(
+                f'argument {option}: goes with --migrate active, --migrate '
+                'all or --evacuate'
+            )
+
+
+def asked(parsed_args: argparse.Namespace) -> bool:
+    """Whether the arguments say which servers have to go."""
+    return bool(parsed_args.migrate or parsed_args.evacuate)
+
+
+def policy_of(
+    parsed_args: argparse.Namespace,
+    clients: 'clients_.Clients',
+    host: 'state.Host',
+    load: 'servers.Load',
+) -> 'policy.Policy':
+    """Which servers have to go, with names made ids.
+
+    :param parsed_args: the command's arguments.
+    :param clients: Keystone, for the names of projects.
+    :param host: the host.
+    :param load: what is on the host.
+    :returns: the policy.
+    :raises RefusedError: if there is no such server on the host, or project.
+    """
+    from osc_maintenance import change
+    from osc_maintenance.drain import names
+    from osc_maintenance import policy
+
+    only, exclude = (
+        names.servers_of(words or (), clients, host, load)
+        for words in (parsed_args.server, parsed_args.exclude_server)
+    )
+    if only & exclude:
+        raise change.RefusedError(
+            f'--server and --exclude-server name the same: '
+            f'{", ".join(sorted(only & exclude))}'
+        )
+    return policy.Policy(
+        migrate='all' if parsed_args.evacuate else parsed_args.migrate,
+        only=only,
+        exclude=exclude,
+        projects=names.projects_of(parsed_args.project or (), clients, load),
+        locked=parsed_args.include_locked,
+        pinned=parsed_args.include_pinned,
+        target=parsed_args.target_host,
+    )
+
+
+def options_of(
+    parsed_args: argparse.Namespace, *, figures: bool
+) -> 'options_.Options':
+    """How the servers are moved.
+
+    :param parsed_args: the command's arguments.
+    :param figures: ask Nova for the figures of single migrations.
+    :returns: the options.
+    """
+    from osc_maintenance.drain import options as options_
+
+    def seconds(duration: typing.Any) -> float | None:
+        return None if duration is None else float(duration.total_seconds())
+
+    return options_.Options(
+        max_parallel=parsed_args.max_parallel,
+        server_timeout=seconds(parsed_args.server_timeout),
+        on_timeout=options_.OnTimeout(parsed_args.on_timeout),
+        timeout=seconds(parsed_args.timeout),
+        retries=parsed_args.retries,
+        wait=parsed_args.wait,
+        figures=figures,
+    )
+
+
+class Run(typing.Protocol):
+    """Moves servers, once it is known how to report and to wait."""
+
+    def __call__(
+        self,
+        options: 'options_.Options',
+        reporter: 'report.Report',
+        pause: 'interrupt.Pause',
+    ) -> 'run.Result':
+        """Move them."""
+
+
+def reported(
+    parsed_args: argparse.Namespace, *, quiet: bool, move: Run
+) -> 'run.Result':
+    """Move servers, report on stderr, and let Ctrl-C stop it.
+
+    :param parsed_args: the command's arguments.
+    :param quiet: report nothing.
+    :param move: moves them.
+    :returns: what became of it.
+    """
+    from osc_maintenance.drain import interrupt
+    from osc_maintenance.drain import report
+    from osc_maintenance import times
+
+    reporter = report.reporter(
+        sys.stderr, quiet=quiet, now=times.now, clock=time.monotonic
+    )
+    how = options_of(parsed_args, figures=reporter.wants_figures)
+    with interrupt.interruptible() as pause, reporter:
+        return move(how, reporter, pause)

@@ -1,0 +1,298 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+import dataclasses
+from unittest import mock
+
+from oslotest import base
+
+from osc_maintenance import change
+from osc_maintenance.drain import plan
+from osc_maintenance.drain import verdict
+from osc_maintenance import policy
+from osc_maintenance import servers
+from osc_maintenance import state
+from osc_maintenance.tests.unit import fakes
+from osc_maintenance.tests.unit import scenes
+
+WEB, DB = scenes.server('web', project='p1'), scenes.server('db')
+LOCKED = scenes.server('pet', locked=True)
+ALL = policy.Policy(policy.ALL)
+
+
+def migration(
+    server: str,
+    status: str,
+    source: str = 'compute1',
+    dest: str | None = 'compute2',
+    kind: str = servers.LIVE_MIGRATION,
+) -> servers.Migration:
+    """A migration of a server."""
+    return servers.Migration(7, f'{server}-id', kind, status, source, dest)
+
+
+class PlanTestCase(base.BaseTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.clients = fakes.Clients()
+        self.given(scenes.service(), scenes.service())
+
+    def given(
+        self, here: state.Service | None, there: state.Service | None
+    ) -> None:
+        """Hosts compute1 and compute2 with services like these."""
+        self.clients.nova.hosts = {
+            name: fakes.named(state.Host('x', service), name)
+            for name, service in (('compute1', here), ('compute2', there))
+        }
+
+    def plan(
+        self,
+        *here: servers.Server,
+        migrations: tuple[servers.Migration, ...] = (),
+        wanted: policy.Policy = ALL,
+        evacuate: bool = False,
+    ) -> plan.Plan:
+        """What would be done with these servers."""
+        load = servers.Load('compute1', here, migrations)
+        return plan.make(
+            fakes.real(self.clients), load, wanted, evacuate=evacuate
+        )
+
+
+class TestMake(PlanTestCase):
+    def test_a_verdict_on_each(self) -> None:
+        made = self.plan(WEB, LOCKED)
+        self.assertEqual(
+            {'web-id': 'live-migrate', 'pet-id': 'leave'},
+            {server: found.action for server, found in made.verdicts.items()},
+        )
+        self.assertEqual((), made.notes)
+        self.assertFalse(made.evacuate)
+        self.assertEqual(0, self.clients.changes)
+        self.given(scenes.service(state='down'), scenes.service())
+        made = self.plan(WEB, evacuate=True)
+        self.assertEqual(
+            verdict.Action.EVACUATE, made.verdicts['web-id'].action
+        )
+        self.assertTrue(made.evacuate)
+
+    def test_nobody_asks_about_servers_that_stay(self) -> None:
+        self.clients.placement.holdings = {
+            server.id: {'': {'VCPU': 1}} for server in (WEB, LOCKED)
+        }
+        self.plan(LOCKED)
+        self.assertEqual([], self.clients.placement.asked)
+        self.plan(LOCKED, WEB)
+        self.assertEqual(1, len(self.clients.placement.asked))
+
+    def test_notes(self) -> None:
+        self.clients.placement.left = None
+        self.clients.servers.listed_groups = None
+        self.assertEqual(2, len(self.plan(WEB).notes))
+
+    def test_whether_a_server_has_to_go(self) -> None:
+        stuck = scenes.server('stuck', vm_state='suspended')
+        for here, wanted in (
+            ((), False),
+            ((LOCKED,), False),
+            ((LOCKED, WEB), True),
+            # it has to, and cannot
+            ((stuck,), True),
+        ):
+            self.assertIs(wanted, self.plan(*here).wanted)
+
+    def test_what_is_blocked(self) -> None:
+        stuck = scenes.server('stuck', vm_state='suspended')
+        made = self.plan(WEB, stuck, LOCKED)
+        self.assertEqual([stuck], made.blocked)
+        self.assertEqual([], self.plan().blocked)
+
+
+class TestRows(PlanTestCase):
+    def _rows(
+        self, *here: servers.Server, migrations: list[servers.Migration]
+    ) -> list[tuple[str, str, str | None]]:
+        rows = self.plan(*here, migrations=tuple(migrations)).rows()
+        return [(row['name'], row['verdict'], row['cause']) for row in rows]
+
+    def test_the_contract(self) -> None:
+        evil = dataclasses.replace(
+            LOCKED, name='a\x1bb', locked_reason='\x1b[2J', status='PAUSED'
+        )
+        self.assertEqual(
+            [
+                {
+                    'id': 'web-id',
+                    'name': 'web',
+                    'project': 'p1',
+                    'status': 'ACTIVE',
+                    'verdict': 'live-migrate',
+                    'cause': None,
+                },
+                {
+                    'id': 'pet-id',
+                    'name': r'a\x1bb',
+                    'project': '',
+                    'status': 'PAUSED',
+                    'verdict': 'leave',
+                    'cause': r'locked: \x1b[2J (--include-locked moves it)',
+                },
+            ],
+            self.plan(WEB, evil).rows(),
+        )
+
+    def test_what_moves_already(self) -> None:
+        moving = dataclasses.replace(WEB, task_state='migrating')
+        resizing = dataclasses.replace(WEB, task_state='resize_migrating')
+        for server, found, action, cause in (
+            (
+                moving,
+                migration('web', 'running'),
+                'live-migrate',
+                'running, on its way to compute2',
+            ),
+            (
+                moving,
+                migration('web', 'accepted', dest=None),
+                'live-migrate',
+                'accepted, on its way to a host that is being chosen',
+            ),
+            (
+                resizing,
+                migration('web', 'migrating', kind=servers.COLD_MIGRATION),
+                'cold-migrate',
+                'migrating, on its way to compute2',
+            ),
+            (
+                resizing,
+                migration('web', 'migrating', kind=servers.RESIZE),
+                'blocked',
+                'a task is under way: resize_migrating',
+            ),
+            # an earlier one
+            (WEB, migration('web', 'error'), 'live-migrate', None),
+        ):
+            with self.subTest(found=found):
+                rows = self._rows(server, migrations=[found])
+                self.assertEqual([('web', action, cause)], rows)
+
+    def test_what_is_not_there(self) -> None:
+        elsewhere = servers.Load('compute2', (WEB, DB))
+        self.clients.servers.loads = {'compute2': elsewhere}
+        self.assertEqual(
+            [
+                ('pet', 'leave', 'locked (--include-locked moves it)'),
+                ('web', 'leave', 'on its way here from compute2'),
+                (
+                    'db',
+                    'leave',
+                    'on compute2, but its migration away from compute1 is '
+                    'not confirmed yet',
+                ),
+            ],
+            self._rows(
+                LOCKED,
+                migrations=[
+                    migration('web', 'running', 'compute2', 'compute1'),
+                    migration('db', 'finished', kind=servers.COLD_MIGRATION),
+                    # deleted since
+                    migration('gone', 'running', 'compute2', 'compute1'),
+                    migration('old', 'completed', 'compute2', 'compute1'),
+                ],
+            ),
+        )
+
+
+class TestCheck(PlanTestCase):
+    def _check(self, made: plan.Plan, *, strict: bool = False) -> None:
+        plan.check(fakes.real(self.clients), made, strict=strict)
+        self.assertEqual(0, self.clients.changes)
+
+    def _refused(self, made: plan.Plan, *, strict: bool = False) -> str:
+        error = self.assertRaises(
+            change.RefusedError, self._check, made, strict=strict
+        )
+        self.assertEqual(0, self.clients.changes)
+        return str(error)
+
+    def test_what_can_work(self) -> None:
+        self._check(self.plan(WEB), strict=True)
+        self._check(self.plan(LOCKED, WEB), strict=True)
+        self._check(
+            self.plan(WEB, wanted=policy.Policy('all', target='compute2'))
+        )
+        self.given(scenes.service('disabled', 'mine'), scenes.service())
+        self._check(self.plan(WEB))
+
+    def test_the_target(self) -> None:
+        for service, words in (
+            (None, 'unknown host compute2'),
+            (
+                scenes.service('disabled', 'b\x1bd'),
+                r'compute2 is disabled (b\x1bd)',
+            ),
+            (scenes.service('disabled'), 'is disabled (no reason given)'),
+            (scenes.service('UNKNOWN', state=''), 'is UNKNOWN'),
+            (scenes.service(state='down'), 'its nova-compute is down'),
+        ):
+            with self.subTest(service=service):
+                self.given(scenes.service(), service)
+                wanted = policy.Policy('all', target='compute2')
+                told = self._refused(self.plan(WEB, wanted=wanted))
+                self.assertIn('--target-host compute2', told)
+                self.assertIn(words, told)
+
+    def test_the_host_itself_is_no_target(self) -> None:
+        for target, words in (
+            ('compute1', 'is the host that is to be emptied'),
+            ('comp\x1bute', r'--target-host comp\x1bute: unknown host'),
+        ):
+            wanted = policy.Policy('all', target=target)
+            told = self._refused(self.plan(WEB, wanted=wanted))
+            self.assertIn(words, told)
+
+    def test_a_host_that_is_down(self) -> None:
+        self.given(scenes.service(state='down'), scenes.service())
+        told = self._refused(self.plan(WEB))
+        self.assertIn('compute1 is down', told)
+        self.assertIn('--evacuate --fenced', told)
+        self._check(self.plan(WEB, evacuate=True))
+        # nothing is to be moved, or is left to be moved
+        self._check(self.plan(WEB, wanted=policy.NOTHING))
+        self._check(self.plan(), strict=True)
+        self._check(self.plan(LOCKED), strict=True)
+
+    def test_an_evacuation_of_a_host_that_is_up(self) -> None:
+        for status in ('enabled', 'disabled'):
+            self.given(scenes.service(status), scenes.service())
+            told = self._refused(self.plan(WEB, evacuate=True))
+            self.assertIn('compute1 is up', told)
+            self.assertIn('--migrate', told)
+
+    def test_strict(self) -> None:
+        stuck = dataclasses.replace(
+            DB, name='d\x1bb', vm_state='rescued', status='RESCUE'
+        )
+        made = self.plan(WEB, stuck, LOCKED)
+        self._check(made)
+        told = self._refused(made, strict=True)
+        self.assertIn('compute1: 1 of the servers', told)
+        self.assertIn(r'd\x1bb (db-id): is rescued', told)
+        self.assertNotIn('web', told)
+        self.assertNotIn('pet', told)
+
+    def test_nothing_is_asked_if_nothing_has_to_go(self) -> None:
+        wanted = policy.Policy('none', target='gone')
+        with mock.patch.object(self.clients.nova, 'service') as asked:
+            self._check(self.plan(WEB, wanted=wanted), strict=True)
+        asked.assert_not_called()

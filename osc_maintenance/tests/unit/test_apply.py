@@ -1,0 +1,245 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+import dataclasses
+from unittest import mock
+
+from osc_lib import exceptions
+
+from osc_maintenance import apply
+from osc_maintenance import change
+from osc_maintenance import journal
+from osc_maintenance import maintenance
+from osc_maintenance.nova import api
+from osc_maintenance import policy
+from osc_maintenance import servers
+from osc_maintenance.tests.unit import fakes
+from osc_maintenance.tests.unit import scenes
+from osc_maintenance.tests.unit import test_maintenance
+
+NOW, HOUR = scenes.NOW, scenes.HOUR
+
+
+class TestApply(test_maintenance.MaintenanceTestCase):
+    def _apply(
+        self, clients: fakes.Clients, unset_overdue: bool = False
+    ) -> list[tuple[str, str, bool]]:
+        rows = apply.apply(
+            fakes.real(clients),
+            unset_overdue=unset_overdue,
+            max_parallel=2,
+            now=NOW + 4 * HOUR,
+        )
+        self.causes = {row['host']: row['cause'] for row in rows}
+        return [(r['host'], r['action'], r['changed']) for r in rows]
+
+    def _clients(self) -> fakes.Clients:
+        over = scenes.entered(request=change.Request(duration=HOUR))
+        return self.clients(
+            fakes.named(scenes.planned(), 'b-due'),
+            fakes.named(over, 'a-over'),
+            fakes.named(scenes.entered(), 'c-inside'),
+            fakes.named(scenes.host(), 'd-free'),
+        )
+
+    def test_what_is_called_for(self) -> None:
+        clients = self._clients()
+        self.assertEqual(
+            [('a-over', 'overdue', False), ('b-due', 'entered', True)],
+            self._apply(clients),
+        )
+        self.assertTrue(clients.nova.hosts['b-due'].ours)
+        self.assertEqual(
+            [('a-over', 'unset', True)],
+            self._apply(clients, unset_overdue=True),
+        )
+        self.assertEqual([], self._apply(clients, unset_overdue=True))
+
+    def test_what_was_interrupted_is_entered(self) -> None:
+        clients = self._clients()
+        clients.nova.broken = {'b-due'}
+        self._apply(clients)
+        clients.nova.broken = set()
+        due = clients.nova.hosts['b-due']
+        steps = change.to_set(due, change.Request(), 'alice', NOW + 4 * HOUR)
+        clients.nova.hosts['b-due'] = scenes.after(due, *steps[:1])
+        self.assertEqual(
+            [('a-over', 'overdue', False), ('b-due', 'entered', True)],
+            self._apply(clients),
+        )
+        self.assertTrue(clients.nova.hosts['b-due'].ours)
+
+    def test_a_plan_that_is_dropped_while_it_is_entered(self) -> None:
+        clients = self.clients(fakes.named(scenes.planned(), 'b-due'))
+        self.meanwhile(
+            clients.nova,
+            'set_service',
+            lambda: maintenance.unset(fakes.real(clients), 'b-due'),
+        )
+        self.assertEqual([], self._apply(clients))
+        self.assertEqual(
+            fakes.named(scenes.host(), 'b-due'), clients.nova.hosts['b-due']
+        )
+
+    def test_a_fresh_maintenance_is_not_ended(self) -> None:
+        # it is set while the overdue one is being ended
+        clients = self._clients()
+        self.meanwhile(
+            clients.nova,
+            'delete',
+            lambda: maintenance.set_(
+                fakes.real(clients),
+                'a-over',
+                change.Request(duration=2 * HOUR),
+                NOW + 4 * HOUR,
+            ),
+            after=True,
+        )
+        rows = self._apply(clients, unset_overdue=True)
+        self.assertEqual([('b-due', 'entered', True)], rows)
+        told = clients.nova.hosts['a-over']
+        self.assertTrue(told.ours)
+        assert told.record is not None
+        self.assertEqual(NOW + 6 * HOUR, told.record.end)
+
+    def test_what_nova_never_finds_is_told(self) -> None:
+        # such as a host that is mapped to no cell
+        clients = self.clients(fakes.named(scenes.planned(), 'b-due'))
+        refusal = api.OvertakenError('Adding b-due: HTTP 404')
+        with mock.patch.object(
+            clients.nova, 'write_record', side_effect=refusal
+        ):
+            rows = self._apply(clients)
+        self.assertEqual([('b-due', 'failed', False)], rows)
+        self.assertEqual('Adding b-due: HTTP 404', self.causes['b-due'])
+
+    def test_what_moves_cannot_be_read(self) -> None:
+        clients = self._clients()
+        refusal = exceptions.CommandError('Migrations: no')
+        with mock.patch.object(
+            clients.servers, 'migrations', side_effect=refusal
+        ):
+            rows = self._apply(clients)
+        self.assertEqual(('b-due', 'failed', True), rows[1])
+        self.assertIn('entered, but', str(self.causes['b-due']))
+        self.assertTrue(clients.nova.hosts['b-due'].ours)
+
+    def test_a_damaged_record_is_told(self) -> None:
+        clients = self._clients()
+        damage = change.WriteRecord({'maintenance:window_start': 'soon'})
+        due = clients.nova.hosts['b-due']
+        clients.nova.hosts['b-due'] = scenes.after(due, damage)
+        self.assertEqual(
+            [('a-over', 'overdue', False), ('b-due', 'failed', False)],
+            self._apply(clients),
+        )
+        self.assertIn('is damaged', str(self.causes['b-due']))
+
+    def test_a_window_keeps_its_start(self) -> None:
+        clients = self._clients()
+        apply.apply(
+            fakes.real(clients),
+            unset_overdue=False,
+            max_parallel=2,
+            now=NOW + 5 * HOUR,
+        )
+        told = clients.nova.hosts['b-due'].record
+        assert told is not None
+        self.assertEqual(NOW + 4 * HOUR, told.start)
+
+    def test_a_failure_is_told_and_the_others_are_done(self) -> None:
+        clients = self._clients()
+        clients.nova.broken = {'a-over'}
+        self.assertEqual(
+            [('a-over', 'failed', False), ('b-due', 'entered', True)],
+            self._apply(clients, unset_overdue=True),
+        )
+        self.assertEqual(
+            {'a-over': r'a-over: Nova says no \x1b[2J', 'b-due': None},
+            self.causes,
+        )
+        self.assertTrue(clients.nova.hosts['b-due'].ours)
+
+
+class TestDrain(test_maintenance.MaintenanceTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        window = change.Request(
+            start=NOW + 4 * HOUR, policy=policy.Policy(policy.ALL)
+        )
+        self.here = [scenes.server(name) for name in 'abc']
+        self.all = self.clients(
+            scenes.entered(request=window),
+            fakes.named(scenes.host(), 'compute2'),
+        )
+        load = servers.Load('compute1', tuple(self.here))
+        self.all.servers.loads = {'compute1': load}
+
+    def _apply(self) -> tuple[str, bool, str] | None:
+        rows = apply.apply(
+            fakes.real(self.all),
+            unset_overdue=False,
+            max_parallel=2,
+            now=NOW + 4 * HOUR,
+        )
+        if not rows:
+            return None
+        (row,) = rows
+        self.cause = row['cause']
+        return row['action'], row['changed'], row['state']
+
+    def _left(self) -> int:
+        return len(self.all.servers.on('compute1'))
+
+    def test_step_by_step(self) -> None:
+        self.assertEqual(('entered', True, 'migrating'), self._apply())
+        self.assertIn('1 server left: apply', self.cause)
+        self.assertEqual(1, self._left())
+        self.assertTrue(self.all.nova.hosts['compute1'].journal.by_apply)
+        # the rest of it takes a run or two
+        told = [self._apply() for _ in range(3)]
+        self.assertEqual(0, self._left())
+        self.assertIn(('drained', True, 'maintenance'), told)
+        self.assertTrue(self.all.nova.hosts['compute1'].journal.ended)
+        self.assertIsNone(self._apply())
+
+    def test_what_an_operator_drains_is_left_alone(self) -> None:
+        self._apply()
+        host = self.all.nova.hosts['compute1']
+        theirs = change.WriteRecord(journal.started(host.journal, {}))
+        self.all.nova.hosts['compute1'] = scenes.after(host, theirs)
+        self.assertIsNone(self._apply())
+        self.assertEqual(1, self._left())
+
+    def test_what_is_not_to_be_moved_is_left_alone(self) -> None:
+        fresh = scenes.entered(request=change.Request(start=NOW + 4 * HOUR))
+        self.all.nova.hosts['compute1'] = fresh
+        self.assertEqual(('entered', True, 'maintenance'), self._apply())
+        self.assertEqual(3, self._left())
+        self.assertIsNone(self._apply())
+
+    def test_a_drain_that_cannot_work_is_told(self) -> None:
+        down = scenes.entered(
+            dataclasses.replace(
+                scenes.host(), service=scenes.service(state='down')
+            ),
+            change.Request(
+                start=NOW + 4 * HOUR, policy=policy.Policy(policy.ALL)
+            ),
+        )
+        self.all.nova.hosts['compute1'] = down
+        self.assertEqual(('failed', True), (self._apply() or ())[:2])
+        self.assertIn('entered, but then: nova-compute on', self.cause)
+        self.assertTrue(self.all.nova.hosts['compute1'].ours)
+        # it is tried again, and told again
+        self.assertEqual(('failed', False), (self._apply() or ())[:2])
+        self.assertTrue(self.cause.startswith('nova-compute on compute1'))

@@ -1,0 +1,119 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+import collections.abc
+import dataclasses
+
+import hypothesis
+from hypothesis import strategies
+from oslotest import base
+
+from osc_maintenance import change
+from osc_maintenance import policy
+from osc_maintenance import record
+from osc_maintenance import state
+from osc_maintenance.tests.unit import scenes
+
+NOW, HOUR = scenes.NOW, scenes.HOUR
+
+
+class TestMend(base.BaseTestCase):
+    @hypothesis.given(
+        strategies.dictionaries(
+            strategies.sampled_from(sorted(record.KEYS)), strategies.text()
+        )
+    )
+    def test_any_damaged_record_is_mended(
+        self, garbage: dict[str, str | None]
+    ) -> None:
+        seen = scenes.entered()
+        seen = scenes.after(seen, change.WriteRecord(garbage))
+        request = change.Request(
+            start=NOW, duration=HOUR, policy=policy.NOTHING
+        )
+        mended = scenes.after(seen, *change.to_set(seen, request, 'bob', NOW))
+        standing = state.derive(mended, scenes.NOTHING)
+        self.assertEqual(state.State.MAINTENANCE, standing.state)
+
+    def test_an_entered_host_whose_start_is_lost(self) -> None:
+        seen = scenes.after(
+            scenes.entered(),
+            change.WriteRecord({'maintenance:window_start': 'soon'}),
+        )
+        mended = scenes.after(
+            seen, *change.to_set(seen, change.Request(), 'bob', NOW + HOUR)
+        )
+        assert mended.record is not None
+        self.assertEqual(NOW, mended.record.start)
+        self.assertEqual((), mended.record.problems)
+
+    def test_our_own_reason_is_never_what_was_before(self) -> None:
+        # the aggregate was lost, made again with another id, and set killed
+        # before it disabled the service for the new one
+        seen = scenes.entered(scenes.host_of(scenes.NIC))
+        lost = scenes.claimed(
+            dataclasses.replace(seen, aggregate=None), '77777777'
+        )
+        steps = change.to_set(lost, change.Request(), 'bob', NOW)
+        self.assertIsInstance(steps[-1], change.SetService)
+        killed = scenes.after(lost, *steps[:-1])
+        self.assertEqual(
+            state.State.ERROR, state.derive(killed, scenes.NOTHING).state
+        )
+        again = scenes.after(
+            killed, *change.to_set(killed, change.Request(), 'bob', NOW)
+        )
+        for stage in (killed, again):
+            back = scenes.after(stage, *change.to_unset(stage))
+            self.assertEqual(scenes.host_of(scenes.NIC), back)
+
+    def test_the_reason_fills_what_the_record_has_lost(self) -> None:
+        damage: collections.abc.Mapping[str, str | None]
+        for fresh, damage in (
+            (scenes.host(), {'maintenance:before_status': 'x'}),
+            (
+                scenes.host(),
+                {
+                    'maintenance:before_status': None,
+                    'maintenance:before_reason': 'zz',
+                },
+            ),
+            (scenes.host_of(scenes.NIC), {'maintenance:before_reason': None}),
+            (scenes.host_of(scenes.NIC), {'maintenance:before_status': None}),
+            (scenes.host(), {'maintenance:id': 'x'}),
+        ):
+            with self.subTest(damage=damage):
+                seen = scenes.entered(fresh)
+                written = change.WriteRecord(dict(damage))
+                seen = scenes.after(seen, written)
+                back = scenes.after(seen, *change.to_unset(seen))
+                self.assertEqual(fresh, back)
+                mended = scenes.after(
+                    seen, *change.to_set(seen, change.Request(), 'b', NOW)
+                )
+                back = scenes.after(mended, *change.to_unset(mended))
+                self.assertEqual(fresh, back)
+
+    def test_a_lost_aggregate_is_made_again(self) -> None:
+        request = change.Request(reason='kernel', ticket_url='https://t.co/7')
+        seen = scenes.entered(scenes.host_of(scenes.NIC), request)
+        lost = scenes.claimed(
+            dataclasses.replace(seen, aggregate=None), '77777777'
+        )
+        steps = change.to_set(lost, change.Request(), 'bob', NOW)
+        told = scenes.after(lost, *steps)
+        assert told.record is not None
+        self.assertTrue(told.ours)
+        self.assertEqual(scenes.NIC, told.record.before)
+        self.assertEqual('kernel', told.record.reason)
+        self.assertEqual('https://t.co/7', told.record.ticket_url)
+        self.assertEqual('77777777', told.record.id)

@@ -1,0 +1,163 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+import typing
+from unittest import mock
+
+from keystoneauth1 import exceptions as ksa_exceptions
+from novaclient import exceptions as nova_exceptions
+from osc_lib import exceptions
+from oslotest import base
+
+from osc_maintenance.nova import api
+
+_WORDS = "Policy doesn't\nallow \x1b[2Jit"
+
+
+class TestExplained(base.BaseTestCase):
+    def _error(self, raised: Exception) -> exceptions.CommandError:
+        def fail() -> None:
+            with api.explained('The \x1b[2J subject'):
+                raise raised
+
+        error = self.assertRaises(exceptions.CommandError, fail)
+        assert isinstance(error, exceptions.CommandError)
+        return error
+
+    def test_one_line_in_the_clouds_words(self) -> None:
+        for raised in (
+            nova_exceptions.Forbidden(403, _WORDS),
+            nova_exceptions.ClientException(503, _WORDS),
+            ksa_exceptions.ConnectFailure(_WORDS),
+            ksa_exceptions.Unauthorized(_WORDS),
+        ):
+            with self.subTest(raised=raised):
+                error = self._error(raised)
+                words = str(error)
+                self.assertTrue(words.startswith(r'The \x1b[2J subject: '))
+                self.assertIn(r"Policy doesn't allow \x1b[2Jit", words)
+                self.assertTrue(words.isprintable())
+                self.assertIs(raised, error.__cause__)
+
+    def test_what_may_go_away_by_itself(self) -> None:
+        for raised, passing in (
+            (nova_exceptions.from_response(_response(500), {}, ''), True),
+            (nova_exceptions.from_response(_response(502), {}, ''), True),
+            (nova_exceptions.from_response(_response(503), {}, ''), True),
+            (nova_exceptions.from_response(_response(504), {}, ''), True),
+            (nova_exceptions.from_response(_response(429), {}, ''), True),
+            (nova_exceptions.BadRequest(400), False),
+            (nova_exceptions.Unauthorized(401), False),
+            (nova_exceptions.Forbidden(403), False),
+            (nova_exceptions.NotFound(404), False),
+            (nova_exceptions.Conflict(409), False),
+            (nova_exceptions.OverLimit(413), False),
+            (nova_exceptions.ClientException(499), False),
+            (ksa_exceptions.ConnectFailure(''), True),
+            (ksa_exceptions.ConnectTimeout(''), True),
+            (ksa_exceptions.InternalServerError(''), True),
+            (ksa_exceptions.ServiceUnavailable(''), True),
+            (ksa_exceptions.BadGateway(''), True),
+            (ksa_exceptions.Unauthorized(''), False),
+            (ksa_exceptions.EndpointNotFound(''), False),
+            (ksa_exceptions.SSLError(''), False),
+            (KeyError('servers'), False),
+        ):
+            with self.subTest(raised=raised):
+                error = self._error(raised)
+                self.assertIs(passing, isinstance(error, api.TransientError))
+                self.assertNotIsInstance(error, api.OvertakenError)
+
+    def test_no_answer_of_the_api(self) -> None:
+        for raised in (
+            AttributeError('x'),
+            IndexError('x'),
+            KeyError('x'),
+            TypeError('x'),
+            ValueError('x'),
+        ):
+            with self.subTest(raised=raised):
+                words = str(self._error(raised))
+                self.assertIn('that is no answer of the API', words)
+                self.assertIn(repr(raised), words)
+
+    def test_what_is_known_already_is_left_as_it_is(self) -> None:
+        overtaken = api.OvertakenError('somebody was quicker')
+        self.assertIs(overtaken, self._error(overtaken))
+
+    def test_bugs_of_ours_are_not_hidden(self) -> None:
+        def fail() -> None:
+            with api.explained('x'):
+                raise AssertionError
+
+        self.assertRaises(AssertionError, fail)
+
+
+class TestPages(base.BaseTestCase):
+    def _pages(
+        self, *bodies: object, path: str = '/things', **query: str
+    ) -> list[typing.Any]:
+        client = mock.Mock(spec=['client'])
+        client.client = mock.Mock(spec=['get'])
+        client.client.get.side_effect = [(None, body) for body in bodies]
+        try:
+            return list(api.pages(client, 'things', path, **query))
+        finally:
+            self.urls = [call.args[0] for call in client.client.get.mock_calls]
+
+    def test_one_page_is_one_request(self) -> None:
+        items = [{'id': 1}, {'id': 2}]
+        self.assertEqual(items, self._pages({'things': items}))
+        self.assertEqual(['/things'], self.urls)
+
+    def test_the_next_page_begins_behind_the_last_item(self) -> None:
+        more = [{'rel': 'self', 'href': 'x'}, {'rel': 'next', 'href': 'x'}]
+        for last, marker in (
+            ({'id': 7}, '7'),
+            ({'id': 7, 'uuid': 'u7'}, 'u7'),
+        ):
+            found = self._pages(
+                {'things': [{'id': 6}, last], 'things_links': more},
+                {'things': [{'id': 8}], 'things_links': more[:1]},
+                host='a&b #1',
+            )
+            self.assertEqual([{'id': 6}, last, {'id': 8}], found)
+            first = '/things?host=a%26b+%231'
+            self.assertEqual([first, f'{first}&marker={marker}'], self.urls)
+
+    def test_a_page_without_items_ends_it(self) -> None:
+        self.assertEqual([], self._pages({'things': []}))
+
+    def test_no_answer_of_the_api(self) -> None:
+        more = [{'rel': 'next', 'href': 'x'}]
+        bodies: list[typing.Any] = [
+            None,
+            [],
+            {},
+            {'things': None},
+            {'things': [], 'things_links': more},
+        ]
+        for body in bodies:
+            with self.subTest(body=body):
+
+                def read(answer: object = body) -> None:
+                    with api.explained('Things'):
+                        self._pages(answer)
+
+                error = self.assertRaises(exceptions.CommandError, read)
+                self.assertIn('Things: that is no answer', str(error))
+
+
+def _response(status: int) -> mock.Mock:
+    response = mock.Mock(spec=['status_code', 'headers', 'json', 'text'])
+    response.status_code, response.headers = status, {}
+    return response

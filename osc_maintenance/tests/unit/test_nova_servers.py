@@ -1,0 +1,375 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+import datetime
+import typing
+from unittest import mock
+
+from novaclient import api_versions
+from novaclient import base as novaclient_base
+from novaclient import client
+from novaclient import exceptions as nova_exceptions
+from novaclient.v2 import server_groups
+from osc_lib import exceptions
+from oslotest import base
+
+from osc_maintenance.nova import servers as servers_api
+from osc_maintenance import servers
+
+HOST = 'OS-EXT-SRV-ATTR:host'
+NEXT = [{'rel': 'next', 'href': 'http://elsewhere/servers?marker=b'}]
+
+
+class ServersTestCase(base.BaseTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.client = mock.Mock(
+            spec=['api_version', 'client', 'server_groups']
+        )
+        self.client.client = mock.Mock(spec=client.SessionClient)
+        self.client.server_groups = mock.Mock(
+            spec=server_groups.ServerGroupsManager
+        )
+        self.at('2.96')
+        self.nova = servers_api.Servers(self.client)
+
+    def at(self, version: str) -> None:
+        """Have the client ask at that microversion."""
+        self.client.api_version = api_versions.APIVersion(version)
+
+    def answers(self, *bodies: typing.Any) -> None:
+        self.client.client.get.reset_mock()
+        self.client.client.get.side_effect = [
+            body if isinstance(body, Exception) else (None, body)
+            for body in bodies
+        ]
+
+    def urls(self) -> list[str]:
+        return [call.args[0] for call in self.client.client.get.mock_calls]
+
+
+class TestServers(ServersTestCase):
+    def _item(self, server: str, host: str = 'compute1') -> dict[str, str]:
+        return {'id': server, 'status': 'ACTIVE', HOST: host}
+
+    def test_all_pages_are_read(self) -> None:
+        self.answers(
+            {
+                'servers': [self._item('a'), self._item('b')],
+                'servers_links': NEXT,
+            },
+            # the filter is ignored for those who may not use it
+            {'servers': [self._item('c'), self._item('d', 'compute2')]},
+        )
+        found = self.nova.on('compute1')
+        self.assertEqual(['a', 'b', 'c'], [server.id for server in found])
+        first = '/servers/detail?all_tenants=1&host=compute1'
+        self.assertEqual([first, first + '&marker=b'], self.urls())
+
+    def test_servers_whose_host_is_not_told(self) -> None:
+        self.answers({'servers': [{'id': 'a', 'status': 'ACTIVE'}]})
+        error = self.assertRaises(
+            exceptions.CommandError, self.nova.on, 'compute1'
+        )
+        self.assertIn('OS-EXT-SRV-ATTR:host', str(error))
+
+    def test_a_host_name_is_quoted(self) -> None:
+        self.answers({'servers': []})
+        self.nova.on('a&status=ERROR #1')
+        self.assertEqual(
+            ['/servers/detail?all_tenants=1&host=a%26status%3DERROR+%231'],
+            self.urls(),
+        )
+
+    def test_an_answer_that_is_none(self) -> None:
+        bodies: list[typing.Any] = [None, {}, [], {'servers': None}]
+        for body in bodies:
+            self.answers(body)
+            error = self.assertRaises(
+                exceptions.CommandError, self.nova.on, 'compute1'
+            )
+            self.assertIn('Servers on compute1', str(error))
+            self.assertIn('no answer of the API', str(error))
+
+    def test_every_field(self) -> None:
+        self.answers(
+            {
+                'server': {
+                    'id': 'a',
+                    'name': 'web',
+                    'tenant_id': 'p',
+                    'status': 'MIGRATING',
+                    'OS-EXT-STS:vm_state': 'active',
+                    'OS-EXT-STS:power_state': 1,
+                    'OS-EXT-STS:task_state': 'migrating',
+                    HOST: 'compute1',
+                    'locked': True,
+                    'locked_reason': 'mine',
+                    'flavor': {
+                        'ram': 512,
+                        'disk': 10,
+                        'ephemeral': 5,
+                        'extra_specs': {'hw:cpu_policy': 'dedicated'},
+                    },
+                    'image': {'id': 'i'},
+                    'pinned_availability_zone': 'az1',
+                    'fault': {'message': 'no valid host', 'code': 500},
+                    'progress': 40,
+                }
+            }
+        )
+        self.assertEqual(
+            servers.Server(
+                id='a',
+                name='web',
+                project='p',
+                status='MIGRATING',
+                vm_state='active',
+                power_state=1,
+                task_state='migrating',
+                host='compute1',
+                locked=True,
+                locked_reason='mine',
+                ram=512,
+                disk=15,
+                extra_specs={'hw:cpu_policy': 'dedicated'},
+                image='i',
+                zone='az1',
+                fault='no valid host',
+                progress=40,
+            ),
+            self.nova.server('a'),
+        )
+        self.assertEqual(['/servers/a'], self.urls())
+
+    def test_few_fields(self) -> None:
+        # booted from a volume; or its cell is down
+        for item in (
+            {'id': 'a', 'status': 'UNKNOWN'},
+            {
+                'id': 'a',
+                'status': 'UNKNOWN',
+                'name': None,
+                HOST: None,
+                'image': '',
+                'flavor': None,
+                'fault': None,
+                'OS-EXT-STS:power_state': None,
+            },
+        ):
+            self.answers({'server': item})
+            self.assertEqual(
+                servers.Server(
+                    'a', '', '', 'UNKNOWN', vm_state='', power_state=0
+                ),
+                self.nova.server('a'),
+            )
+
+    def test_one_that_is_gone(self) -> None:
+        self.answers(nova_exceptions.NotFound(404))
+        self.assertIsNone(self.nova.server('a'))
+        self.answers(nova_exceptions.Forbidden(403, 'not you'))
+        error = self.assertRaises(
+            exceptions.CommandError, self.nova.server, 'a'
+        )
+        self.assertIn('Server a: not you', str(error))
+
+
+class TestMigrations(ServersTestCase):
+    def test_every_field(self) -> None:
+        self.answers(
+            {
+                'migrations': [
+                    {
+                        'id': 7,
+                        'uuid': 'u7',
+                        'instance_uuid': 'a',
+                        'migration_type': 'live-migration',
+                        'status': 'running',
+                        'source_compute': 'compute1',
+                        'dest_compute': 'compute2',
+                        'created_at': '2026-11-20T06:00:00.000000',
+                        'updated_at': '2026-11-20T06:01:30.000000',
+                        'user_id': 'u1',
+                    },
+                    {'id': 8, 'instance_uuid': 'b', 'updated_at': None},
+                ]
+            }
+        )
+        begun = datetime.datetime(2026, 11, 20, 6, 0, tzinfo=datetime.UTC)
+        first, second = self.nova.migrations('compute1')
+        self.assertEqual(
+            servers.Migration(
+                7,
+                'a',
+                servers.LIVE_MIGRATION,
+                'running',
+                'compute1',
+                'compute2',
+                begun,
+                begun + datetime.timedelta(seconds=90),
+                'u1',
+            ),
+            first,
+        )
+        self.assertEqual(servers.Migration(8, 'b', '', ''), second)
+
+    def test_what_is_asked(self) -> None:
+        since = datetime.datetime(2026, 11, 20, 6, 0, tzinfo=datetime.UTC)
+        later = 'changes-since=2026-11-20T06%3A00%3A00%2B00%3A00'
+        for version, host, fields, query in (
+            ('2.96', None, {}, ''),
+            ('2.96', 'a&b', {}, '?host=a%26b'),
+            ('2.96', None, {'server': 'a'}, '?instance_uuid=a'),
+            ('2.96', 'c', {'server': 'a'}, '?host=c&instance_uuid=a'),
+            ('2.96', 'c', {'since': since}, '?host=c&' + later),
+            ('2.59', None, {'since': since}, '?' + later),
+            # Nova would refuse it
+            ('2.58', 'c', {'since': since}, '?host=c'),
+            ('2.58', None, {'since': since}, ''),
+        ):
+            with self.subTest(version=version, host=host, fields=fields):
+                self.at(version)
+                self.answers({'migrations': []})
+                arguments: dict[str, typing.Any] = {**fields}
+                self.assertEqual((), self.nova.migrations(host, **arguments))
+                self.assertEqual(['/os-migrations' + query], self.urls())
+
+    def test_they_are_paged_by_uuid(self) -> None:
+        item = {'id': 7, 'uuid': 'u7', 'instance_uuid': 'a'}
+        self.answers(
+            {'migrations': [item], 'migrations_links': NEXT},
+            {'migrations': [{**item, 'id': 6}]},
+        )
+        found = self.nova.migrations('compute1')
+        self.assertEqual([7, 6], [migration.id for migration in found])
+        self.assertEqual(
+            '/os-migrations?host=compute1&marker=u7', self.urls()[1]
+        )
+
+    def test_errors_name_what_was_asked(self) -> None:
+        for fields, subject in (
+            ({}, 'Migrations of all hosts'),
+            ({'host': 'compute1'}, 'Migrations of compute1'),
+            ({'host': 'compute1', 'server': 'a'}, 'Migrations of a'),
+        ):
+            self.answers({'migrations': [{'id': 7}]})
+            arguments: dict[str, typing.Any] = {**fields}
+            error = self.assertRaises(
+                exceptions.CommandError, self.nova.migrations, **arguments
+            )
+            self.assertIn(f'{subject}: that is no answer', str(error))
+
+    def test_a_time_with_an_offset(self) -> None:
+        moment = '2026-11-20T08:00:00+02:00'
+        item = {'id': 7, 'instance_uuid': 'a', 'created_at': moment}
+        self.answers({'migrations': [item]})
+        (found,) = self.nova.migrations()
+        self.assertEqual(
+            datetime.datetime.fromisoformat(moment), found.created
+        )
+
+    def test_a_time_that_is_none(self) -> None:
+        for moment in ('soon', 7):
+            item = {'id': 7, 'instance_uuid': 'a', 'created_at': moment}
+            self.answers({'migrations': [item]})
+            error = self.assertRaises(
+                exceptions.CommandError, self.nova.migrations
+            )
+            self.assertIn('no answer of the API', str(error))
+
+
+class TestFigures(ServersTestCase):
+    def _item(self, total: int | None) -> dict[str, int | None]:
+        return {
+            'memory_processed_bytes': 3,
+            'memory_remaining_bytes': 7,
+            'memory_total_bytes': total,
+        }
+
+    def test_how_far_it_is(self) -> None:
+        figures = servers_api.Figures(processed=3, remaining=7, total=10)
+        for items, expected in (
+            ([self._item(10)], figures),
+            ([self._item(0), self._item(10)], figures),
+            # it has not begun to copy
+            ([self._item(0)], None),
+            ([self._item(None)], None),
+            ([], None),
+        ):
+            self.answers({'migrations': items})
+            self.assertEqual(expected, self.nova.figures('a'))
+        self.assertEqual(['/servers/a/migrations'], self.urls())
+
+    def test_none_are_to_be_had(self) -> None:
+        self.answers(nova_exceptions.NotFound(404))
+        self.assertIsNone(self.nova.figures('a'))
+        self.answers({'migrations': [{}]})
+        error = self.assertRaises(
+            exceptions.CommandError, self.nova.figures, 'a'
+        )
+        self.assertIn('Migration of server a', str(error))
+
+
+class TestGroups(ServersTestCase):
+    def _group(self, **fields: typing.Any) -> novaclient_base.Resource:
+        return novaclient_base.Resource(None, fields, loaded=True)
+
+    def test_pages_are_read_until_one_is_empty(self) -> None:
+        pages = [
+            [self._group(id='g1'), self._group(id='g2')],
+            [self._group(id='g3')],
+            [],
+        ]
+        self.client.server_groups.list.side_effect = pages
+        found = self.nova.groups()
+        self.assertEqual(['g1', 'g2', 'g3'], [group.id for group in found])
+        self.assertEqual(
+            [
+                mock.call(all_projects=True, offset=None),
+                mock.call(all_projects=True, offset=2),
+                mock.call(all_projects=True, offset=3),
+            ],
+            self.client.server_groups.list.mock_calls,
+        )
+
+    def test_both_forms_of_a_policy(self) -> None:
+        for fields, expected in (
+            (
+                {
+                    'name': 'ha',
+                    'policy': 'anti-affinity',
+                    'rules': {'max_server_per_host': 3},
+                    'members': ['a', 'b'],
+                },
+                ('ha', 'anti-affinity', 3, ('a', 'b')),
+            ),
+            (
+                {'policy': 'anti-affinity', 'rules': {}},
+                ('', 'anti-affinity', 1, ()),
+            ),
+            # before 2.64
+            ({'policies': ['affinity']}, ('', 'affinity', 1, ())),
+            ({'policies': []}, ('', '', 1, ())),
+        ):
+            with self.subTest(fields=fields):
+                group = self._group(id='g', **fields)
+                self.client.server_groups.list.side_effect = [[group], []]
+                self.assertEqual(
+                    [servers_api.Group('g', *expected)], self.nova.groups()
+                )
+
+    def test_they_cannot_be_read(self) -> None:
+        refusal = nova_exceptions.Forbidden(403, 'not you')
+        self.client.server_groups.list.side_effect = refusal
+        error = self.assertRaises(exceptions.CommandError, self.nova.groups)
+        self.assertIn('Server groups: not you', str(error))

@@ -1,0 +1,200 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+import dataclasses
+
+from oslotest import base
+
+from osc_maintenance import change
+from osc_maintenance import journal
+from osc_maintenance import policy
+from osc_maintenance import servers
+from osc_maintenance import state
+from osc_maintenance.tests.unit import scenes
+
+S = state.State
+WEB, DB = scenes.server('web'), scenes.server('db')
+
+
+def drained(
+    *notes: dict[str, str | None], wanted: policy.Policy | None = None
+) -> state.Host:
+    """A host in maintenance from which servers have to go."""
+    request = change.Request(policy=wanted or policy.Policy(policy.ALL))
+    steps = [change.WriteRecord(note) for note in notes]
+    return scenes.after(scenes.entered(request=request), *steps)
+
+
+def with_servers(*here: servers.Server, out: int = 0) -> servers.Load:
+    """What is on the host."""
+    return dataclasses.replace(scenes.load(None, out), servers=here)
+
+
+STARTED = journal.started(journal.Journal(), {})
+
+
+def ended(stayed: dict[str, str]) -> dict[str, str | None]:
+    """What a drain notes at its end."""
+    return journal.ended(journal.Journal(), stayed)
+
+
+class TestLeftBehind(base.BaseTestCase):
+    def _cause(self, host: state.Host, *here: servers.Server) -> str:
+        standing = state.derive(host, with_servers(*here))
+        self.assertEqual(S.ERROR, standing.state)
+        return str(standing.cause)
+
+    def test_the_states(self) -> None:
+        moving = dataclasses.replace(WEB, task_state='migrating')
+        snapshot = dataclasses.replace(WEB, task_state='image_snapshot')
+        excluded = policy.Policy(policy.ALL, exclude=frozenset(['web-id']))
+        for what, host, load, expected in (
+            ('empty', drained(STARTED), with_servers(), S.MAINTENANCE),
+            ('never begun', drained(), with_servers(WEB), S.ERROR),
+            ('begun', drained(STARTED), with_servers(WEB), S.ERROR),
+            (
+                'ended',
+                drained(ended({'web-id': 'x'})),
+                with_servers(WEB),
+                S.ERROR,
+            ),
+            (
+                'ended, and the rest has gone since',
+                drained(ended({'web-id': 'x'})),
+                with_servers(),
+                S.MAINTENANCE,
+            ),
+            (
+                'one has to stay',
+                drained(wanted=excluded),
+                with_servers(WEB),
+                S.MAINTENANCE,
+            ),
+            (
+                'nothing has to go',
+                drained(wanted=policy.NOTHING),
+                with_servers(WEB, moving),
+                S.MAINTENANCE,
+            ),
+            # asked of Nova, and not recorded by it yet
+            (
+                'about to move',
+                drained(),
+                with_servers(DB, moving),
+                S.MIGRATING,
+            ),
+            ('busy otherwise', drained(), with_servers(snapshot), S.ERROR),
+            ('on its way', drained(), with_servers(WEB, out=1), S.MIGRATING),
+            # as list asks where servers do not matter
+            (
+                'not asked',
+                drained(),
+                servers.Load('compute1', None),
+                S.MAINTENANCE,
+            ),
+        ):
+            with self.subTest(what):
+                standing = state.derive(host, load)
+                self.assertEqual(expected, standing.state)
+                self.assertIs(expected is S.ERROR, bool(standing.cause))
+
+    def test_a_drain_that_was_interrupted(self) -> None:
+        for host in (drained(), drained(STARTED)):
+            told = self._cause(host, WEB, DB)
+            self.assertIn('interrupted, 2 servers left', told)
+            self.assertIn('run set again', told)
+        self.assertIn(' 1 server left', self._cause(drained(), WEB))
+
+    def test_causes_are_told(self) -> None:
+        host = drained(
+            STARTED,
+            ended({'web-id': 'no room for it'}),
+        )
+        evil = dataclasses.replace(DB, name='a\x1bb')
+        told = self._cause(host, WEB, evil)
+        self.assertIn('2 servers left', told)
+        self.assertIn('web (web-id): no room for it', told)
+        # it has come since
+        self.assertIn(r'a\x1bb (db-id): not tried yet', told)
+        self.assertNotIn('interrupted', told)
+        self.assertNotIn('more', told)
+
+    def test_ten_at_most_are_named(self) -> None:
+        host = drained(ended({}))
+        here = [scenes.server(f'web{number}') for number in range(12)]
+        for count, more in (
+            (10, None),
+            (11, 'and 1 more'),
+            (12, 'and 2 more'),
+        ):
+            told = self._cause(host, *here[:count])
+            self.assertIn(f'{count} servers left', told)
+            self.assertEqual(10, told.count('not tried yet'))
+            if more:
+                self.assertTrue(told.endswith(more))
+            else:
+                self.assertNotIn('more', told)
+
+    def test_which_they_are(self) -> None:
+        host = drained(wanted=policy.Policy(policy.ACTIVE))
+        stopped = dataclasses.replace(DB, vm_state='stopped')
+        assert host.record is not None
+        for load, expected in (
+            (with_servers(WEB, stopped), [WEB]),
+            (with_servers(stopped), []),
+            (servers.Load('compute1', None), []),
+        ):
+            found = state.left_behind(host.record, load)
+            self.assertEqual(expected, found)
+
+
+class TestReturning(base.BaseTestCase):
+    def test_the_states(self) -> None:
+        back = drained(STARTED, journal.returning({}))
+        enabled = scenes.disabled_by_somebody(back, 'enabled', None)
+        down = scenes.disabled_by_somebody(back, 'UNKNOWN', None)
+        for what, host, load, expected, cause in (
+            (
+                'on their way',
+                enabled,
+                scenes.load(None, 0, 1),
+                S.MIGRATING,
+                '',
+            ),
+            (
+                'on their way, and not enabled yet',
+                back,
+                scenes.load(None, 0, 1),
+                S.MIGRATING,
+                '',
+            ),
+            (
+                'others leave',
+                enabled,
+                scenes.load(None, 1),
+                S.ERROR,
+                'the service is enabled, and ',
+            ),
+            (
+                'interrupted',
+                enabled,
+                scenes.NOTHING,
+                S.ERROR,
+                'unset --return-servers again',
+            ),
+            ('cell down', down, scenes.load(None, 0, 1), S.ERROR, 'cell'),
+        ):
+            with self.subTest(what):
+                standing = state.derive(host, load)
+                self.assertEqual(expected, standing.state)
+                self.assertIn(cause, standing.cause or '')
+                self.assertIs(expected is S.ERROR, bool(standing.cause))
