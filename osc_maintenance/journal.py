@@ -28,6 +28,7 @@ from osc_maintenance import text
 _DRAIN = record.AGGREGATE_PREFIX + 'drain'
 _RETURN = record.AGGREGATE_PREFIX + 'return'
 _BACK = record.AGGREGATE_PREFIX + 'return:'
+_EVACUATING = record.AGGREGATE_PREFIX + 'evacuating'
 _MOVE = record.AGGREGATE_PREFIX + 'move:'
 _STAYED = record.AGGREGATE_PREFIX + 'stayed:'
 #: Somebody moves the servers, or was interrupted.
@@ -94,6 +95,7 @@ class Journal:
     :ivar moves: the servers that this maintenance moves, by id.
     :ivar returns: those of them that it moves back, by id.
     :ivar stayed: why servers stayed, by id.
+    :ivar evacuating: who evacuates the host; empty if nobody does.
     """
 
     drain: str = ''
@@ -107,6 +109,7 @@ class Journal:
     stayed: collections.abc.Mapping[str, str] = dataclasses.field(
         default_factory=dict
     )
+    evacuating: str = ''
 
     @property
     def ended(self) -> bool:
@@ -135,6 +138,7 @@ def decode(metadata: collections.abc.Mapping[str, str]) -> Journal:
             returns[key.removeprefix(_BACK)] = move
     return Journal(
         drain=metadata.get(_DRAIN, ''),
+        evacuating=metadata.get(_EVACUATING, ''),
         returning=_RETURN in metadata,
         moves=moves,
         returns=returns,
@@ -189,6 +193,8 @@ def ended(
     :returns: metadata to write.
     """
     changes: dict[str, str | None] = {_DRAIN: ENDED}
+    if old.evacuating:
+        changes[_EVACUATING] = None
     changes.update(dict.fromkeys(_STAYED + item for item in old.stayed))
     changes.update(
         (_STAYED + server, text.storable(cause))
@@ -210,3 +216,12 @@ def returning(
         (_BACK + server, _noted(move)) for server, move in moves.items()
     )
     return changes
+
+
+def evacuating(token: str) -> dict[str, str | None]:
+    """The note of who evacuates the host.
+
+    :param token: something that nobody else has.
+    :returns: metadata to write.
+    """
+    return {_EVACUATING: token}

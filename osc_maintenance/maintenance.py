@@ -42,6 +42,7 @@ def set_(
     name: str,
     request: change.Request,
     now: datetime.datetime,
+    check: collections.abc.Callable[[state.Host], None] = lambda _host: None,
 ) -> state.Host:
     """Plan, enter or change the maintenance of a host.
 
@@ -49,6 +50,7 @@ def set_(
     :param name: the host's name.
     :param request: what is asked for.
     :param now: the present, in UTC.
+    :param check: called before a planned maintenance is entered; may refuse.
     :returns: the host as it is now.
     :raises CommandError: if there is no such host, or Nova refuses.
     :raises RefusedError: if the request cannot be followed; nothing has been
@@ -57,6 +59,11 @@ def set_(
 
     def attempt() -> state.Host:
         host = _claimed(clients, name, request, now)
+        steps = change.to_set(host, request, clients.user, now)
+        if host.record and any(
+            isinstance(s, change.SetService) for s in steps
+        ):
+            check(host)
         return keep(clients, host, request, now)
 
     return _insist(attempt)

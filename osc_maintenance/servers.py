@@ -84,7 +84,7 @@ class Server:
     def moves(self) -> bool:
         """Whether it is being moved, or will be in a moment."""
         return self.task_state is not None and self.task_state.startswith(
-            ('migrating', 'resize_', 'rebuild')
+            ('migrating', 'resize_')
         )
 
     @property
@@ -140,6 +140,11 @@ class Migration:
     def in_progress(self) -> bool:
         """Whether it goes on; any status that is not known does."""
         return not (self.succeeded or self.failed or self.unconfirmed)
+
+    @property
+    def evacuation(self) -> bool:
+        """Whether it is an evacuation, whatever kind Nova says."""
+        return self.kind == EVACUATION or self.status == 'done'
 
     @property
     def waiting(self) -> bool:
@@ -214,19 +219,22 @@ class Load:
     def out(self) -> list[Migration]:
         """The migrations in progress that leave the host.
 
-        One that waits although nothing is being done to its server has been
-        forgotten: nova-compute was restarted.
+        One that waits although its server is elsewhere, or nothing is being
+        done to it, has been forgotten: nova-compute was restarted.
         """
-        idle = {
-            server.id
-            for server in self.servers or ()
-            if server.task_state is None
-        }
+        if self.servers is None:
+            busy = None
+        else:
+            busy = {s.id for s in self.servers if s.task_state is not None}
         return [
             migration
             for migration in self.leaving.values()
             if migration.in_progress
-            and not (migration.waiting and migration.server in idle)
+            and not (
+                migration.waiting
+                and busy is not None
+                and migration.server not in busy
+            )
         ]
 
     @property

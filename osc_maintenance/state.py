@@ -246,6 +246,12 @@ def _recorded(
         if load.moving:
             return Standing(State.MIGRATING)
         left = left_behind(record, load)
+        unconfirmed = _ours_unconfirmed(host, load)
+        if unconfirmed and not host.journal.by_apply:
+            return _error(
+                f'the drain was interrupted, {unconfirmed} cold migrated and '
+                'not confirmed: run set again, and it goes on'
+            )
         if any(server.moves for server in left):
             return Standing(State.MIGRATING)
         if left and host.journal.by_apply:
@@ -284,6 +290,17 @@ def left_behind(
         for server in load.servers or ()
         if record.policy.leaves(server) is None
     ]
+
+
+def _ours_unconfirmed(host: Host, load: servers_.Load) -> int:
+    """How many cold migrations of ours wait to be confirmed by us."""
+    moves = host.journal.moves
+    return sum(
+        migration.server in moves
+        and migration.kind == servers_.COLD_MIGRATION
+        and moves[migration.server].is_of(migration)
+        for migration in load.unconfirmed
+    )
 
 
 def _told(left: list[servers_.Server], journal: journal_.Journal) -> str:

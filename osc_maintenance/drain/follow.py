@@ -32,6 +32,8 @@ if typing.TYPE_CHECKING:
 
 _RETRY = 10.0
 _LONGEST_PAUSE = 60.0
+#: How many looks Nova may take to write down why a move has failed.
+_PATIENT = 2
 #: How often somebody else may be busy with a server.
 MOST_CONFLICTS = 5
 _OVER = frozenset((moves_.Outcome.MOVED, moves_.Outcome.DELETED))
@@ -114,6 +116,17 @@ class Follower:
                     move = self.moves[gone.id] = self._new(gone, look)
                 self._found_moving(move, migration, now)
                 yield events.Adopted(move)
+            elif migration.unconfirmed and migration.server not in self.moves:
+                gone = self._servers.server(migration.server)
+                if gone is None:
+                    continue
+                move = self.moves[gone.id] = self._new(gone, look)
+                yield self.end(
+                    move,
+                    moves_.Outcome.LEFT,
+                    f'its {migration.kind} away from here is not confirmed, '
+                    'and keeps its disk here: its owner has to confirm it',
+                )
 
     def _goes_on(self, migration: servers.Migration) -> bool:
         """Whether there is something to wait for, or for us to confirm."""
@@ -295,9 +308,16 @@ class Follower:
         if server is None:
             yield self.end(move, moves_.Outcome.DELETED)
             return
+        cause = self._why(move, server)
+        if cause is None and move.asked_why < _PATIENT:
+            # Nova writes down why a little later
+            move.asked_why += 1
+            return
         stayed = server.host == move.server.host
         move.server = server
-        cause = self._why(move, server)
+        if cause is None:
+            status = move.migration.status if move.migration else 'lost'
+            cause = f'its migration is {status}, and Nova does not tell why'
         if move.overdue and move.migration:
             cause = f'{move.overdue} ({move.migration.status})'
             yield self.end(move, moves_.Outcome.FAILED, cause)
@@ -307,12 +327,12 @@ class Follower:
         else:
             yield from self._again(move, cause)
 
-    def _why(self, move: moves_.Move, server: servers.Server) -> str:
+    def _why(self, move: moves_.Move, server: servers.Server) -> str | None:
+        """Why a move failed, in Nova's words."""
         told = self._servers.why(move.server.id, move.kind, move.request)
         if told or server.fault:
             return text.escape(told or server.fault or '')
-        status = move.migration.status if move.migration else 'lost'
-        return f'its migration is {status}, and Nova does not tell why'
+        return None
 
     def _vanished(
         self, move: moves_.Move, migration: servers.Migration | None
@@ -332,7 +352,12 @@ class Follower:
         else:
             move.server = server
             where = f'on {server.host}' if server.host else 'on no host'
-            cause = f'not moved by this drain, but is now {where}'
+            what = (
+                'Nova has no record that its move is complete'
+                if move.moving
+                else 'not moved by this drain'
+            )
+            cause = f'{what}, but it is now {where}'
             yield self.end(move, moves_.Outcome.LEFT, cause)
 
     def _confirm(

@@ -14,11 +14,13 @@
 
 import collections
 import collections.abc
+import secrets
 import typing
 
 from osc_lib import exceptions
 
 from osc_maintenance.drain import follow
+from osc_maintenance.drain import interrupt
 from osc_maintenance.drain import moves as moves_
 from osc_maintenance.drain import plan as plan_
 from osc_maintenance.drain import surroundings
@@ -37,6 +39,9 @@ if typing.TYPE_CHECKING:
     from osc_maintenance import clients as clients_
 
 _LEAVE = verdict.Action.LEAVE
+#: How long somebody who has seen that nobody evacuates the host may take to
+#: say that they do, or to start one more evacuation, in seconds.
+_SETTLE = 5.0
 #: How often ``apply`` tries to move a server.
 _TRIES = 2
 #: How often to look whether the maintenance is still what it was, in seconds.
@@ -71,6 +76,7 @@ class Leaving:
         self._at = host
         self._policy = plan.policy
         self._evacuate = plan.evacuate
+        self._wanted = plan.wanted
         self._how = how
         self._clock = clock
         self._checked = clock()
@@ -82,6 +88,7 @@ class Leaving:
         )
         self._around = plan.around
         self._surveyed = frozenset(plan.verdicts)
+        self._token = ''
         self._noted: set[str] = set()
         self._whys: dict[str, str] = {}
         self._found: tuple[servers.Server, ...] = ()
@@ -101,12 +108,9 @@ class Leaving:
         if self._clock() - self._checked >= _CHECK:
             self._check()
         # in this order: a server whose migration has ended is seen elsewhere
-        migrations = tuple(
-            migration
-            for migration in self._watch.look()
-            # nothing else goes on on a host that is down
-            if not self._evacuate or migration.kind == servers.EVACUATION
-        )
+        migrations = self._watch.look()
+        if self._evacuate:
+            migrations = _evacuations(migrations)
         if fresh:
             self._found = self._clients.servers.on(self.host)
         found = self._found
@@ -234,7 +238,11 @@ class Leaving:
             raise exceptions.CommandError(
                 f'the maintenance of {name} was ended by somebody else'
             ) from exc
-        self._at = state.Host(name, self._at.service, aggregate)
+        self._at = state.Host(self.host, self._at.service, aggregate)
+        if self._token and self._at.journal.evacuating != self._token:
+            raise exceptions.CommandError(
+                f'somebody else evacuates {name} as well, and has taken over'
+            )
         record = self._at.record
         if record and record.policy != self._policy:
             raise exceptions.CommandError(
@@ -271,9 +279,27 @@ class Leaving:
         :param stayed: why servers stayed, by id.
         """
         old = self._at.journal
-        if stayed == old.stayed and old.drain in ('', journal.ENDED):
+        if stayed == old.stayed and old.ended:
             return
         self._write(journal.ended(old, stayed))
+
+    def claim(self, pause: interrupt.Pause) -> None:
+        """Be the only one who evacuates this host.
+
+        Nova takes a second evacuation of a server, and ruins it. Nothing in
+        Nova can be compared and set, so everybody who wants to writes who they
+        are, waits, and goes on only if nobody has written since; and whoever
+        goes on looks again before each server.
+
+        :param pause: waits for some seconds.
+        :raises CommandError: if somebody else has begun as well.
+        """
+        if not (self._evacuate and self._wanted):
+            return
+        self._token = secrets.token_hex(4)
+        self._write(journal.evacuating(self._token))
+        pause(_SETTLE)
+        self._check()
 
     def _write(self, changes: dict[str, str | None]) -> None:
         if self._at.aggregate is None:
@@ -298,6 +324,27 @@ class Leaving:
         return move is not None and move.is_of(migration)
 
     def target(self, move: moves_.Move) -> str | None:
-        """The host that a server has to go to, or None for any."""
+        """The host that a server has to go to, or None for any.
+
+        :raises CommandError: if it must not go at all any more.
+        """
         del move
+        if self._token:
+            self._check()
         return self._policy.target
+
+
+def _evacuations(
+    migrations: collections.abc.Iterable[servers.Migration],
+) -> tuple[servers.Migration, ...]:
+    """The evacuations among the migrations of a host that is down.
+
+    Nothing else goes on there. Of a server whose live migration had just been
+    asked for Nova may note the evacuation in the record of that, and leave
+    that of the evacuation behind.
+    """
+    found = [item for item in migrations if item.evacuation]
+    done = {item.server for item in found if item.succeeded}
+    return tuple(
+        item for item in found if item.server not in done or not item.waiting
+    )

@@ -73,6 +73,7 @@ class Move:
     :ivar looked_for: when it was not here and asked for, by our clock.
     :ivar contradictions: how often Nova said that it has moved while it was
         still there.
+    :ivar asked_why: how often Nova was asked why it failed, in vain.
     """
 
     server: servers.Server
@@ -96,6 +97,7 @@ class Move:
     asked: float = 0.0
     looked_for: float = 0.0
     contradictions: int = 0
+    asked_why: int = 0
 
     @property
     def open(self) -> bool:
@@ -145,7 +147,7 @@ class Move:
         self.unsure, self.ours = unsure, True
         self.started, self.running = now, None
         self.overdue, self.given_up, self.there = None, False, False
-        self.figures, self.contradictions = None, 0
+        self.figures, self.contradictions, self.asked_why = None, 0, 0
         self.attempts += 1
 
     def wait(self, until: float) -> None:

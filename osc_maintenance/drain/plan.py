@@ -165,20 +165,31 @@ def make(
     )
 
 
-def check(clients: 'clients_.Clients', plan: Plan, *, strict: bool) -> None:
+def check(
+    clients: 'clients_.Clients',
+    plan: Plan,
+    *,
+    strict: bool,
+    entering: bool = True,
+) -> None:
     """Refuse what cannot work at all.
 
     :param clients: Nova.
     :param plan: the plan.
     :param strict: refuse as well if a single server cannot be moved.
+    :param entering: the servers move now; later, a host may be up again.
     :raises RefusedError: if nothing can be moved off the host, or to the
         target.
     """
     host = text.escape(plan.load.host)
     if plan.policy.migrate == policy_.NONE:
         return
-    if plan.wanted and plan.policy.target:
-        _check_target(clients, plan.policy.target, plan.load.host)
+    if plan.policy.target and (plan.wanted or not entering):
+        _check_target(
+            clients, plan.policy.target, plan.load.host, entering=entering
+        )
+    if not entering:
+        return
     if plan.evacuate and plan.around.up:
         raise change.RefusedError(
             f'nova-compute on {host} is up, and Nova evacuates only from a '
@@ -204,7 +215,9 @@ def check(clients: 'clients_.Clients', plan: Plan, *, strict: bool) -> None:
         )
 
 
-def _check_target(clients: 'clients_.Clients', target: str, host: str) -> None:
+def _check_target(
+    clients: 'clients_.Clients', target: str, host: str, *, entering: bool
+) -> None:
     """Refuse a target host that no server can go to."""
     name = f'--target-host {text.escape(target)}'
     if target == host:
@@ -214,6 +227,8 @@ def _check_target(clients: 'clients_.Clients', target: str, host: str) -> None:
         raise change.RefusedError(
             f'{name}: {clients.nova.unknown_host(target)}'
         )
+    if not entering:
+        return
     if service.status != 'enabled':
         why = service.disabled_reason or 'no reason given'
         raise change.RefusedError(

@@ -30,6 +30,7 @@ from osc_maintenance.drain import plan as plan_
 from osc_maintenance.drain import returning
 from osc_maintenance import exit_codes
 from osc_maintenance import journal
+from osc_maintenance.nova import api
 from osc_maintenance import state
 from osc_maintenance import text
 
@@ -99,16 +100,16 @@ def drain(
     journey = leaving.Leaving(clients, host, plan, clock, how=how)
     loop = loop_.Loop(clients.servers, journey, options, clock, pause)
     with _resumable('drain', host.name):
+        journey.claim(pause)
         for event in loop.run():
             report(event)
         if loop.ending is loop_.Ending.COMPLETE:
-            journey.conclude(
-                {
-                    move.server.id: str(move.cause)
-                    for move in loop.moves
-                    if move.stayed
-                }
-            )
+            stayed = {
+                move.server.id: str(move.cause)
+                for move in loop.moves
+                if move.stayed
+            }
+            api.patiently(lambda: journey.conclude(stayed), pause)
     return Result(loop.moves, loop.ending)
 
 

@@ -137,6 +137,7 @@ _MOVABLE = {
     'stopped': Action.COLD_MIGRATE,
 }
 _EVACUABLE = frozenset(('active', 'error', 'stopped'))
+_DELETING = 'deleting'
 _TPM_KEPT = 'hw:tpm_secret_security'
 _IMAGE_TPM_KEPT = 'hw_tpm_secret_security'
 _TPM_SHARED = frozenset(('deployment', 'host'))
@@ -171,7 +172,9 @@ def verdict(
     if cause := policy.leaves(server):
         return Verdict(Action.LEAVE, cause)
     # what was under way on a host that is dead goes on no more
-    if server.task_state is not None and not (evacuate and server.moves):
+    if server.task_state is not None and not (
+        evacuate and not server.task_state.endswith(_DELETING)
+    ):
         return Verdict(
             Action.BLOCKED,
             f'a task is under way: {server.task_state}',

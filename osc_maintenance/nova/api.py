@@ -14,6 +14,7 @@
 
 import collections.abc
 import contextlib
+import time
 import typing
 from urllib import parse
 
@@ -25,6 +26,7 @@ from osc_maintenance import text
 
 SERVER_ERROR = 500
 _TOO_MANY = 429
+_PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0)
 
 
 class OvertakenError(exceptions.CommandError):
@@ -33,6 +35,27 @@ class OvertakenError(exceptions.CommandError):
 
 class TransientError(exceptions.CommandError):
     """Nova did not answer, or not now: asking again later may help."""
+
+
+_T = typing.TypeVar('_T')
+
+
+def patiently(
+    function: collections.abc.Callable[[], _T],
+    pause: collections.abc.Callable[[float], object] = time.sleep,
+) -> _T:
+    """Ask again where Nova does not answer, for half a minute.
+
+    :param function: asks, in a way that may be repeated.
+    :param pause: waits for some seconds.
+    :returns: what it returns.
+    :raises TransientError: if Nova goes on not answering.
+    """
+    for seconds in _PAUSES:
+        with contextlib.suppress(TransientError):
+            return function()
+        pause(seconds)
+    return function()
 
 
 @contextlib.contextmanager

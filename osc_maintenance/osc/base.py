@@ -95,7 +95,13 @@ class HostCommand(Command, command.ShowOne):
         self, parsed_args: argparse.Namespace, host: 'state.Host'
     ) -> tuple[list[str], list[display.Words]]:
         """The fields of a host, as Nova shows it now."""
-        fields = self.fields(host)
+        if 'moves' in self.more:
+            # what became of a drain of hours is not lost to a hiccup
+            from osc_maintenance.nova import api
+
+            fields = api.patiently(lambda: self.fields(host))
+        else:
+            fields = self.fields(host)
         names, rows = display.rendered(parsed_args, fields, [fields])
         return names, rows[0]
 
@@ -128,7 +134,7 @@ class ChangingCommand(HostCommand):
         except exceptions.CommandError as exc:
             if not changed:
                 raise
-            raise exceptions.CommandError(
+            raise type(exc)(
                 f'This is done, but what to answer cannot be read: {exc}'
             ) from exc
         return {**fields, 'changed': changed}

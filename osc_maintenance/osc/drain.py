@@ -51,7 +51,7 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
     """
     group = parser.add_argument_group(
         'servers to move',
-        'These are recorded, and a later "set" goes on with them; --migrate '
+        'These are recorded, and a later "set" goes on with them; --migrate\n'
         'says all of them anew.',
     )
     group.add_argument(
@@ -109,8 +109,8 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help=(
             'The host is down: rebuild its servers elsewhere, those that run, '
-            'are stopped or in ERROR (needs --fenced; from Nova 2.95 on those '
-            'that ran end stopped)'
+            'are stopped or in ERROR (needs --fenced; those that ran end '
+            'stopped, from compute API 2.95 on)'
         ),
     )
     group.add_argument(

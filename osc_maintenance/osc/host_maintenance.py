@@ -31,7 +31,6 @@ from osc_maintenance.osc import options
 if typing.TYPE_CHECKING:
     from osc_maintenance import change
     from osc_maintenance.drain import plan as plan_
-    from osc_maintenance import record as record_
     from osc_maintenance import state
 
 
@@ -98,18 +97,25 @@ class SetHostMaintenance(base.ChangingCommand):
             ticket_url=parsed_args.ticket_url,
             early=parsed_args.now,
         )
-        plan = None
+        plan: plan_.Plan | None = None
         with base.refusals(self.clients, self.changes_before):
             if drain.asked(parsed_args) or parsed_args.dry_run:
                 host, request, plan = self._planned(parsed_args, request)
             if parsed_args.dry_run and plan:
                 return self._dry_run(parsed_args, host, plan)
+
+            def check(host: 'state.Host') -> None:
+                nonlocal plan
+                if plan is None:
+                    plan = self._recorded(parsed_args, host)
+
             host = maintenance.set_(
-                self.clients, parsed_args.host, request, times.now()
+                self.clients, parsed_args.host, request, times.now(), check
             )
-            record = host.record
-            if record and host.ours and record.policy.migrate != 'none':
-                self._drain(parsed_args, host, record, plan)
+            if host.ours:
+                plan = plan or self._recorded(parsed_args, host)
+            if host.ours and plan and plan.policy.migrate != 'none':
+                self._drain(parsed_args, host, plan)
         return self.answer(parsed_args, host)
 
     def _planned(
@@ -132,10 +138,10 @@ class SetHostMaintenance(base.ChangingCommand):
         plan = plan_.make(
             self.clients, load, policy, evacuate=parsed_args.evacuate
         )
-        for note in plan.notes:
-            self.log.warning('%s', note)
-        if host.mark or any(isinstance(s, change.SetService) for s in steps):
-            plan_.check(self.clients, plan, strict=parsed_args.strict)
+        entering = bool(host.mark) or any(
+            isinstance(step, change.SetService) for step in steps
+        )
+        self._checked(parsed_args, plan, entering=entering)
         return host, request, plan
 
     def _dry_run(
@@ -151,29 +157,49 @@ class SetHostMaintenance(base.ChangingCommand):
         self.more['verdicts'] = plan.rows()
         return self.answer(parsed_args, host)
 
+    def _recorded(
+        self, parsed_args: argparse.Namespace, host: 'state.Host'
+    ) -> 'plan_.Plan | None':
+        """The plan for what is recorded, refused if it cannot work."""
+        from osc_maintenance.drain import plan as plan_
+        from osc_maintenance import facts
+
+        record = host.record
+        if record is None or record.policy.migrate == 'none':
+            return None
+        load = facts.load(self.clients.servers, host.name)
+        return self._checked(
+            parsed_args,
+            plan_.make(self.clients, load, record.policy),
+            entering=True,
+        )
+
+    def _checked(
+        self,
+        parsed_args: argparse.Namespace,
+        plan: 'plan_.Plan',
+        *,
+        entering: bool,
+    ) -> 'plan_.Plan':
+        """A plan, refused if it cannot work; what it does not know is told."""
+        from osc_maintenance.drain import plan as plan_
+
+        for note in plan.notes:
+            self.log.warning('%s', note)
+        plan_.check(
+            self.clients, plan, strict=parsed_args.strict, entering=entering
+        )
+        return plan
+
     def _drain(
         self,
         parsed_args: argparse.Namespace,
         host: 'state.Host',
-        record: 'record_.Record',
-        plan: 'plan_.Plan | None',
+        plan: 'plan_.Plan',
     ) -> None:
         """Move the servers, and keep what became of them."""
-        from osc_maintenance.drain import plan as plan_
         from osc_maintenance.drain import run
-        from osc_maintenance import facts
 
-        if plan is None:
-            load = facts.load(self.clients.servers, host.name)
-            plan = plan_.make(
-                self.clients,
-                load,
-                record.policy,
-                evacuate=parsed_args.evacuate,
-            )
-            for note in plan.notes:
-                self.log.warning('%s', note)
-            plan_.check(self.clients, plan, strict=parsed_args.strict)
         result = drain.reported(
             parsed_args,
             quiet=self.app.options.verbose_level == 0,

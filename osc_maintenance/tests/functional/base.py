@@ -128,7 +128,7 @@ class TestCase(testtools.TestCase):
         self.assertEqual(code, answer.code, what)
         self.assertEqual('', answer.stdout, what)
         self.assertNotIn('Traceback', answer.stderr, what)
-        if code == exit_codes.ExitCode.ERROR:
+        if code != exit_codes.ExitCode.USAGE:
             self.assertEqual(1, len(answer.stderr.splitlines()), what)
         return answer.stderr
 

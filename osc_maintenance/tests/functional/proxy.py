@@ -40,6 +40,8 @@ class Proxy(fixtures.Fixture):
         its keeps the request from Nova, and the connection is closed.
     :ivar after: called when it has been answered, before the client is told.
     :ivar rewrite: changes the body of an answer.
+    :ivar answer: the status of an answer that Nova has no part in, or None to
+        ask it.
     """
 
     def __init__(self, target: str, tls: ssl.SSLContext | None = None) -> None:
@@ -50,6 +52,9 @@ class Proxy(fixtures.Fixture):
         self.before: Hook = _nothing
         self.after: Hook = _nothing
         self.rewrite: collections.abc.Callable[[bytes], bytes] = bytes
+        self.answer: collections.abc.Callable[[str, str], int | None] = (
+            lambda _method, _path: None
+        )
 
     @property
     def writes(self) -> list[tuple[str, str]]:
@@ -97,6 +102,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         proxy = self.proxy
         proxy.requests.append((self.command, self.path))
         body = self.rfile.read(int(self.headers.get('Content-Length') or 0))
+        if status := proxy.answer(self.command, self.path):
+            self.send_response(status)
+            self.send_header('Content-Length', '0')
+            self.end_headers()
+            return
         proxy.before(self.command, self.path)
         assert proxy.target.hostname
         connection = http.client.HTTPConnection(

@@ -270,7 +270,8 @@ class TestRefused(base.TestCase):
         ):
             with self.subTest(arguments=arguments):
                 said = self.refused(
-                    'host', 'maintenance', 'set', host, *arguments
+                    *('host', 'maintenance', 'set', host, *arguments),
+                    code=exit_codes.ExitCode.REFUSED,
                 )
                 self.assertIn(named, said)
                 self.assertIn(host, said)
@@ -280,7 +281,8 @@ class TestRefused(base.TestCase):
         host = self.scene.host()
         before = self.maintenance('set', host)
         said = self.refused(
-            'host', 'maintenance', 'set', host, '--start', '+1h'
+            *('host', 'maintenance', 'set', host, '--start', '+1h'),
+            code=exit_codes.ExitCode.REFUSED,
         )
         self.assertIn('unset it first', said)
         after = self.maintenance('show', host)
@@ -294,7 +296,10 @@ class TestRefused(base.TestCase):
             window_start='2026-01-01T00:00:00Z',
             window_end='2026-01-01T01:00:00Z',
         )
-        said = self.refused('host', 'maintenance', 'set', host)
+        said = self.refused(
+            *('host', 'maintenance', 'set', host),
+            code=exit_codes.ExitCode.REFUSED,
+        )
         self.assertIn('--end', said)
         self.assertEqual(('enabled', None), self.service(host))
 
@@ -327,7 +332,10 @@ class TestSomebodyElse(base.TestCase):
         self.assertEqual('error', shown['state'])
         self.assertIn(r'disk \x1b[2Jfailure', shown['cause'])
         self.assertEqual(r'disk \x1b[2Jfailure', shown['disabled_reason'])
-        said = self.refused('host', 'maintenance', 'unset', host)
+        said = self.refused(
+            *('host', 'maintenance', 'unset', host),
+            code=exit_codes.ExitCode.REFUSED,
+        )
         self.assertIn('--force', said)
         self.assertIn(r'disk \x1b[2Jfailure', said)
         self.assertEqual(
@@ -344,7 +352,10 @@ class TestSomebodyElse(base.TestCase):
         shown = self.maintenance('show', host)
         self.assertEqual('error', shown['state'])
         self.assertIn('is enabled', shown['cause'])
-        said = self.refused('host', 'maintenance', 'unset', host)
+        said = self.refused(
+            *('host', 'maintenance', 'unset', host),
+            code=exit_codes.ExitCode.REFUSED,
+        )
         self.assertIn('broken NIC', said)
         self.assertEqual(('enabled', None), self.service(host))
         # set takes what it finds now as what to go back to

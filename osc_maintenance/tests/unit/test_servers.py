@@ -60,8 +60,8 @@ class TestServer(base.BaseTestCase):
             ('resize_prep', True),
             ('resize_migrated', True),
             ('resize_finish', True),
-            ('rebuilding', True),
-            ('rebuild_spawning', True),
+            # an owner's own doing
+            ('rebuilding', False),
             ('rebooting', False),
             ('powering-off', False),
             ('image_snapshot', False),
@@ -223,7 +223,8 @@ class TestLoad(base.BaseTestCase):
 
     def test_one_whose_destination_is_not_known_yet(self) -> None:
         for dest in (None, ''):
-            found = load(migration('accepted', dest=dest))
+            busy = servers.Server('web', 'web', task_state='migrating')
+            found = load(migration('accepted', dest=dest), here=(busy,))
             self.assertEqual(servers.Movement(1, 0, 0), found.movement)
 
     def test_a_queue_that_nova_has_forgotten(self) -> None:
@@ -234,8 +235,10 @@ class TestLoad(base.BaseTestCase):
             ('queued', (idle,), 0),
             ('accepted', (idle,), 0),
             ('queued', (busy,), 1),
-            ('queued', (other,), 1),
-            ('queued', (), 1),
+            # it is elsewhere
+            ('queued', (other,), 0),
+            ('queued', (), 0),
+            ('running', (), 1),
             # its task has just ended, and so will its migration
             ('running', (idle,), 1),
             ('preparing', (idle,), 1),

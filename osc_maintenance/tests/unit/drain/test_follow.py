@@ -35,6 +35,7 @@ class Nova:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.reason: str | None = 'no room'
         self.found: servers.Server | None = None
         self.refusal: Exception | None = None
 
@@ -43,8 +44,11 @@ class Nova:
         assert server == 's1'
         return self.found
 
-    def why(self, _server: str, _kind: str, _request: str | None) -> None:
+    def why(
+        self, _server: str, _kind: str, _request: str | None
+    ) -> str | None:
         self.asked.append('why')
+        return self.reason
 
     def confirm(self, _server: servers.Server) -> None:
         self.asked.append('confirm')
@@ -160,6 +164,19 @@ class TestMoving(FollowTestCase):
                 self.follow(self.row('completed'))
             self.assertIs(moves.Outcome.FAILED, move.outcome)
             self.assertIn('still here', move.cause or '')
+
+    def test_nova_writes_the_cause_a_little_later(self) -> None:
+        for looks in range(4):
+            self.afresh(retries=0)
+            self.nova.reason = None
+            move = self.begin()
+            for _ in range(looks):
+                self.follow(self.row('error'))
+            self.nova.reason = 'no room'
+            self.follow(self.row('error'))
+            self.assertIs(moves.Outcome.FAILED, move.outcome)
+            told = 'no room' if looks < 3 else 'does not tell why'
+            self.assertIn(told, move.cause or '')
 
     def test_an_earlier_record_says_nothing(self) -> None:
         for status in ('completed', 'failed', 'queued', 'finished'):

@@ -193,7 +193,10 @@ class TestVerdict(base.BaseTestCase):
             ('migrating', _A.EVACUATE),
             ('resize_migrating', _A.EVACUATE),
             ('rebuilding', _A.EVACUATE),
-            ('rebooting', _A.BLOCKED),
+            ('rebooting', _A.EVACUATE),
+            # Nova deletes it once the host is back
+            ('deleting', _A.BLOCKED),
+            ('soft-deleting', _A.BLOCKED),
         ):
             found = self.judge({'task_state': task}, evacuate=True)
             self.assertIs(action, found.action, task)

@@ -1,0 +1,124 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+"""Tokens that expire, and other people, in the middle of a drain."""
+
+from osc_maintenance.tests.cloud import accounts
+from osc_maintenance.tests.cloud import api
+from osc_maintenance.tests.cloud import operations
+from osc_maintenance.tests.functional import drains
+
+Exit = drains.Exit
+_ALL = ('--migrate', 'all')
+
+
+class TestTokens(drains.DrainTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.here, self.there = self.scene.host(), self.scene.host()
+        self.account = self.scene.user(token_seconds=25)
+        self.made = self.scene.servers(['a', 'b', 'c'], on=self.here)
+        for server in self.made:
+            self.scene.migration_of(server, seconds=15)
+
+    def test_a_password_is_used_again(self) -> None:
+        environ = self.cloud.environ_of_variables(self.account)
+        drain = self.set_(
+            self.here, *_ALL, '--max-parallel', '1', environ=environ
+        )
+        for server in self.made:
+            self.assert_moved_once(drain, server, self.there)
+        self.assert_drained(drain.told)
+        self.assertEqual(self.account.user, drain.told['set_by'])
+
+    def test_a_bare_token_ends(self) -> None:
+        environ = self.cloud.environ_of_variables(self.account)
+        for name in ('OS_USERNAME', 'OS_PASSWORD', 'OS_USER_DOMAIN_NAME'):
+            environ.pop(name, None)
+        environ['OS_AUTH_TYPE'] = 'token'
+        environ['OS_TOKEN'] = api.Api(self.cloud.urls, self.account).token
+        going = self.set_going(
+            self.here, *_ALL, '--max-parallel', '1', environ=environ
+        )
+        answer = going.end()
+        self.assertEqual(Exit.ERROR, answer.code, str(answer))
+        self.assertEqual('', answer.stdout)
+        self.assertNotIn('Traceback', answer.stderr)
+        last = answer.stderr.splitlines()[-1]
+        self.assertIn(f'The drain of {self.here} stops', last)
+        self.assertIn('token', last)
+        self.assertIn('run the same command again', last)
+        for server in self.made:
+            self.at_rest(server)
+        shown = self.shown(self.here)
+        self.assertEqual('error', shown['state'])
+        self.assertIn('interrupted', shown['cause'])
+        drain = self.set_(self.here)
+        self.assert_drained(drain.told)
+        for server in self.made:
+            self.assert_on(self.there, server)
+            self.assertEqual(['completed'], self.statuses(server))
+
+    def test_somebody_else_goes_on(self) -> None:
+        off = self.scene.server('off', on=self.here, status='SHUTOFF')
+        self.scene.migration_of(off, cold_seconds=4)
+        going = self.set_going(self.here, *_ALL, '--max-parallel', '4')
+        self.migration(off, 'migrating')
+        going.kill()
+        account = accounts.Account('project-admin', 'alpha', ('admin',))
+        environ = self.cloud.environ_of_variables(account)
+        drain = self.set_(self.here, environ=environ)
+        self.assert_moved_once(drain, off, self.there, 'SHUTOFF')
+        self.assert_drained(drain.told)
+        for server in self.made:
+            self.assertEqual(['completed'], self.statuses(server))
+
+
+class TestSomebodyElse(drains.DrainTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.here, self.there = self.scene.host(), self.scene.host()
+        self.made = self.scene.servers(['a', 'b'], on=self.here)
+        for server in self.made:
+            self.scene.migration_of(server, hangs=True)
+        self.going = self.set_going(self.here, *_ALL, '--max-parallel', '1')
+        self.going.says('live migration started')
+
+    def _assert_stops(self, words: str) -> None:
+        answer = self.going.end()
+        self.assertEqual(Exit.ERROR, answer.code, str(answer))
+        self.assertIn(words, answer.stderr.splitlines()[-1])
+        self.assertNotIn('Traceback', answer.stderr)
+        self.assertEqual(
+            [0, 1], sorted(len(self.migrations(s)) for s in self.made)
+        )
+
+    def test_ends_the_maintenance(self) -> None:
+        self.maintenance('unset', self.here)
+        self._assert_stops('was ended by somebody else')
+        self.assert_untouched(self.here)
+
+    def test_wants_no_server_to_be_moved(self) -> None:
+        self.maintenance('set', self.here, '--migrate', 'none')
+        self._assert_stops('somebody else has changed which servers')
+        self.assertEqual('migrating', self.shown(self.here)['state'])
+
+    def test_changes_the_reason(self) -> None:
+        operations.wait_for(
+            'one runs',
+            lambda: any('running' in self.statuses(s) for s in self.made),
+        )
+        told = self.maintenance(
+            *('set', self.here, '--reason', 'kernel', '--migrate', 'none')
+        )
+        self.assertEqual('kernel', told['reason'])
+        self._assert_stops('somebody else has changed which servers')
