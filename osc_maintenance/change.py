@@ -10,7 +10,7 @@
 #   License for the specific language governing permissions and limitations
 #   under the License.
 
-"""What has to be done to a host: decided here, done in nova.py.
+"""What has to be done to a host: decided here, done in maintenance.py.
 
 Every decision is made from a host as Nova shows it, so a command that was
 killed half way, or that is run twice, finds by itself what is left to do.

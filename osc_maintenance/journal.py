@@ -184,16 +184,19 @@ def _noted(move: Move) -> str:
 
 
 def ended(
-    old: Journal, stayed: collections.abc.Mapping[str, str]
+    old: Journal,
+    stayed: collections.abc.Mapping[str, str],
+    token: str = '',
 ) -> dict[str, str | None]:
     """The notes of a drain that has come to its end.
 
     :param old: what is noted already.
     :param stayed: why servers stayed, by id.
+    :param token: that of who evacuated the host, if it was.
     :returns: metadata to write.
     """
     changes: dict[str, str | None] = {_DRAIN: ENDED}
-    if old.evacuating:
+    if token and old.evacuating == token:
         changes[_EVACUATING] = None
     changes.update(dict.fromkeys(_STAYED + item for item in old.stayed))
     changes.update(

@@ -306,9 +306,12 @@ def _ours_unconfirmed(host: Host, load: servers_.Load) -> int:
 def _told(left: list[servers_.Server], journal: journal_.Journal) -> str:
     """What is left, and why, for people to read."""
     if not journal.ended:
+        again = 'run set again'
+        if any(move.evacuated for move in journal.moves.values()):
+            again += ' with --evacuate --fenced'
         return (
-            f'the drain was interrupted, {_count(left)} left: run set again, '
-            'and it goes on'
+            f'the drain was interrupted, {_count(left)} left: {again}, and it '
+            'goes on'
         )
     causes = [
         f'{text.escape(server.name)} ({server.id}): '

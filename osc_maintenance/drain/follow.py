@@ -39,6 +39,8 @@ MOST_CONFLICTS = 5
 _OVER = frozenset((moves_.Outcome.MOVED, moves_.Outcome.DELETED))
 #: How long Nova may take to record a move that it has accepted.
 _UNRECORDED = 60.0
+#: How much longer it is waited for if a task is under way all the time.
+_PATIENCE = 600.0
 #: How soon that is looked into if it is not known to have accepted it.
 _UNSURE = 5.0
 
@@ -139,7 +141,7 @@ class Follower:
         move = moves_.Move(server, look.verdicts.get(server.id, leave))
         known = look.migrations.get(server.id)
         if known:
-            move.after = known.id - known.in_progress
+            move.after = known.id - 1 if known.in_progress else known.id
         self._judge(move)
         return move
 
@@ -260,13 +262,19 @@ class Follower:
             return
         age = self._clock() - (move.started or 0.0)
         idle = look.here[move.server.id].task_state is None
-        if idle and move.unsure and age >= _UNSURE:
+        # a second evacuation would ruin the server
+        evacuated = move.verdict.action is verdict.Action.EVACUATE
+        unsure = _UNRECORDED if evacuated else _UNSURE
+        if idle and move.unsure and age >= unsure:
             # it never reached Nova
-            move.wait(self._clock())
+            yield from self._again(move, move.cause or 'Nova does not answer')
         elif idle and age >= _UNRECORDED:
             yield from self._again(
                 move, 'Nova accepted the request and has not begun'
             )
+        elif age >= _UNRECORDED + (self._options.server_timeout or _PATIENCE):
+            move.given_up = True
+            move.cause = 'Nova accepted the request and has not begun'
 
     def _missing(
         self, move: moves_.Move
@@ -329,7 +337,13 @@ class Follower:
 
     def _why(self, move: moves_.Move, server: servers.Server) -> str | None:
         """Why a move failed, in Nova's words."""
-        told = self._servers.why(move.server.id, move.kind, move.request)
+        try:
+            told = self._servers.why(move.server.id, move.kind, move.request)
+        except api.TransientError:
+            raise
+        except exceptions.CommandError as exc:
+            # not ours to read, perhaps
+            told = str(exc)
         if told or server.fault:
             return text.escape(told or server.fault or '')
         return None
@@ -378,7 +392,7 @@ class Follower:
             self._servers.confirm(move.server)
         except exceptions.CommandError as exc:
             # a 400 may just say that somebody else was quicker
-            move.conflicts += not isinstance(exc, api.TransientError)
+            move.conflicts += 1
             if move.conflicts <= MOST_CONFLICTS:
                 # a server may still be busy for a moment
                 pause = 2.0 ** (move.conflicts + 1)

@@ -89,6 +89,8 @@ class Leaving:
         self._around = plan.around
         self._surveyed = frozenset(plan.verdicts)
         self._token = ''
+        # a return that was broken off ends with our first note
+        self._returned = host.journal.returning
         self._noted: set[str] = set()
         self._whys: dict[str, str] = {}
         self._found: tuple[servers.Server, ...] = ()
@@ -203,7 +205,9 @@ class Leaving:
         try:
             nodes = facts.nodes(self._clients, self._at)
             held = self._clients.placement.consumers(nodes)
-        except placement.UnavailableError:
+        except api.TransientError:
+            raise
+        except (placement.UnavailableError, exceptions.CommandError):
             # whether the host is emptied will not be known either
             return frozenset()
         unlisted = sorted(held - known)
@@ -243,6 +247,10 @@ class Leaving:
             raise exceptions.CommandError(
                 f'somebody else evacuates {name} as well, and has taken over'
             )
+        if self._at.journal.returning and not self._returned:
+            raise exceptions.CommandError(
+                f'somebody else brings the servers of {name} back'
+            )
         record = self._at.record
         if record and record.policy != self._policy:
             raise exceptions.CommandError(
@@ -272,18 +280,26 @@ class Leaving:
             new[move.server.id] = known.again(action, user)
         if new or old.drain != self._how:
             self._write(journal.started(old, new, how=self._how))
+            self._returned = False
 
     def conclude(self, stayed: collections.abc.Mapping[str, str]) -> None:
         """Note that nothing is left to try.
 
         :param stayed: why servers stayed, by id.
         """
+        if self._token and self._at.aggregate:
+            # somebody may have taken over, and goes on
+            aggregate = self._clients.nova.aggregate(self._at.aggregate)
+            self._at = state.Host(self.host, self._at.service, aggregate)
         old = self._at.journal
+        stayed = {
+            server: text.storable(cause) for server, cause in stayed.items()
+        }
         if stayed == old.stayed and old.ended:
             return
-        self._write(journal.ended(old, stayed))
+        self._write(journal.ended(old, stayed, self._token))
 
-    def claim(self, pause: interrupt.Pause) -> None:
+    def claim(self, pause: interrupt.Pause) -> bool:
         """Be the only one who evacuates this host.
 
         Nova takes a second evacuation of a server, and ruins it. Nothing in
@@ -291,15 +307,19 @@ class Leaving:
         are, waits, and goes on only if nobody has written since; and whoever
         goes on looks again before each server.
 
-        :param pause: waits for some seconds.
+        :param pause: waits for some seconds; True means that it was
+            interrupted, and then nothing must be started.
+        :returns: whether to go on.
         :raises CommandError: if somebody else has begun as well.
         """
         if not (self._evacuate and self._wanted):
-            return
+            return True
         self._token = secrets.token_hex(4)
         self._write(journal.evacuating(self._token))
-        pause(_SETTLE)
+        if pause(_SETTLE):
+            return False
         self._check()
+        return True
 
     def _write(self, changes: dict[str, str | None]) -> None:
         if self._at.aggregate is None:

@@ -71,9 +71,11 @@ def enforce(
         else:
             nova.force_complete(move.server, migration)
             move.overdue = f'{took} and was forced to complete'
-    except exceptions.CommandError:
+    except exceptions.CommandError as exc:
         # it has just ended, or Nova cannot in this state: the next look tells
-        return False
+        if age < 2 * limit:
+            return False
+        return _give_up(move, f'{took}, and Nova does not stop it: {exc}')
     return True
 
 

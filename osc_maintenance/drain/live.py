@@ -104,7 +104,8 @@ class Live:
         traceback: types.TracebackType | None,
     ) -> None:
         self._logs.close()
-        self._live.stop()
+        with contextlib.suppress(OSError):
+            self._live.stop()
         self._up = False
 
     def __call__(self, event: events.Event) -> None:
@@ -116,12 +117,14 @@ class Live:
             self._time_left = report.time_left(event.time_left)
         self._counts = story.tally(self._story.moves.values())
         self._rows = tuple(map(self._row, self._story.in_motion))
-        for line in lines:
-            self._console.print(rich_text.Text(line))
-        if self._up:
-            self._live.refresh()
-        elif self._counts.total:
-            self._put_up()
+        # a drain does not end because the terminal is gone
+        with contextlib.suppress(OSError):
+            for line in lines:
+                self._console.print(rich_text.Text(line))
+            if self._up:
+                self._live.refresh()
+            elif self._counts.total:
+                self._put_up()
 
     def _put_up(self) -> None:
         self._up = True

@@ -158,7 +158,7 @@ class Loop:
                 # nothing is lost: the next look finds what is left to do
                 now = self._clock()
                 silent_since = now if silent_since is None else silent_since
-                if now - silent_since >= _SILENCE:
+                if not self._options.wait or now - silent_since >= _SILENCE:
                     raise
                 yield events.Trouble(str(exc), pause)
                 self._looked = None
@@ -170,7 +170,7 @@ class Loop:
                 if self._finished(look, started):
                     yield events.Finished(tuple(self.moves))
                     return
-                if not self._options.wait:
+                if not (self._options.wait or self._more):
                     self.ending = Ending.HANDED_OVER
                     return
                 yield from self._say_what_is_waited_for(look)
@@ -269,24 +269,31 @@ class Loop:
         )
         if chosen:
             self._journey.note(waiting)
+            now = self._clock()
         for move in chosen:
+            if self._pause(0):
+                # the loop stops where it waits
+                break
             if self._clock() - now > _LOOK_HOLDS:
                 # a server that another drain has moved away since would be
                 # moved once more
                 self._more = True
                 break
             known = look.migrations.get(move.server.id)
-            move.after = known.id if known else 0
+            move.after = max(move.after, known.id if known else 0)
+            target = self._journey.target(move)
             try:
-                move.request = self._ask(move)
+                move.request = self._ask(move, target)
             except api.OvertakenError as exc:
                 # look again before the next: somebody else may be at work
                 # on this host, and what is in motion counts
                 self._looked = None
+                self._more = move is not chosen[-1]
                 yield self._met_somebody(move, str(exc))
                 break
             except api.TransientError as exc:
                 move.begin(self._clock(), unsure=True)
+                move.cause = str(exc)
                 yield events.Trouble(str(exc), 0.0)
                 break
             except exceptions.CommandError as exc:
@@ -305,8 +312,7 @@ class Loop:
         self._looked = None
         return True
 
-    def _ask(self, move: moves_.Move) -> str | None:
-        target = self._journey.target(move)
+    def _ask(self, move: moves_.Move, target: str | None) -> str | None:
         match move.verdict.action:
             case verdict.Action.LIVE_MIGRATE:
                 return self._servers.live_migrate(move.server, target)
@@ -338,7 +344,11 @@ class Loop:
             for move in self.moves
         ):
             return False
-        stuck = any(move.given_up and move.in_motion for move in self.moves)
+        # what holds a slot, and is not waited for
+        stuck = any(
+            move.given_up if move.in_motion else _moves(move)
+            for move in self.moves
+        )
         waiting = [
             move
             for move in self.moves

@@ -179,5 +179,5 @@ class Move:
             'outcome': self.outcome.value,
             'destination': known.dest if known else None,
             'seconds': known.seconds if known and moved else None,
-            'cause': self.cause,
+            'cause': text.escape(self.cause) if self.cause else None,
         }

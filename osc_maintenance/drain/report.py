@@ -57,7 +57,7 @@ class Report(typing.Protocol):
 
 
 def reporter(
-    stream: typing.TextIO,
+    stream: typing.TextIO | None,
     *,
     quiet: bool,
     now: collections.abc.Callable[[], datetime.datetime],
@@ -71,7 +71,7 @@ def reporter(
     :param clock: the present in seconds, by the clock of the moves.
     :returns: the report.
     """
-    if quiet:
+    if quiet or stream is None:
         return Quiet()
     if stream.isatty():
         # cliff brings rich, by way of cmd2, but did not always

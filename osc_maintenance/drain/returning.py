@@ -50,7 +50,6 @@ class Returning:
         self._watch = watch.Watch(
             lambda since: clients.servers.migrations(self.host, since=since)
         )
-        self._noted = False
         self._zones: dict[str, str] = {}
         self._away: dict[str, servers.Server] = {}
         self._strayed: dict[str, str] = {}
@@ -82,12 +81,39 @@ class Returning:
         ids = sorted(self._at.journal.moves)
         found = parallel.each(self._clients.servers.server, ids)
         history = parallel.each(self._history, ids)
+        leaving = [
+            f'{text.escape(server.name)} ({server.id})'
+            for server, migrations in zip(found, history, strict=True)
+            if server and self._leaves(server, migrations)
+        ]
+        if leaving:
+            raise change.RefusedError(
+                f'{len(leaving)} servers are still on their way off {name}, '
+                f'or not confirmed: {", ".join(leaving)}: run set first, and '
+                'it goes on with them, or leave --return-servers out'
+            )
         for server, migrations in zip(found, history, strict=True):
             if server and server.host != self.host:
                 self._judge(server, migrations)
 
     def _history(self, server: str) -> tuple[servers.Migration, ...]:
         return self._clients.servers.migrations(server=server)
+
+    def _leaves(
+        self,
+        server: servers.Server,
+        history: collections.abc.Iterable[servers.Migration],
+    ) -> bool:
+        """Whether this maintenance still moves a server away."""
+        noted = self._at.journal.moves[server.id]
+        latest = servers.latest(history).get(server.id)
+        return (
+            latest is not None
+            and latest.source == self.host
+            and noted.is_of(latest)
+            and (latest.unconfirmed or latest.in_progress)
+            and not (latest.waiting and server.task_state is None)
+        )
 
     def _judge(
         self,
@@ -134,7 +160,15 @@ class Returning:
         )
         # one that Nova finds no way for never gets a destination
         for server in sorted(moving - found.keys()):
-            found.update(servers.latest(self._history(server)))
+            history = self._history(server)
+            found.update(
+                servers.latest(
+                    # not how it went away
+                    item
+                    for item in history
+                    if item.source != self.host
+                )
+            )
         if fresh:
             self._look_at_servers(moving)
         return follow.Look(
@@ -182,24 +216,22 @@ class Returning:
 
     def note(self, moves: collections.abc.Sequence[moves_.Move]) -> None:
         """Note which servers are going to be moved, before they are."""
-        if self._noted or self._at.aggregate is None:
-            return
         user = self._clients.user_id
-        latest = self._watch.latest
-        changes = journal.returning(
-            {
-                move.server.id: journal.Move(
-                    move.verdict.action.value, latest
-                ).again(move.verdict.action.value, user)
-                for move in moves
-                if move.server.id not in self._at.journal.returns
-            }
-        )
+        known, new = self._at.journal.returns, {}
+        for move in moves:
+            action = move.verdict.action.value
+            noted = known.get(move.server.id)
+            if noted is None:
+                noted = journal.Move(action, self._watch.latest)
+            elif user in noted.users:
+                continue
+            new[move.server.id] = noted.again(action, user)
+        if not new or self._at.aggregate is None:
+            return
         aggregate = self._clients.nova.write_record(
-            self._at.aggregate, changes
+            self._at.aggregate, journal.returning(new)
         )
         self._at = dataclasses.replace(self._at, aggregate=aggregate)
-        self._noted = True
 
     def is_ours(self, migration: servers.Migration) -> bool:
         """Whether this return has asked for a migration."""

@@ -100,7 +100,8 @@ def drain(
     journey = leaving.Leaving(clients, host, plan, clock, how=how)
     loop = loop_.Loop(clients.servers, journey, options, clock, pause)
     with _resumable('drain', host.name):
-        journey.claim(pause)
+        if not journey.claim(pause):
+            return Result([], loop_.Ending.INTERRUPTED)
         for event in loop.run():
             report(event)
         if loop.ending is loop_.Ending.COMPLETE:

@@ -96,6 +96,7 @@ def _passing(exc: Exception) -> bool:
         ksa_exceptions.ConnectFailure
         | ksa_exceptions.HttpServerError
         | ksa_exceptions.RetriableConnectionFailure
+        | ksa_exceptions.TooManyRequests
         | ksa_exceptions.UnknownConnectionError,
     )
 

@@ -31,6 +31,8 @@ from osc_maintenance import text
 
 _CHANGES_SINCE = api_versions.APIVersion('2.59')
 _COLD_TARGET = api_versions.APIVersion('2.56')
+#: The status of a server whose cell is down (2.69).
+_UNKNOWN = 'UNKNOWN'
 _ACTIONS = {
     servers.LIVE_MIGRATION: 'live-migration',
     servers.COLD_MIGRATION: 'migrate',
@@ -106,12 +108,16 @@ class Servers:
 
         :param server: its id.
         :returns: the server, or None if there is none, or no longer.
+        :raises TransientError: if its cell is down, so that Nova tells nothing
+            but its id.
         """
         with api.explained(f'Server {server}'):
             try:
                 _response, body = self._client.client.get(f'/servers/{server}')
             except nova_exceptions.NotFound:
                 return None
+            if body['server']['status'] == _UNKNOWN:
+                raise api.TransientError(f'Server {server}: its cell is down')
             return _server(body['server'])
 
     def migrations(
@@ -163,8 +169,8 @@ class Servers:
             for item in body['migrations']:
                 if item['memory_total_bytes']:
                     return Figures(
-                        item['memory_processed_bytes'],
-                        item['memory_remaining_bytes'],
+                        item['memory_processed_bytes'] or 0,
+                        item['memory_remaining_bytes'] or 0,
                         item['memory_total_bytes'],
                     )
         return None

@@ -15,7 +15,6 @@
 import argparse
 import collections.abc
 import contextlib
-import dataclasses
 import typing
 
 from osc_lib.command import command
@@ -113,9 +112,8 @@ class HostCommand(Command, command.ShowOne):
 
         load = facts.load(self.clients.servers, host.name)
         if host.aggregate and 'moves' in self.more:
-            # what the drain has noted meanwhile
-            aggregate = self.clients.nova.aggregate(host.aggregate)
-            host = dataclasses.replace(host, aggregate=aggregate)
+            # what has been noted, and done by others, in the meantime
+            host = facts.find(self.clients.nova, host.name)
         emptied = facts.emptied(self.clients, host, load)
         if emptied.note:
             self.log.warning('%s', emptied.note)

@@ -22,6 +22,8 @@ import functools
 import typing
 
 
+from osc_lib import exceptions
+
 from osc_maintenance import exit_codes
 from osc_maintenance.osc import base
 from osc_maintenance.osc import display
@@ -153,7 +155,6 @@ class SetHostMaintenance(base.ChangingCommand):
         """Answer with what would be done."""
         if plan.blocked:
             self.exit_code = exit_codes.ExitCode.STAYED
-        self.more['migrate'] = plan.policy.migrate
         self.more['verdicts'] = plan.rows()
         return self.answer(parsed_args, host)
 
@@ -301,6 +302,7 @@ class UnsetHostMaintenance(base.ChangingCommand):
         from osc_maintenance.drain import run
         from osc_maintenance import facts
         from osc_maintenance import maintenance
+        from osc_maintenance import text
 
         name, force = parsed_args.host, parsed_args.force
         host = facts.find(self.clients.nova, name)
@@ -318,6 +320,12 @@ class UnsetHostMaintenance(base.ChangingCommand):
             self.exit_code = result.exit_code
             if self.exit_code or not result.complete:
                 return host
+            now = facts.find(self.clients.nova, name)
+            if now.mark or not now.journal.returning:
+                raise exceptions.CommandError(
+                    f'{text.escape(name)} was put into maintenance again by '
+                    'somebody else while its servers came back'
+                )
         return maintenance.unset(self.clients, name, force=force)
 
 

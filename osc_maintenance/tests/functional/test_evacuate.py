@@ -350,6 +350,7 @@ class TestNeverTwice(drains.DrainTestCase):
         self._assert_once()
 
     def test_one_takes_over_from_another(self) -> None:
+        self.scene.migration_of(self.web, spawn_seconds=15)
         first = self.set_going(self.here, *_EVACUATE)
         first.says('evacuation started')
         drain = self.set_(self.here, *_EVACUATE)

@@ -22,6 +22,7 @@ from novaclient.v2 import server_groups
 from osc_lib import exceptions
 from oslotest import base
 
+from osc_maintenance.nova import api
 from osc_maintenance.nova import servers as servers_api
 from osc_maintenance import servers
 
@@ -151,13 +152,19 @@ class TestServers(ServersTestCase):
         )
         self.assertEqual(['/servers/a'], self.urls())
 
+    def test_a_server_whose_cell_is_down(self) -> None:
+        # Nova knows neither where it is nor that it is gone
+        self.answers({'server': {'id': 'a', 'status': 'UNKNOWN'}})
+        error = self.assertRaises(api.TransientError, self.nova.server, 'a')
+        self.assertIn('cell is down', str(error))
+
     def test_few_fields(self) -> None:
-        # booted from a volume; or its cell is down
+        # booted from a volume
         for item in (
-            {'id': 'a', 'status': 'UNKNOWN'},
+            {'id': 'a', 'status': 'ACTIVE'},
             {
                 'id': 'a',
-                'status': 'UNKNOWN',
+                'status': 'ACTIVE',
                 'name': None,
                 HOST: None,
                 'image': '',
@@ -169,7 +176,7 @@ class TestServers(ServersTestCase):
             self.answers({'server': item})
             self.assertEqual(
                 servers.Server(
-                    'a', '', '', 'UNKNOWN', vm_state='', power_state=0
+                    'a', '', '', 'ACTIVE', vm_state='', power_state=0
                 ),
                 self.nova.server('a'),
             )

@@ -145,6 +145,22 @@ class TestEnforce(base.BaseTestCase):
             self.assertTrue(self.enforce(nova, move, 61))
             self.assertEqual([('abort', 7)] * 2, nova.done)
 
+    def test_what_nova_refuses_for_good_is_given_up(self) -> None:
+        for on_timeout, done in ((_ABORT, 'abort'), (_FORCE, 'force')):
+            nova = Nova(exceptions.CommandError('HTTP 403'))
+            move = moving()
+            for age in (60, 119):
+                self.assertFalse(self.enforce(nova, move, age, on_timeout))
+                self.assertFalse(move.given_up)
+            self.assertTrue(self.enforce(nova, move, 120, on_timeout))
+            self.assertTrue(move.given_up)
+            self.assertEqual(
+                'took longer than 1m, and Nova does not stop it: HTTP 403',
+                move.cause,
+            )
+            self.assertFalse(self.enforce(nova, move, 999, on_timeout))
+            self.assertEqual([(done, 7)] * 3, nova.done)
+
     def test_that_of_somebody_else_is_not_stopped(self) -> None:
         for on_timeout in (_ABORT, _FORCE, _LEAVE):
             nova, move = Nova(), moving()

@@ -10,6 +10,7 @@
 #   License for the specific language governing permissions and limitations
 #   under the License.
 
+import contextlib
 import dataclasses
 import logging
 import sys
@@ -221,6 +222,22 @@ class TestTakenDown(Base):
                 self.assertEqual(screen[:-2], self.terminal.screen())
                 self.assertIn(_CURSOR, self.terminal.getvalue())
                 self.assertIs(stderr, sys.stderr)
+
+    def test_a_terminal_that_is_gone_ends_nothing(self) -> None:
+        moving = reports.in_motion('web1')
+        for before in (True, False):
+            with self.subTest(before=before):
+                display = self.put_up()
+                write = mock.patch.object(
+                    self.terminal, 'write', side_effect=OSError(5, 'EIO')
+                )
+                with contextlib.ExitStack() as gone, display:
+                    if before:
+                        gone.enter_context(write)
+                    display(events.Planned('compute1', (moving,), 4, 'set'))
+                    if not before:
+                        gone.enter_context(write)
+                    display(events.Looked((moving,), None))
 
     def test_answer_goes_to_stdout(self) -> None:
         stdout = sys.stdout
