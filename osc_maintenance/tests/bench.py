@@ -33,6 +33,7 @@ import typing
 
 import yaml
 
+from osc_maintenance.tests import bench_drain
 from osc_maintenance.tests.cloud import fixture
 from osc_maintenance.tests.functional import proxy
 
@@ -259,6 +260,14 @@ def main() -> int:
     parser.add_argument('--json', action='store_true')
     parser.add_argument('--runs', type=int, default=15, metavar='N')
     parser.add_argument(
+        '--only', choices=('start-up', 'drain'), help='a part of it'
+    )
+    parser.add_argument(
+        '--large',
+        action='store_true',
+        help='a drain of a host with 500 servers as well',
+    )
+    parser.add_argument(
         '--openstack',
         required=True,
         metavar='PATH',
@@ -271,15 +280,26 @@ def main() -> int:
         fixture.Cloud() as cloud,
         proxy.Proxy(cloud.urls['compute']) as before,
     ):
-        bench = Bench(cloud, before, openstack, options.runs)
-        figures = {
+        figures: dict[str, typing.Any] = {
             'python': platform.python_version(),
             'runs': options.runs,
-            'requests': bench.commands(),
-            'list': bench.lists(),
-            'start_up': start_up(openstack, bare, options.runs),
         }
-    text = json.dumps(figures, indent=2) if options.json else table(figures)
+        tables = []
+        # before there are hosts that are rows of the database only
+        if options.only != 'start-up':
+            drains = bench_drain.Drains(cloud, before, openstack)
+            drained = bench_drain.measure(drains, large=options.large)
+            figures['drain'] = bench_drain.as_json(drained)
+            tables.append(bench_drain.table(drained))
+        if options.only != 'drain':
+            bench = Bench(cloud, before, openstack, options.runs)
+            figures['requests'] = bench.commands()
+            figures['list'] = bench.lists()
+            figures['start_up'] = start_up(openstack, bare, options.runs)
+            tables.append(table(figures))
+    text = '\n\n'.join(tables)
+    if options.json:
+        text = json.dumps(figures, indent=2)
     sys.stdout.write(text + '\n')
     return 0
 

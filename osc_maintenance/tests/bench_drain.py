@@ -1,0 +1,245 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+"""What a drain costs, beside what operators do today.
+
+Sixty servers leave a host, and their migrations take 1 to 8 seconds; Nova's
+own limit does not bind. How long that has to take at least is known from
+Nova's own records of the migrations: their sum divided by how many may be in
+motion, or the longest.
+"""
+
+import collections.abc
+import dataclasses
+import datetime
+import os
+import pathlib
+import random
+import subprocess
+import sys
+import time
+import typing
+
+import yaml
+
+from osc_maintenance.tests.cloud import fixture
+from osc_maintenance.tests.cloud import scene as scene_
+from osc_maintenance.tests.functional import proxy
+
+_SEED = 4711
+_SHORTEST, _LONGEST = 1.0, 8.0
+_AT_ONCE = 64
+_SERVERS, _MANY = 60, 500
+#: A few servers whose migrations take as long as they do in life.
+_FEW, _MINUTES = 8, (60.0, 120.0)
+_EMPTY_SECONDS = 1800
+_TO_REACH = {4: 1.10, 16: 1.25}
+
+
+@dataclasses.dataclass(frozen=True)
+class Figures:
+    """What one way to empty a host cost.
+
+    :ivar wall: seconds until the host was empty.
+    :ivar bound: the seconds that it has to take at least.
+    :ivar requests: requests to Nova, for each server.
+    :ivar cpu: the client's CPU seconds.
+    :ivar memory: the client's largest process, in MiB.
+    :ivar moved: servers that were elsewhere at the end.
+    """
+
+    wall: float
+    bound: float
+    requests: float
+    cpu: float
+    memory: float
+    moved: int
+
+    @property
+    def ratio(self) -> float:
+        """How many times as long as it has to take."""
+        return self.wall / self.bound if self.bound else 0.0
+
+
+class Drains:
+    """Empties hosts in several ways.
+
+    :param cloud: a running cloud.
+    :param before: a proxy before its Nova.
+    :param openstack: an ``openstack`` with the plugin.
+    """
+
+    def __init__(
+        self, cloud: fixture.Cloud, before: proxy.Proxy, openstack: str
+    ) -> None:
+        self._cloud = cloud
+        self._proxy = before
+        self._openstack = openstack
+        config = yaml.safe_load(cloud.clouds_yaml.read_text())
+        config['clouds']['admin']['compute_endpoint_override'] = (
+            f'{before.url}/v2.1'
+        )
+        path = cloud.state.directory / 'counted.yaml'
+        path.write_text(yaml.safe_dump(config))
+        self._environ = {
+            **cloud.environ(),
+            'OS_CLIENT_CONFIG_FILE': str(path),
+        }
+
+    def set_(self, parallel: int) -> collections.abc.Callable[[str], str]:
+        """Our own drain."""
+        return lambda host: (
+            f'{self._openstack} -q host maintenance set {host} --migrate all '
+            f'--max-parallel {parallel}'
+        )
+
+    def evacuate_live(self, host: str) -> str:
+        """What novaclient has: all at once, and nobody waits."""
+        nova = pathlib.Path(sys.executable).with_name('nova')
+        return f'{nova} host-evacuate-live --strict {host}'
+
+    def xargs(self, parallel: int) -> collections.abc.Callable[[str], str]:
+        """What a shell can do with OpenStackClient."""
+        return lambda host: (
+            f'{self._openstack} server list --all-projects --host {host} '
+            f'-f value -c ID | xargs -P {parallel} -n 1 '
+            f'{self._openstack} server migrate --live-migration --wait'
+        )
+
+    def measure(
+        self,
+        command: collections.abc.Callable[[str], str],
+        servers: int,
+        parallel: int,
+        seconds: tuple[float, float] = (_SHORTEST, _LONGEST),
+    ) -> Figures:
+        """Fill a host, empty it, and see what that cost.
+
+        :param command: makes a shell command from the host's name.
+        :param servers: how many servers there are.
+        :param parallel: how many may be in motion at once.
+        :param seconds: the shortest and the longest migration.
+        :returns: the figures.
+        """
+        with scene_.Scene(self._cloud) as scene:
+            source = scene.host(live_migrations=_AT_ONCE)
+            scene.host()
+            scene.host()
+            made = scene.servers(
+                [f'web{number}' for number in range(servers)], on=source
+            )
+            durations = random.Random(_SEED)
+            for server in made:
+                scene.migration_of(server, seconds=durations.uniform(*seconds))
+            return self._measured(source, command(source), parallel)
+
+    def _measured(self, source: str, command: str, parallel: int) -> Figures:
+        before = self._on(source)
+        self._proxy.requests.clear()
+        began = time.monotonic()
+        process = subprocess.Popen(
+            ('sh', '-c', command),
+            env=self._environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        _pid, _status, usage = os.wait4(process.pid, 0)
+        process.returncode = 0
+        requests = sum(p != '/v2.1' for _m, p in self._proxy.requests)
+        while self._on(source) and time.monotonic() < began + _EMPTY_SECONDS:
+            # some ways do not wait for what they start
+            time.sleep(0.5)
+        wall = time.monotonic() - began
+        took = self._durations(source)
+        return Figures(
+            wall=wall,
+            bound=max(sum(took) / parallel, max(took, default=0.0)),
+            requests=requests / before,
+            cpu=usage.ru_utime + usage.ru_stime,
+            memory=usage.ru_maxrss / 1024,
+            moved=before - self._on(source),
+        )
+
+    def _on(self, host: str) -> int:
+        path = f'/servers?all_tenants=1&host={host}'
+        return len(self._cloud.api().get('compute', path)['servers'])
+
+    def _durations(self, host: str) -> list[float]:
+        """How long Nova's records say that the migrations took."""
+        path = f'/os-migrations?source_compute={host}'
+        found = self._cloud.api().get('compute', path)['migrations']
+        return [
+            (
+                _moment(item['updated_at']) - _moment(item['created_at'])
+            ).total_seconds()
+            for item in found
+        ]
+
+
+def _moment(value: str) -> datetime.datetime:
+    return datetime.datetime.fromisoformat(value)
+
+
+def measure(drains: Drains, *, large: bool) -> dict[str, Figures]:
+    """Every way, one after another.
+
+    :param drains: the cloud.
+    :param large: a host with many servers as well.
+    :returns: the figures of each way.
+    """
+    ways: dict[str, tuple[collections.abc.Callable[[str], str], int]] = {
+        **{
+            f'set --max-parallel {number}': (drains.set_(number), number)
+            for number in (1, 4, 16)
+        },
+        'server list | xargs -P 4 server migrate --wait': (drains.xargs(4), 4),
+        'nova host-evacuate-live': (drains.evacuate_live, _AT_ONCE),
+    }
+    figures = {
+        f'{name}, {_SERVERS} servers': drains.measure(
+            command, _SERVERS, parallel
+        )
+        for name, (command, parallel) in ways.items()
+    }
+    name = f'set --max-parallel 4, {_FEW} servers of minutes'
+    figures[name] = drains.measure(drains.set_(4), _FEW, 4, _MINUTES)
+    if large:
+        name = f'set --max-parallel 16, {_MANY} servers'
+        figures[name] = drains.measure(drains.set_(16), _MANY, 16)
+    return figures
+
+
+def table(figures: dict[str, Figures]) -> str:
+    """The figures as people read them."""
+    head = (
+        f'{"emptying a host":<60} moved   seconds   bound  ratio  '
+        'requests/server  /second  cpu s   MiB'
+    )
+    rows = [
+        f'{name:<60} {f.moved:5} {f.wall:9.1f} {f.bound:7.1f} {f.ratio:6.2f} '
+        f'{f.requests:16.2f} {f.requests * f.moved / f.wall:8.2f} '
+        f'{f.cpu:6.2f} {f.memory:5.0f}'
+        for name, f in figures.items()
+    ]
+    goals = ', '.join(f'{r:.2f} at {n}' for n, r in _TO_REACH.items())
+    return '\n'.join(
+        [head, *rows, f'to reach: ratio {goals}; 4 requests per server at 4']
+    )
+
+
+def as_json(figures: dict[str, Figures]) -> dict[str, typing.Any]:
+    """The figures for programs."""
+    return {
+        name: {**dataclasses.asdict(f), 'ratio': f.ratio}
+        for name, f in figures.items()
+    }
