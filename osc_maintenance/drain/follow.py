@@ -399,6 +399,9 @@ class Follower:
                 move.not_before = self._clock() + pause
                 yield events.Retrying(move, f'confirming: {exc}', pause)
                 return
+            if move.migration:
+                # it is not to be adopted as if it were another one
+                move.after = move.migration.id
             cause = f'it has moved, but cannot be confirmed: {exc}'
             yield self.end(move, moves_.Outcome.FAILED, cause)
         else:

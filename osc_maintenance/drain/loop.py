@@ -380,7 +380,7 @@ class Loop:
 
     def _why_not_started(self) -> str:
         most = self._options.max_parallel
-        if len(self._follower.in_motion) >= most:
+        if sum(map(_moves, self.moves)) >= most:
             return (
                 'not started: moves that take too long hold all of '
                 f'--max-parallel {most}'

@@ -15,6 +15,8 @@
 import itertools
 from unittest import mock
 
+from osc_lib import exceptions
+
 from osc_maintenance.drain import events
 from osc_maintenance.drain import options
 from osc_maintenance.nova import api
@@ -203,6 +205,23 @@ class TestAnswers(base.LoopTestCase):
         self.check_gone('web')
         self.assertEqual({'web': 'moved'}, drain.outcomes())
         self.assertEqual(1, self.world.requests['confirm'])
+
+    def test_a_confirmation_that_never_gets_through(self) -> None:
+        for error in (
+            api.TransientError('HTTP 503'),
+            exceptions.CommandError('HTTP 403'),
+        ):
+            self.afresh()
+            self.world.end = 900
+            self.world.add('off', vm_state='stopped')
+            with mock.patch.object(
+                base.Client, 'confirm', side_effect=error
+            ) as asked:
+                drain = self.drain().run()
+            self.assertEqual({'off': 'failed'}, drain.outcomes())
+            cause = drain.move('off').cause or ''
+            self.assertIn('cannot be confirmed: HTTP', cause)
+            self.assertEqual(6, asked.call_count)
 
     def test_an_answer_is_lost_and_the_server_leaves_by_another_way(
         self,
