@@ -91,12 +91,13 @@ def _passing(exc: Exception) -> bool:
     """Whether a failure says nothing of the request itself."""
     if isinstance(exc, nova_exceptions.ClientException):
         return bool(exc.code >= SERVER_ERROR or exc.code == _TOO_MANY)
+    if isinstance(exc, ksa_exceptions.HttpError):
+        status = exc.http_status
+        return bool(status >= SERVER_ERROR or status == _TOO_MANY)
     return isinstance(
         exc,
         ksa_exceptions.ConnectFailure
-        | ksa_exceptions.HttpServerError
         | ksa_exceptions.RetriableConnectionFailure
-        | ksa_exceptions.TooManyRequests
         | ksa_exceptions.UnknownConnectionError,
     )
 

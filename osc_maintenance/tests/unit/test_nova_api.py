@@ -63,6 +63,10 @@ class TestExplained(base.BaseTestCase):
             (nova_exceptions.OverLimit(413), False),
             (nova_exceptions.ClientException(499), False),
             (ksa_exceptions.ConnectFailure(''), True),
+            # Keystone's own, which has no class of its own in old releases
+            (ksa_exceptions.HttpError('', http_status=429), True),
+            (ksa_exceptions.HttpError('', http_status=503), True),
+            (ksa_exceptions.HttpError('', http_status=401), False),
             (ksa_exceptions.ConnectTimeout(''), True),
             (ksa_exceptions.InternalServerError(''), True),
             (ksa_exceptions.ServiceUnavailable(''), True),
