@@ -19,8 +19,8 @@ import typing
 
 from osc_lib import exceptions
 
-from osc_maintenance.drain import follow
 from osc_maintenance.drain import interrupt
+from osc_maintenance.drain import journey
 from osc_maintenance.drain import moves as moves_
 from osc_maintenance.drain import plan as plan_
 from osc_maintenance.drain import surroundings
@@ -100,7 +100,7 @@ class Leaving:
 
     def look(
         self, *, fresh: bool, moving: collections.abc.Set[str]
-    ) -> follow.Look:
+    ) -> journey.Look:
         """Look at Nova: one request or two, and another now and then.
 
         :param fresh: look at the servers as well as at their migrations.
@@ -137,7 +137,7 @@ class Leaving:
                 for migration in load.leaving.values()
                 if migration.in_progress and migration.id not in going
             }
-        return follow.Look(
+        return journey.Look(
             here={server.id: server for server in found},
             migrations={
                 server: migration

@@ -25,12 +25,13 @@ from osc_lib import exceptions
 
 from osc_maintenance.drain import events
 from osc_maintenance.drain import follow
+from osc_maintenance.drain import journey as journey_
 from osc_maintenance.drain import moves as moves_
 from osc_maintenance.drain import options as options_
 from osc_maintenance.drain import pace
+from osc_maintenance.drain import settle
 from osc_maintenance.drain import verdict
 from osc_maintenance.nova import api
-from osc_maintenance import servers
 
 if typing.TYPE_CHECKING:
     from osc_maintenance.nova import servers as servers_api
@@ -45,37 +46,6 @@ class Ending(enum.Enum):
     HANDED_OVER = 'handed over'
     TIMED_OUT = 'timed out'
     INTERRUPTED = 'interrupted'
-
-
-class Journey(typing.Protocol):
-    """A set of servers on their way: from a host, or back to it.
-
-    :ivar host: the host's name.
-    :ivar command: what continues it if it is interrupted.
-    """
-
-    host: str
-    command: str
-
-    def look(
-        self, *, fresh: bool, moving: collections.abc.Set[str]
-    ) -> follow.Look:
-        """Look at Nova, with a constant number of requests.
-
-        :param fresh: look at the servers as well as at their migrations.
-        :param moving: ids of the servers in motion.
-        :raises TransientError: if Nova does not answer.
-        :raises CommandError: if it refuses, or the maintenance has ended.
-        """
-
-    def note(self, moves: collections.abc.Sequence[moves_.Move]) -> None:
-        """Note which servers are going to be moved, before they are."""
-
-    def target(self, move: moves_.Move) -> str | None:
-        """The host that a server has to go to, or None for any."""
-
-    def is_ours(self, migration: servers.Migration) -> bool:
-        """Whether this maintenance has asked for a migration."""
 
 
 #: How long to wait for what ends by itself once nothing else is left, unless
@@ -113,7 +83,7 @@ class Loop:
     def __init__(
         self,
         nova: 'servers_api.Servers',
-        journey: Journey,
+        journey: journey_.Journey,
         options: options_.Options,
         clock: collections.abc.Callable[[], float],
         pause: collections.abc.Callable[[float], bool],
@@ -127,7 +97,10 @@ class Loop:
         self._looked: float | None = None
         self._more = False
         self._waiting: tuple[str, ...] = ()
-        self._follower = follow.Follower(nova, options, clock, journey.is_ours)
+        self._settler = settle.Settler(nova, options, clock)
+        self._follower = follow.Follower(
+            nova, options, clock, journey.is_ours, self._settler
+        )
         self.ending = Ending.COMPLETE
 
     @property
@@ -193,7 +166,7 @@ class Loop:
 
     # -- looking -----------------------------------------------------------
 
-    def _look(self) -> follow.Look:
+    def _look(self) -> journey_.Look:
         fresh = self._wants_servers()
         moving = {move.server.id for move in self._follower.in_motion}
         look = self._journey.look(fresh=fresh, moving=moving)
@@ -233,8 +206,8 @@ class Loop:
             return 0.0
         now = self._clock()
         moving = self._follower.in_motion
-        took = self._follower.took[-_RECENT:] if moving else ()
-        interval = pace.next_look(took, now - self._follower.changed)
+        took = self._settler.took[-_RECENT:] if moving else ()
+        interval = pace.next_look(took, now - self._settler.changed)
         if self._options.timeout is not None:
             rest = self._began + self._options.timeout - now
             interval = min(interval, max(rest, 0.0))
@@ -242,13 +215,13 @@ class Loop:
 
     def _time_left(self) -> float | None:
         left = sum(move.open for move in self.moves)
-        took = self._follower.took[-_RECENT:]
+        took = self._settler.took[-_RECENT:]
         return pace.time_left(took, left, self._options.max_parallel)
 
     # -- starting ----------------------------------------------------------
 
     def _start(
-        self, look: follow.Look
+        self, look: journey_.Look
     ) -> collections.abc.Generator[events.Event, None, bool]:
         """Start what may start; whether there was anything to start."""
         now = self._clock()
@@ -297,14 +270,16 @@ class Loop:
                 yield events.Trouble(str(exc), 0.0)
                 break
             except exceptions.CommandError as exc:
-                yield self._follower.end(move, moves_.Outcome.FAILED, str(exc))
+                yield self._settler.end(move, moves_.Outcome.FAILED, str(exc))
             else:
                 move.begin(self._clock(), unsure=False)
-                self._follower.changed = self._clock()
+                self._settler.changed = self._clock()
                 yield events.Started(move)
         return bool(chosen)
 
-    def _moved_by_another(self, move: moves_.Move, look: follow.Look) -> bool:
+    def _moved_by_another(
+        self, move: moves_.Move, look: journey_.Look
+    ) -> bool:
         """Whether a server has left since the servers were looked at."""
         known = look.migrations.get(move.server.id)
         if known is None or known.id <= move.after or known.failed:
@@ -326,15 +301,15 @@ class Loop:
     def _met_somebody(self, move: moves_.Move, cause: str) -> events.Event:
         """Nova says that somebody else is busy with a server."""
         move.conflicts += 1
-        if move.conflicts > follow.MOST_CONFLICTS:
-            return self._follower.end(move, moves_.Outcome.FAILED, cause)
+        if move.conflicts > settle.MOST_CONFLICTS:
+            return self._settler.end(move, moves_.Outcome.FAILED, cause)
         pause = min(2.0**move.conflicts, _LONGEST_PAUSE)
         move.wait(self._clock() + pause)
         return events.Retrying(move, cause, pause)
 
     # -- the end -----------------------------------------------------------
 
-    def _finished(self, look: follow.Look, started: bool) -> bool:
+    def _finished(self, look: journey_.Look, started: bool) -> bool:
         """Whether there is nothing left to start or to wait for."""
         now = self._clock()
         if started or not look.fresh:
@@ -359,7 +334,7 @@ class Loop:
         for move in waiting:
             move.cause = self._why_not_started()
         patience = self._options.server_timeout or _PATIENCE
-        if now - self._follower.changed >= patience:
+        if now - self._settler.changed >= patience:
             return True
         return not self._passing(look)
 
@@ -387,7 +362,7 @@ class Loop:
             )
         return 'not started: another member of its server group takes too long'
 
-    def _passing(self, look: follow.Look) -> tuple[str, ...]:
+    def _passing(self, look: journey_.Look) -> tuple[str, ...]:
         """What ends by itself, or makes more to do."""
         return (
             *(
@@ -400,7 +375,7 @@ class Loop:
         )
 
     def _say_what_is_waited_for(
-        self, look: follow.Look
+        self, look: journey_.Look
     ) -> collections.abc.Iterator[events.Event]:
         if any(move.open for move in self.moves):
             return

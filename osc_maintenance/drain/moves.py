@@ -20,6 +20,9 @@ from osc_maintenance.drain import verdict as verdict_
 from osc_maintenance import servers
 from osc_maintenance import text
 
+if typing.TYPE_CHECKING:
+    from osc_maintenance.nova import answers
+
 
 class Outcome(enum.StrEnum):
     """What has become of a server; scripts read these words."""
@@ -93,7 +96,7 @@ class Move:
     overdue: str | None = None
     given_up: bool = False
     there: bool = False
-    figures: tuple[int, int, int] | None = None
+    figures: 'answers.Figures | None' = None
     asked: float = 0.0
     looked_for: float = 0.0
     contradictions: int = 0

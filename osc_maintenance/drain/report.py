@@ -95,9 +95,9 @@ def copied(move: moves_.Move, now: float) -> tuple[int | None, int | None]:
     told = None
     if move.kind == servers.LIVE_MIGRATION and move.running is not None:
         told = move.server.progress
-    if move.figures is None or move.figures[2] <= 0:
+    if move.figures is None or move.figures.total <= 0:
         return told, None
-    _processed, remaining, total = move.figures
+    remaining, total = move.figures
     if told and now - move.asked > _FRESH:
         # with many in motion it is long until each has been asked about
         return told, total * (100 - told) // 100

@@ -17,7 +17,7 @@ import dataclasses
 import typing
 
 from osc_maintenance import change
-from osc_maintenance.drain import follow
+from osc_maintenance.drain import journey
 from osc_maintenance.drain import moves as moves_
 from osc_maintenance.drain import verdict
 from osc_maintenance.drain import watch
@@ -149,7 +149,7 @@ class Returning:
 
     def look(
         self, *, fresh: bool, moving: collections.abc.Set[str]
-    ) -> follow.Look:
+    ) -> journey.Look:
         """Look at Nova: one request, and a few for those in motion.
 
         :param fresh: look at the servers as well as at their migrations.
@@ -171,7 +171,7 @@ class Returning:
             )
         if fresh:
             self._look_at_servers(moving)
-        return follow.Look(
+        return journey.Look(
             here=self._away,
             migrations={
                 server: migration

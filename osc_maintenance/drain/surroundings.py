@@ -27,7 +27,7 @@ from osc_maintenance import text
 
 if typing.TYPE_CHECKING:
     from osc_maintenance import clients as clients_
-    from osc_maintenance.nova import servers as servers_api
+    from osc_maintenance.nova import answers
 
 _TRAIT = 'trait:'
 
@@ -112,9 +112,7 @@ class Surveyor:
                 groups.update(dict.fromkeys(members, made))
         return groups
 
-    def _group(
-        self, group: 'servers_api.Group', here: set[str]
-    ) -> verdict.Group:
+    def _group(self, group: 'answers.Group', here: set[str]) -> verdict.Group:
         others = [member for member in group.members if member not in here]
         found = parallel.each(self._clients.servers.server, others)
         elsewhere = collections.Counter(

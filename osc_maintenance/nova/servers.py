@@ -25,6 +25,7 @@ from novaclient import exceptions as nova_exceptions
 
 from osc_lib import exceptions
 
+from osc_maintenance.nova import answers
 from osc_maintenance.nova import api
 from osc_maintenance import servers
 from osc_maintenance import text
@@ -38,31 +39,6 @@ _ACTIONS = {
     servers.COLD_MIGRATION: 'migrate',
     servers.EVACUATION: 'evacuate',
 }
-
-
-class Group(typing.NamedTuple):
-    """A server group.
-
-    :ivar id: its UUID.
-    :ivar name: its name.
-    :ivar policy: ``affinity``, ``anti-affinity``, or a soft one of the two.
-    :ivar limit: how many members may be on one host, for anti-affinity.
-    :ivar members: the ids of its servers.
-    """
-
-    id: str
-    name: str
-    policy: str
-    limit: int
-    members: tuple[str, ...]
-
-
-class Figures(typing.NamedTuple):
-    """How far a live migration has come, in bytes."""
-
-    processed: int
-    remaining: int
-    total: int
 
 
 class Servers:
@@ -96,7 +72,7 @@ class Servers:
             )
             # Nova ignores the filter for those who may not use it
             return tuple(
-                _server(item)
+                answers.server(item)
                 for item in found
                 if item['OS-EXT-SRV-ATTR:host'] == host
             )
@@ -118,7 +94,7 @@ class Servers:
                 return None
             if body['server']['status'] == _UNKNOWN:
                 raise api.TransientError(f'Server {server}: its cell is down')
-            return _server(body['server'])
+            return answers.server(body['server'])
 
     def migrations(
         self,
@@ -149,9 +125,9 @@ class Servers:
             found = api.pages(
                 self._client, 'migrations', '/os-migrations', **query
             )
-            return tuple(map(_migration, found))
+            return tuple(map(answers.migration, found))
 
-    def figures(self, server: str) -> Figures | None:
+    def figures(self, server: str) -> answers.Figures | None:
         """How far the live migration of a server has come.
 
         Rests on GET /servers/{id}/migrations.
@@ -168,14 +144,13 @@ class Servers:
                 return None
             for item in body['migrations']:
                 if item['memory_total_bytes']:
-                    return Figures(
-                        item['memory_processed_bytes'] or 0,
+                    return answers.Figures(
                         item['memory_remaining_bytes'] or 0,
                         item['memory_total_bytes'],
                     )
         return None
 
-    def groups(self) -> list[Group]:
+    def groups(self) -> list[answers.Group]:
         """The server groups of all projects.
 
         Rests on GET /os-server-groups?all_projects, paged by offset; the
@@ -183,7 +158,7 @@ class Servers:
 
         :returns: the groups.
         """
-        found: list[Group] = []
+        found: list[answers.Group] = []
         with api.explained('Server groups'):
             while True:
                 page = self._client.server_groups.list(
@@ -191,7 +166,7 @@ class Servers:
                 )
                 if not page:
                     return found
-                found += map(_group, page)
+                found += map(answers.group, page)
 
     def why(self, server: str, kind: str, request: str | None) -> str | None:
         """Why a move of a server failed, as far as Nova tells.
@@ -374,63 +349,3 @@ class Servers:
 def _request(answer: typing.Any) -> str | None:
     ids = getattr(answer, 'request_ids', None)
     return ids[0] if ids else None
-
-
-def _server(item: collections.abc.Mapping[str, typing.Any]) -> servers.Server:
-    # a server in a cell that is down has few fields (2.69)
-    flavor = item.get('flavor') or {}
-    image = item.get('image') or {}
-    return servers.Server(
-        id=item['id'],
-        name=item.get('name') or '',
-        project=item.get('tenant_id') or '',
-        status=item['status'],
-        vm_state=item.get('OS-EXT-STS:vm_state') or '',
-        power_state=item.get('OS-EXT-STS:power_state') or 0,
-        task_state=item.get('OS-EXT-STS:task_state'),
-        host=item.get('OS-EXT-SRV-ATTR:host') or '',
-        locked=bool(item.get('locked')),
-        locked_reason=item.get('locked_reason'),
-        ram=flavor.get('ram') or 0,
-        disk=(flavor.get('disk') or 0) + (flavor.get('ephemeral') or 0),
-        extra_specs=flavor.get('extra_specs') or {},
-        image=image.get('id'),
-        zone=item.get('pinned_availability_zone'),
-        fault=(item.get('fault') or {}).get('message'),
-        progress=item.get('progress'),
-    )
-
-
-def _migration(
-    item: collections.abc.Mapping[str, typing.Any],
-) -> servers.Migration:
-    return servers.Migration(
-        id=item['id'],
-        server=item['instance_uuid'],
-        kind=item.get('migration_type') or '',
-        status=item.get('status') or '',
-        source=item.get('source_compute'),
-        dest=item.get('dest_compute'),
-        created=_moment(item.get('created_at')),
-        updated=_moment(item.get('updated_at')),
-        user=item.get('user_id'),
-    )
-
-
-def _moment(value: str | None) -> datetime.datetime | None:
-    if value is None:
-        return None
-    moment = datetime.datetime.fromisoformat(value)
-    return moment.replace(tzinfo=moment.tzinfo or datetime.UTC)
-
-
-def _group(item: typing.Any) -> Group:
-    told = item.to_dict()
-    policies = told.get('policies') or ['']
-    return Group(
-        id=told['id'],
-        name=told.get('name') or '',
-        policy=told.get('policy') or policies[0],
-        limit=(told.get('rules') or {}).get('max_server_per_host') or 1,
-        members=tuple(told.get('members') or ()),
-    )

@@ -21,8 +21,8 @@ from osc_lib import exceptions
 
 from osc_maintenance import change
 from osc_maintenance import clients
+from osc_maintenance.nova import answers
 from osc_maintenance.nova import api
-from osc_maintenance.nova import servers as servers_api
 from osc_maintenance import placement
 from osc_maintenance import record
 from osc_maintenance import servers
@@ -184,9 +184,9 @@ class Servers:
         self.writes: list[tuple[str, str, str | int | None]] = []
         #: what is raised instead of moving a server, by its id
         self.refusals: dict[str, Exception] = {}
-        self.listed_groups: list[servers_api.Group] | None = []
+        self.listed_groups: list[answers.Group] | None = []
         #: Nova's figures of live migrations, by server id
-        self.copied: dict[str, servers_api.Figures] = {}
+        self.copied: dict[str, answers.Figures] = {}
         #: why moves fail, by server id
         self.causes: dict[str, str] = {}
 
@@ -225,10 +225,10 @@ class Servers:
             if not since or not item.updated or item.updated >= since
         )
 
-    def figures(self, server: str) -> servers_api.Figures | None:
+    def figures(self, server: str) -> answers.Figures | None:
         return self.copied.get(server)
 
-    def groups(self) -> list[servers_api.Group]:
+    def groups(self) -> list[answers.Group]:
         if self.listed_groups is None:
             raise exceptions.CommandError('Server groups: no')
         return self.listed_groups

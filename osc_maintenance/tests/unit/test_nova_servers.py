@@ -22,6 +22,7 @@ from novaclient.v2 import server_groups
 from osc_lib import exceptions
 from oslotest import base
 
+from osc_maintenance.nova import answers
 from osc_maintenance.nova import api
 from osc_maintenance.nova import servers as servers_api
 from osc_maintenance import servers
@@ -304,7 +305,7 @@ class TestFigures(ServersTestCase):
         }
 
     def test_how_far_it_is(self) -> None:
-        figures = servers_api.Figures(processed=3, remaining=7, total=10)
+        figures = answers.Figures(remaining=7, total=10)
         for items, expected in (
             ([self._item(10)], figures),
             ([self._item(0), self._item(10)], figures),
@@ -372,7 +373,7 @@ class TestGroups(ServersTestCase):
                 group = self._group(id='g', **fields)
                 self.client.server_groups.list.side_effect = [[group], []]
                 self.assertEqual(
-                    [servers_api.Group('g', *expected)], self.nova.groups()
+                    [answers.Group('g', *expected)], self.nova.groups()
                 )
 
     def test_they_cannot_be_read(self) -> None:

@@ -25,7 +25,7 @@ import itertools
 import math
 import typing
 
-from osc_maintenance.nova import servers as servers_api
+from osc_maintenance.nova import answers
 from osc_maintenance import servers
 from osc_maintenance import state
 
@@ -116,7 +116,7 @@ class World:
         self.hosts = {HOST: 'up', 'h2': 'up', 'h3': 'up'}
         self.guests: dict[str, servers.Server] = {}
         self.scripts: dict[str, Script] = collections.defaultdict(Script)
-        self.groups: list[servers_api.Group] = []
+        self.groups: list[answers.Group] = []
         self.rows: list[Row] = []
         #: what Nova tells about the last failure of each server
         self.words: dict[str, str] = {}

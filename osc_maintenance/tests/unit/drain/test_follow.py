@@ -19,8 +19,10 @@ from oslotest import base
 
 from osc_maintenance.drain import events
 from osc_maintenance.drain import follow
+from osc_maintenance.drain import journey
 from osc_maintenance.drain import moves
 from osc_maintenance.drain import options
+from osc_maintenance.drain import settle
 from osc_maintenance.drain import verdict
 from osc_maintenance.nova import api
 from osc_maintenance.nova import servers as servers_api
@@ -66,11 +68,14 @@ class FollowTestCase(base.BaseTestCase):
         self.now = 1000.0
         self.nova = Nova()
         self.ours = True
+        nova = typing.cast(servers_api.Servers, self.nova)
+        chosen = options.Options(**how)
         self.follower = follow.Follower(
-            typing.cast(servers_api.Servers, self.nova),
-            options.Options(**how),
+            nova,
+            chosen,
             lambda: self.now,
             lambda _migration: self.ours,
+            settle.Settler(nova, chosen, lambda: self.now),
         )
         self.server = servers.Server('s1', 'web1', host='h1')
         self.nova.found = self.server
@@ -87,9 +92,9 @@ class FollowTestCase(base.BaseTestCase):
         here: bool = True,
         fresh: bool = True,
         action: _A = _A.LIVE_MIGRATE,
-    ) -> follow.Look:
+    ) -> journey.Look:
         found = {'s1': self.server} if here else {}
-        return follow.Look(
+        return journey.Look(
             here=found,
             migrations={'s1': row} if row else {},
             verdicts={item: verdict.Verdict(action) for item in found},

@@ -22,6 +22,7 @@ from osc_maintenance.drain import events
 from osc_maintenance.drain import live
 from osc_maintenance.drain import moves
 from osc_maintenance.drain import verdict
+from osc_maintenance.nova import answers
 from osc_maintenance.tests.unit.drain import reports
 
 _A = verdict.Action
@@ -61,7 +62,7 @@ class Base(base.BaseTestCase):
 class TestDisplay(Base):
     def test_all(self) -> None:
         web1 = reports.in_motion('web1', started=928.0)
-        web1.figures, web1.asked = (1, 3 * _GIB, 4 * _GIB), 1000.0
+        web1.figures, web1.asked = answers.Figures(3 * _GIB, 4 * _GIB), 1000.0
         web2 = reports.in_motion('web2', started=990.0)
         web2.server = dataclasses.replace(web2.server, progress=34)
         new = reports.in_motion('web3', started=1000.0)
@@ -146,7 +147,10 @@ class TestDisplay(Base):
                 move.migration = dataclasses.replace(
                     move.migration, dest='y' * 90, status='post-migrating'
                 )
-                move.figures, move.asked = (1, _GIB, 4 * _GIB), self.seconds
+                move.figures, move.asked = (
+                    answers.Figures(_GIB, 4 * _GIB),
+                    self.seconds,
+                )
                 screen = self.looked(move, time_left=5000.0)
                 self.assertGreaterEqual(width, max(map(len, screen)))
                 self.assertIn(' about 1h24m left', screen[-2])

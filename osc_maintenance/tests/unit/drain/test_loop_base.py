@@ -28,6 +28,7 @@ from osc_maintenance.drain import loop
 from osc_maintenance.drain import moves
 from osc_maintenance.drain import options
 from osc_maintenance.drain import plan
+from osc_maintenance.nova import answers
 from osc_maintenance.nova import api
 from osc_maintenance.nova import servers as servers_api
 from osc_maintenance import policy as policy_
@@ -95,12 +96,12 @@ class Client:
             and (since is None or (row.updated and row.updated >= since))
         )
 
-    def figures(self, server: str) -> servers_api.Figures | None:
+    def figures(self, server: str) -> answers.Figures | None:
         self._ask('figures')
         assert server in self._world.guests
-        return servers_api.Figures(1, 2, 3)
+        return answers.Figures(2, 3)
 
-    def groups(self) -> list[servers_api.Group]:
+    def groups(self) -> list[answers.Group]:
         self._ask('groups')
         return self._world.groups
 

@@ -19,8 +19,8 @@ from osc_lib import exceptions
 
 from osc_maintenance.drain import events
 from osc_maintenance.drain import options
+from osc_maintenance.nova import answers
 from osc_maintenance.nova import api
-from osc_maintenance.nova import servers as servers_api
 from osc_maintenance import servers
 from osc_maintenance.tests.unit.drain import simulation
 from osc_maintenance.tests.unit.drain import test_loop_base as base
@@ -344,7 +344,7 @@ class TestOverdue(base.LoopTestCase):
             self.world.add(name, ram=4096 if name == 'web' else 512)
         self.world.script('web', fails=['hang'], abortable=False)
         self.world.groups = [
-            servers_api.Group('g1', 'g', 'anti-affinity', 1, ('web', 'db'))
+            answers.Group('g1', 'g', 'anti-affinity', 1, ('web', 'db'))
         ]
         drain = self.drain(server_timeout=30).run()
         self.assertEqual({'web': 'moving', 'db': 'waiting'}, drain.outcomes())

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from osc_maintenance.drain import loop
 from osc_maintenance.drain import options
-from osc_maintenance.nova import servers as servers_api
+from osc_maintenance.nova import answers
 from osc_maintenance import servers
 from osc_maintenance.tests.unit.drain import simulation
 from osc_maintenance.tests.unit.drain import test_loop_base as base
@@ -104,9 +104,7 @@ class TestScenes(base.LoopTestCase):
         apart = tuple(
             f'web{number}' for number, item in enumerate(guests) if item.apart
         )
-        world.groups = [
-            servers_api.Group('g1', 'g', 'anti-affinity', 1, apart)
-        ]
+        world.groups = [answers.Group('g1', 'g', 'anti-affinity', 1, apart)]
         world.advance(3)
         others = {r.migration.id: r.migration.server for r in world.rows}
         drain = self.drain(server_timeout=30, **how)

@@ -27,6 +27,7 @@ from osc_maintenance.drain import options
 from osc_maintenance.drain import plan
 from osc_maintenance.drain import run
 from osc_maintenance import exit_codes
+from osc_maintenance.nova import answers
 from osc_maintenance.nova import api
 from osc_maintenance.nova import servers as servers_api
 from osc_maintenance import servers
@@ -224,7 +225,7 @@ class TestNoEnd(StopsTestCase):
                 self.assertEqual(4, move.attempts)
 
     def test_one_that_holds_its_slot_without_a_record(self) -> None:
-        group = servers_api.Group('g', 'g', 'anti-affinity', 1, ('a', 'b'))
+        group = answers.Group('g', 'g', 'anti-affinity', 1, ('a', 'b'))
         for most, groups in ((1, []), (2, [group])):
             for timeout, patience in ((None, 600), (60, 60)):
                 with self.subTest(most=most, timeout=timeout):

@@ -22,6 +22,7 @@ from osc_maintenance.drain import events
 from osc_maintenance.drain import moves
 from osc_maintenance.drain import report
 from osc_maintenance.drain import verdict
+from osc_maintenance.nova import answers
 from osc_maintenance import servers
 from osc_maintenance.tests.unit.drain import reports
 
@@ -149,18 +150,21 @@ class TestFigures(base.BaseTestCase):
             (None, 34, 0.0, _A.LIVE_MIGRATE, (34, None)),
             # Nova's figure is of live migrations only
             (None, 0, 0.0, _A.COLD_MIGRATE, (None, None)),
-            ((600, 400, 1000), 34, 15.0, _A.LIVE_MIGRATE, (60, 400)),
-            ((600, 400, 1000), 70, 16.0, _A.LIVE_MIGRATE, (70, 300)),
-            ((600, 400, 1000), 0, 16.0, _A.LIVE_MIGRATE, (60, 400)),
-            ((999, 1, 1000), 0, 0.0, _A.LIVE_MIGRATE, (99, 1)),
-            ((5000, 0, 1000), 0, 0.0, _A.LIVE_MIGRATE, (100, 0)),
+            ((400, 1000), 34, 15.0, _A.LIVE_MIGRATE, (60, 400)),
+            ((400, 1000), 70, 16.0, _A.LIVE_MIGRATE, (70, 300)),
+            ((400, 1000), 0, 16.0, _A.LIVE_MIGRATE, (60, 400)),
+            ((1, 1000), 0, 0.0, _A.LIVE_MIGRATE, (99, 1)),
+            ((0, 1000), 0, 0.0, _A.LIVE_MIGRATE, (100, 0)),
             # it is written to faster than it is copied
-            ((600, 1400, 1000), 0, 0.0, _A.LIVE_MIGRATE, (0, 1400)),
-            ((0, 0, 0), 0, 0.0, _A.LIVE_MIGRATE, (0, None)),
+            ((1400, 1000), 0, 0.0, _A.LIVE_MIGRATE, (0, 1400)),
+            ((0, 0), 0, 0.0, _A.LIVE_MIGRATE, (0, None)),
         ):
             with self.subTest(str((figures, progress, age))):
                 move = reports.in_motion('web1', action)
-                move.figures, move.asked = figures, 100.0
+                move.figures, move.asked = (
+                    answers.Figures(*figures) if figures else None,
+                    100.0,
+                )
                 move.server = servers.Server('1', 'web1', progress=progress)
                 self.assertEqual(expected, report.copied(move, 100.0 + age))
 

@@ -19,7 +19,7 @@ from oslotest import base
 
 from osc_maintenance.drain import surroundings
 from osc_maintenance.drain import verdict
-from osc_maintenance.nova import servers as servers_api
+from osc_maintenance.nova import answers
 from osc_maintenance import placement
 from osc_maintenance import servers
 from osc_maintenance import state
@@ -125,8 +125,8 @@ class TestImages(SurroundingsTestCase):
 class TestGroups(SurroundingsTestCase):
     def _group(
         self, name: str, *members: str, limit: int = 1
-    ) -> servers_api.Group:
-        return servers_api.Group(name, name, 'anti-affinity', limit, members)
+    ) -> answers.Group:
+        return answers.Group(name, name, 'anti-affinity', limit, members)
 
     def test_those_of_our_servers(self) -> None:
         there = [

@@ -1,0 +1,71 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+"""Servers on their way: what a look at them shows, and who looks."""
+
+import collections.abc
+import dataclasses
+import typing
+
+from osc_maintenance.drain import moves as moves_
+from osc_maintenance.drain import verdict
+from osc_maintenance import servers
+
+
+@dataclasses.dataclass(frozen=True)
+class Look:
+    """What a look at Nova shows.
+
+    :ivar here: the servers that are where they were to leave, by id.
+    :ivar migrations: the latest migration of each server that is to move or
+        has moved, by server id.
+    :ivar verdicts: what is to be done with each server, by id.
+    :ivar groups: server groups, by server id.
+    :ivar fresh: the servers were looked at, and not just their migrations.
+    :ivar arriving: ids of servers that are on their way here.
+    """
+
+    here: collections.abc.Mapping[str, servers.Server]
+    migrations: collections.abc.Mapping[str, servers.Migration]
+    verdicts: collections.abc.Mapping[str, verdict.Verdict]
+    groups: collections.abc.Mapping[str, verdict.Group]
+    fresh: bool = True
+    arriving: frozenset[str] = frozenset()
+
+
+class Journey(typing.Protocol):
+    """A set of servers on their way: from a host, or back to it.
+
+    :ivar host: the host's name.
+    :ivar command: what continues it if it is interrupted.
+    """
+
+    host: str
+    command: str
+
+    def look(self, *, fresh: bool, moving: collections.abc.Set[str]) -> Look:
+        """Look at Nova, with a constant number of requests.
+
+        :param fresh: look at the servers as well as at their migrations.
+        :param moving: ids of the servers in motion.
+        :raises TransientError: if Nova does not answer.
+        :raises CommandError: if it refuses, or the maintenance has ended.
+        """
+
+    def note(self, moves: collections.abc.Sequence[moves_.Move]) -> None:
+        """Note which servers are going to be moved, before they are."""
+
+    def target(self, move: moves_.Move) -> str | None:
+        """The host that a server has to go to, or None for any."""
+
+    def is_ours(self, migration: servers.Migration) -> bool:
+        """Whether this maintenance has asked for a migration."""

@@ -1,0 +1,287 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+"""What is made of a move that has ended, failed, or can't be found."""
+
+import collections.abc
+import typing
+
+from osc_lib import exceptions
+
+from osc_maintenance.drain import events
+from osc_maintenance.drain import journey
+from osc_maintenance.drain import moves as moves_
+from osc_maintenance.drain import options as options_
+from osc_maintenance.drain import verdict
+from osc_maintenance.nova import api
+from osc_maintenance import servers
+from osc_maintenance import text
+
+if typing.TYPE_CHECKING:
+    from osc_maintenance.nova import servers as servers_api
+
+_RETRY = 10.0
+_LONGEST_PAUSE = 60.0
+#: How many looks Nova may take to write down why a move has failed.
+_PATIENT = 2
+#: How often somebody else may be busy with a server.
+MOST_CONFLICTS = 5
+#: How long Nova may take to record a move that it has accepted.
+_UNRECORDED = 60.0
+#: How much longer it is waited for if a task is under way all the time.
+_PATIENCE = 600.0
+#: How soon that is looked into if it is not known to have accepted it.
+_UNSURE = 5.0
+
+
+class Settler:
+    """Says what has become of moves, and what is tried next.
+
+    :param nova: the servers of Nova.
+    :param options: how the drain goes about it.
+    :param clock: the present in seconds, never going back.
+    :ivar took: how long moves have taken, in seconds, in their order.
+    :ivar changed: when something has changed, by the clock.
+    """
+
+    def __init__(
+        self,
+        nova: 'servers_api.Servers',
+        options: options_.Options,
+        clock: collections.abc.Callable[[], float],
+    ) -> None:
+        self._servers = nova
+        self._options = options
+        self._clock = clock
+        self.took: list[float] = []
+        self.changed = clock()
+
+    def unrecorded(
+        self, move: moves_.Move, look: journey.Look, *, here: bool
+    ) -> collections.abc.Iterator[events.Event]:
+        """Nova has no record yet of a move that was asked for.
+
+        :param move: its move.
+        :param look: the latest look.
+        :param here: the server is where it was to leave, as far as is known.
+        :returns: what has happened.
+        """
+        if not here:
+            yield from self.vanished(move, None)
+            return
+        age = self._clock() - (move.started or 0.0)
+        idle = look.here[move.server.id].task_state is None
+        # a second evacuation would ruin the server
+        evacuated = move.verdict.action is verdict.Action.EVACUATE
+        unsure = _UNRECORDED if evacuated else _UNSURE
+        if idle and move.unsure and age >= unsure:
+            # it never reached Nova
+            yield from self.again(move, move.cause or 'Nova does not answer')
+        elif idle and age >= _UNRECORDED:
+            yield from self.again(
+                move, 'Nova accepted the request and has not begun'
+            )
+        elif age >= _UNRECORDED + (self._options.server_timeout or _PATIENCE):
+            move.given_up = True
+            move.cause = 'Nova accepted the request and has not begun'
+
+    def missing(
+        self, move: moves_.Move
+    ) -> collections.abc.Iterator[events.Event]:
+        """A server in motion is no longer here: there already, or deleted.
+
+        Nova forgets the migrations of a server that is deleted.
+
+        :param move: its move.
+        :returns: what has happened.
+        """
+        now = self._clock()
+        if now - move.looked_for < _RETRY:
+            return
+        move.looked_for = now
+        if self._servers.server(move.server.id) is None:
+            yield self.end(move, moves_.Outcome.DELETED)
+
+    def vanished(
+        self, move: moves_.Move, migration: servers.Migration | None
+    ) -> collections.abc.Iterator[events.Event]:
+        """A server is no longer here, and not by a move that we know of.
+
+        :param move: its move.
+        :param migration: Nova's record of its last move away, if there is one.
+        :returns: what has happened.
+        """
+        if migration and migration.succeeded:
+            move.migration = migration
+            yield self.end(move, moves_.Outcome.MOVED)
+            return
+        server = self._servers.server(move.server.id)
+        age = self._clock() - (move.started or 0.0)
+        if server is None:
+            yield self.end(move, moves_.Outcome.DELETED)
+        elif move.moving and age < _UNRECORDED:
+            # its record is about to appear
+            return
+        else:
+            move.server = server
+            where = f'on {server.host}' if server.host else 'on no host'
+            what = (
+                'Nova has no record that its move is complete'
+                if move.moving
+                else 'not moved by this drain'
+            )
+            cause = f'{what}, but it is now {where}'
+            yield self.end(move, moves_.Outcome.LEFT, cause)
+
+    def arrived(
+        self, move: moves_.Move, look: journey.Look, *, here: bool
+    ) -> collections.abc.Iterator[events.Event]:
+        """Nova's record says that a server has moved: is it elsewhere?
+
+        :param move: its move.
+        :param look: the latest look.
+        :param here: the server is where it was to leave, as far as is known.
+        :returns: what has happened.
+        """
+        if not move.there and move.migration:
+            move.there = True
+            self.took.append(float(move.migration.seconds or 0))
+        if not look.fresh:
+            return
+        if not here:
+            yield self.end(move, moves_.Outcome.MOVED)
+            return
+        move.contradictions += 1
+        if move.contradictions > 1:
+            yield from self.again(
+                move, 'Nova says that it has moved, but it is still here'
+            )
+
+    def failed(
+        self, move: moves_.Move
+    ) -> collections.abc.Iterator[events.Event]:
+        """Nova's record says that a move has failed.
+
+        :param move: its move.
+        :returns: what has happened.
+        """
+        server = self._servers.server(move.server.id)
+        if server is None:
+            yield self.end(move, moves_.Outcome.DELETED)
+            return
+        cause = self._why(move, server)
+        if cause is None and move.asked_why < _PATIENT:
+            # Nova writes down why a little later
+            move.asked_why += 1
+            return
+        stayed = server.host == move.server.host
+        move.server = server
+        if cause is None:
+            status = move.migration.status if move.migration else 'lost'
+            cause = f'its migration is {status}, and Nova does not tell why'
+        if move.overdue and move.migration:
+            cause = f'{move.overdue} ({move.migration.status})'
+            yield self.end(move, moves_.Outcome.FAILED, cause)
+        elif server.status == 'ERROR' or not stayed:
+            cause = f'{cause}; it is {server.status} on {server.host}'
+            yield self.end(move, moves_.Outcome.FAILED, cause)
+        else:
+            yield from self.again(move, cause)
+
+    def _why(self, move: moves_.Move, server: servers.Server) -> str | None:
+        """Why a move failed, in Nova's words."""
+        try:
+            told = self._servers.why(move.server.id, move.kind, move.request)
+        except api.TransientError:
+            raise
+        except exceptions.CommandError as exc:
+            # not ours to read, perhaps
+            told = str(exc)
+        if told or server.fault:
+            return text.escape(told or server.fault or '')
+        return None
+
+    def confirm(
+        self, move: moves_.Move
+    ) -> collections.abc.Iterator[events.Event]:
+        """A cold migration waits to be confirmed: ours is.
+
+        :param move: its move.
+        :returns: what has happened.
+        """
+        if not move.ours:
+            yield self.end(
+                move,
+                moves_.Outcome.LEFT,
+                'somebody else has moved it, and has to confirm that',
+            )
+            return
+        if self._clock() < move.not_before:
+            return
+        move.not_before = self._clock() + _RETRY
+        try:
+            self._servers.confirm(move.server)
+        except exceptions.CommandError as exc:
+            # a 400 may just say that somebody else was quicker
+            move.conflicts += 1
+            if move.conflicts <= MOST_CONFLICTS:
+                # a server may still be busy for a moment
+                pause = 2.0 ** (move.conflicts + 1)
+                move.not_before = self._clock() + pause
+                yield events.Retrying(move, f'confirming: {exc}', pause)
+                return
+            if move.migration:
+                # it is not to be adopted as if it were another one
+                move.after = move.migration.id
+            cause = f'it has moved, but cannot be confirmed: {exc}'
+            yield self.end(move, moves_.Outcome.FAILED, cause)
+        else:
+            self.changed = self._clock()
+            yield events.Confirming(move)
+
+    def again(
+        self, move: moves_.Move, cause: str
+    ) -> collections.abc.Iterator[events.Event]:
+        """Try a move that failed again, later, or give it up.
+
+        :param move: its move.
+        :param cause: why it failed.
+        :returns: what has happened.
+        """
+        if move.verdict.action is verdict.Action.LEAVE:
+            # somebody else wanted it to go
+            yield self.end(move, moves_.Outcome.LEFT, move.verdict.cause)
+            return
+        if move.attempts > self._options.retries:
+            yield self.end(move, moves_.Outcome.FAILED, cause)
+            return
+        self.changed = self._clock()
+        pause = min(_RETRY * 2 ** (move.attempts - 1), _LONGEST_PAUSE)
+        move.wait(self._clock() + pause)
+        yield events.Retrying(move, cause, pause)
+
+    def end(
+        self,
+        move: moves_.Move,
+        outcome: moves_.Outcome,
+        cause: str | None = None,
+    ) -> events.Event:
+        """Note what has become of a server.
+
+        :param move: its move.
+        :param outcome: what.
+        :param cause: why, unless all is well.
+        :returns: the event.
+        """
+        self.changed = self._clock()
+        move.end(outcome, cause)
+        return events.Ended(move)
