@@ -142,6 +142,7 @@ def _act(
     """Do what the window of a host calls for; the host then, and the word."""
     match change.called_for(host, now):
         case change.Call.ENTER:
+            _refuse_if_strict(clients, host)
             return maintenance.keep(
                 clients, host, change.Request(), now
             ), 'entered'
@@ -154,3 +155,12 @@ def _act(
             raise change.RefusedError(str(standing.cause))
         case _:
             return host, None
+
+
+def _refuse_if_strict(clients: 'clients_.Clients', host: state.Host) -> None:
+    """Refuse to enter a host that was to be emptied, and cannot be."""
+    record = host.record
+    if record and record.policy.strict and not record.entered:
+        load = facts.load(clients.servers, host.name)
+        plan = plan_.make(clients, load, record.policy)
+        plan_.check(clients, plan, strict=True)

@@ -96,7 +96,39 @@ def load(servers: servers_api.Servers, name: str) -> servers_.Load:
     """
     # in this order: a server whose migration has ended is seen elsewhere
     migrations = servers.migrations(name)
-    return servers_.Load(name, servers.on(name), migrations)
+    return load_of(servers, name, servers.on(name), migrations)
+
+
+def load_of(
+    servers: servers_api.Servers,
+    name: str,
+    found: tuple[servers_.Server, ...],
+    migrations: tuple[servers_.Migration, ...],
+) -> servers_.Load:
+    """What is on a host and on its way, without what Nova has forgotten.
+
+    A migration that waits on its way here while nothing is done to its server
+    never goes on: nova-compute was restarted on the host where it is. Such
+    servers are asked for one by one; few migrations wait.
+
+    :param servers: the servers of Nova.
+    :param name: the host's name.
+    :param found: the servers on the host.
+    :param migrations: the migrations from and to the host.
+    :returns: the load.
+    """
+    load = servers_.Load(name, found, migrations)
+    waiting = [item for item in load.coming if item.waiting]
+    told = parallel.each(servers.server, [item.server for item in waiting])
+    return dataclasses.replace(
+        load,
+        forgotten=frozenset(
+            migration.id
+            for migration, server in zip(waiting, told, strict=True)
+            if server is None
+            or (server.task_state is None and server.host != name)
+        ),
+    )
 
 
 def emptied(

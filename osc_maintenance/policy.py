@@ -23,7 +23,14 @@ ALL = 'all'
 CHOICES = (NONE, ACTIVE, ALL)
 
 #: The metadata keys of a policy, without the record's prefix.
-KEYS = ('migrate', 'include_locked', 'include_pinned', 'target_host')
+KEYS = (
+    'migrate',
+    'include_locked',
+    'include_pinned',
+    'strict',
+    'target_host',
+)
+_FLAGS = ('include_locked', 'include_pinned', 'strict')
 #: Keys of which there is one for each server or project.
 SERVER_PREFIX = 'server:'
 PROJECT_PREFIX = 'project:'
@@ -42,6 +49,7 @@ class Policy:
     :ivar exclude: ids of servers that stay.
     :ivar locked: locked servers have to go as well.
     :ivar pinned: servers that use devices of the host are to be tried.
+    :ivar strict: the host is not entered if one of them cannot be moved.
     :ivar target: the host that they go to; None lets the scheduler choose.
     """
 
@@ -51,7 +59,21 @@ class Policy:
     exclude: frozenset[str] = frozenset()
     locked: bool = False
     pinned: bool = False
+    strict: bool = False
     target: str | None = None
+
+    def wants(self, server: str, project: str) -> bool:
+        """Whether a server is one of those that have to go.
+
+        :param server: its id.
+        :param project: the id of its project.
+        """
+        return (
+            self.migrate != NONE
+            and server not in self.exclude
+            and (not self.only or server in self.only)
+            and (not self.projects or project in self.projects)
+        )
 
     def leaves(self, server: servers.Server) -> str | None:
         """Why a server is left where it is; None if it has to go.
@@ -97,6 +119,8 @@ def encode(policy: Policy) -> dict[str, str]:
         values['include_locked'] = _TRUE
     if policy.pinned:
         values['include_pinned'] = _TRUE
+    if policy.strict:
+        values['strict'] = _TRUE
     if policy.target:
         values['target_host'] = policy.target
     for ids, prefix, word in (
@@ -126,7 +150,7 @@ def decode(
     for key, value in values.items():
         if key == 'migrate':
             right = value in CHOICES
-        elif key in ('include_locked', 'include_pinned'):
+        elif key in _FLAGS:
             right = value == _TRUE
         elif key == 'target_host':
             right = bool(value)
@@ -153,6 +177,7 @@ def decode(
             exclude=frozenset(chosen['exclude']),
             locked='include_locked' in values,
             pinned='include_pinned' in values,
+            strict='strict' in values,
             target=values.get('target_host'),
         ),
         wrong,

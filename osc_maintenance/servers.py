@@ -201,11 +201,13 @@ class Load:
     :ivar host: the host's name.
     :ivar servers: the servers that are there; None if that was not asked.
     :ivar migrations: the migrations from or to the host, ended ones as well.
+    :ivar forgotten: ids of migrations to the host that Nova never ends.
     """
 
     host: str
     servers: tuple[Server, ...] | None = ()
     migrations: tuple[Migration, ...] = ()
+    forgotten: frozenset[int] = frozenset()
 
     @property
     def statuses(self) -> dict[str, int] | None:
@@ -259,7 +261,11 @@ class Load:
             for migration in self.migrations
             if migration.dest == self.host != migration.source
         )
-        return [item for item in found.values() if item.in_progress]
+        return [
+            item
+            for item in found.values()
+            if item.in_progress and item.id not in self.forgotten
+        ]
 
     @property
     def unconfirmed(self) -> list[Migration]:

@@ -14,11 +14,13 @@
 
 import collections
 import collections.abc
+import dataclasses
 import secrets
 import typing
 
 from osc_lib import exceptions
 
+from osc_maintenance.drain import arrivals
 from osc_maintenance.drain import interrupt
 from osc_maintenance.drain import journey
 from osc_maintenance.drain import moves as moves_
@@ -29,8 +31,6 @@ from osc_maintenance.drain import watch
 from osc_maintenance import facts
 from osc_maintenance import journal
 from osc_maintenance.nova import api
-from osc_maintenance import parallel
-from osc_maintenance import placement
 from osc_maintenance import servers
 from osc_maintenance import state
 from osc_maintenance import text
@@ -38,14 +38,17 @@ from osc_maintenance import text
 if typing.TYPE_CHECKING:
     from osc_maintenance import clients as clients_
 
-_LEAVE = verdict.Action.LEAVE
 #: How long somebody who has seen that nobody evacuates the host may take to
 #: say that they do, or to start one more evacuation, in seconds.
 _SETTLE = 5.0
+#: The other statuses of a service tell nothing: its cell is down.
+_KNOWN = frozenset(('enabled', 'disabled'))
 #: How often ``apply`` tries to move a server.
 _TRIES = 2
 #: How often to look whether the maintenance is still what it was, in seconds.
 _CHECK = 10.0
+#: How long what blocks servers is taken to last, in seconds.
+_SURVEY = 60.0
 
 
 class Leaving:
@@ -88,13 +91,15 @@ class Leaving:
         )
         self._around = plan.around
         self._surveyed = frozenset(plan.verdicts)
+        self._surveyed_at = clock()
+        self._arrivals = arrivals.Arrivals(clients, plan.policy)
         self._token = ''
         # a return that was broken off ends with our first note
         self._returned = host.journal.returning
         self._noted: set[str] = set()
         self._whys: dict[str, str] = {}
-        self._found: tuple[servers.Server, ...] = ()
-        self._builds: frozenset[str] = frozenset()
+        self._load = servers.Load(self.host)
+        self._arriving: frozenset[str] = frozenset()
         self._forgotten: set[int] = set()
         self._asked_for: set[int] = set()
 
@@ -106,7 +111,6 @@ class Leaving:
         :param fresh: look at the servers as well as at their migrations.
         :param moving: ids of the servers in motion.
         """
-        del moving
         if self._clock() - self._checked >= _CHECK:
             self._check()
         # in this order: a server whose migration has ended is seen elsewhere
@@ -114,10 +118,13 @@ class Leaving:
         if self._evacuate:
             migrations = _evacuations(migrations)
         if fresh:
-            self._found = self._clients.servers.on(self.host)
-        found = self._found
-        load = servers.Load(self.host, found, migrations)
-        self._survey(found)
+            found = self._clients.servers.on(self.host)
+            self._load = facts.load_of(
+                self._clients.servers, self.host, found, migrations
+            )
+        load = dataclasses.replace(self._load, migrations=migrations)
+        found = load.servers or ()
+        self._survey(found, idle=fresh and not moving)
         verdicts = {
             server.id: verdict.verdict(
                 server, self._policy, self._around, evacuate=self._evacuate
@@ -127,10 +134,7 @@ class Leaving:
         if self._how == journal.BY_APPLY:
             verdicts.update(self._given_up(load, verdicts))
         if fresh:
-            self._builds = self._late_builds(
-                verdicts, verdicts.keys() | load.leaving.keys()
-            )
-        if fresh:
+            self._arriving = self._arrivals.expected(self._at, load, verdicts)
             going = {migration.id for migration in load.out}
             self._forgotten = {
                 migration.id
@@ -147,14 +151,7 @@ class Leaving:
             verdicts=verdicts,
             groups=self._around.groups,
             fresh=fresh,
-            arriving=frozenset(
-                server
-                for server in (
-                    *self._builds,
-                    *(item.server for item in load.coming),
-                )
-                if not self._policy.only or server in self._policy.only
-            ),
+            arriving=self._arriving,
         )
 
     def _given_up(
@@ -187,46 +184,27 @@ class Leaving:
             )
         return given_up
 
-    def _late_builds(
-        self,
-        verdicts: collections.abc.Mapping[str, verdict.Verdict],
-        known: collections.abc.Set[str],
-    ) -> frozenset[str]:
-        """Servers that the scheduler sent here before it was disabled.
+    def _survey(
+        self, found: collections.abc.Iterable[servers.Server], *, idle: bool
+    ) -> None:
+        """Ask where servers can go: for new ones, and for what is blocked.
 
-        Until nova-compute takes them up only Placement knows of them. It is
-        asked once nothing else is left to move.
-
-        :param verdicts: what is done with the servers that are here.
-        :param known: servers that are here or have left.
+        Room that was missing may have been made meanwhile.
         """
-        if any(found.action is not _LEAVE for found in verdicts.values()):
-            return frozenset()
-        try:
-            nodes = facts.nodes(self._clients, self._at)
-            held = self._clients.placement.consumers(nodes)
-        except api.TransientError:
-            raise
-        except (placement.UnavailableError, exceptions.CommandError):
-            # whether the host is emptied will not be known either
-            return frozenset()
-        unlisted = sorted(held - known)
-        found = parallel.each(self._clients.servers.server, unlisted)
-        return frozenset(
-            server.id
-            for server in found
-            if server and server.vm_state == 'building' and not server.host
-        )
-
-    def _survey(self, found: collections.abc.Iterable[servers.Server]) -> None:
-        """Ask where servers can go, once for those that are new."""
         wanted = [
             server for server in found if self._policy.leaves(server) is None
         ]
         ids = frozenset(server.id for server in wanted)
-        if ids - self._surveyed:
-            self._around = self._surveyor.survey(wanted)
-            self._surveyed |= ids
+        old = self._clock() - self._surveyed_at >= _SURVEY
+        if not (ids - self._surveyed or (old and idle and wanted)):
+            return
+        around = self._surveyor.survey(wanted)
+        if self._surveyor.notes:
+            # what could not be asked now is as it was
+            around = around.beside(self._around)
+        self._around = around
+        self._surveyed |= ids
+        self._surveyed_at = self._clock()
 
     def _check(self) -> None:
         """See whether the maintenance is still what it was.
@@ -236,13 +214,15 @@ class Leaving:
         name = text.escape(self.host)
         if self._at.aggregate is None:
             raise AssertionError(f'{name} has no record to be drained by')
+        nova = self._clients.nova
         try:
-            aggregate = self._clients.nova.aggregate(self._at.aggregate)
+            aggregate = nova.aggregate(self._at.aggregate)
+            service = nova.service(self.host)
         except api.OvertakenError as exc:
             raise exceptions.CommandError(
                 f'the maintenance of {name} was ended by somebody else'
             ) from exc
-        self._at = state.Host(self.host, self._at.service, aggregate)
+        self._at = state.Host(self.host, service, aggregate)
         if self._token and self._at.journal.evacuating != self._token:
             raise exceptions.CommandError(
                 f'somebody else evacuates {name} as well, and has taken over'
@@ -256,6 +236,13 @@ class Leaving:
             raise exceptions.CommandError(
                 f'somebody else has changed which servers of {name} are to '
                 'be moved'
+            )
+        if service and service.status in _KNOWN and not self._at.ours:
+            raise exceptions.CommandError(
+                f'somebody else has changed the compute service of {name}: '
+                f'it is {service.status} '
+                f'({text.escape(service.disabled_reason or "no reason")}); '
+                'nothing more is started'
             )
         self._checked = self._clock()
 

@@ -129,6 +129,21 @@ class Surroundings:
         dataclasses.field(default_factory=dict)
     )
 
+    def beside(self, earlier: 'Surroundings') -> 'Surroundings':
+        """These, and where they say nothing what was known earlier.
+
+        :param earlier: the surroundings as they were.
+        """
+        return dataclasses.replace(
+            self,
+            groups={**earlier.groups, **self.groups},
+            room={**earlier.room, **self.room},
+            images={
+                image: properties or earlier.images.get(image, {})
+                for image, properties in self.images.items()
+            },
+        )
+
 
 #: What Nova can move, by vm_state.
 _MOVABLE = {

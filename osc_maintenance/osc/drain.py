@@ -126,7 +126,7 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help=(
             'Refuse, before anything is changed, if a server that has to go '
-            'cannot be moved'
+            'cannot be moved; of a planned maintenance, when it is entered'
         ),
     )
     group.add_argument(
@@ -289,6 +289,7 @@ def policy_of(
         projects=names.projects_of(parsed_args.project or (), clients, load),
         locked=parsed_args.include_locked,
         pinned=parsed_args.include_pinned,
+        strict=parsed_args.strict,
         target=parsed_args.target_host,
     )
 

@@ -143,7 +143,7 @@ class SetHostMaintenance(base.ChangingCommand):
         entering = bool(host.mark) or any(
             isinstance(step, change.SetService) for step in steps
         )
-        self._checked(parsed_args, plan, entering=entering)
+        self._checked(parsed_args, host, plan, entering=entering)
         return host, request, plan
 
     def _dry_run(
@@ -171,6 +171,7 @@ class SetHostMaintenance(base.ChangingCommand):
         load = facts.load(self.clients.servers, host.name)
         return self._checked(
             parsed_args,
+            host,
             plan_.make(self.clients, load, record.policy),
             entering=True,
         )
@@ -178,6 +179,7 @@ class SetHostMaintenance(base.ChangingCommand):
     def _checked(
         self,
         parsed_args: argparse.Namespace,
+        host: 'state.Host',
         plan: 'plan_.Plan',
         *,
         entering: bool,
@@ -187,9 +189,11 @@ class SetHostMaintenance(base.ChangingCommand):
 
         for note in plan.notes:
             self.log.warning('%s', note)
-        plan_.check(
-            self.clients, plan, strict=parsed_args.strict, entering=entering
+        # what was recorded is for when the host is entered
+        strict = parsed_args.strict or (
+            plan.policy.strict and host.mark is None
         )
+        plan_.check(self.clients, plan, strict=strict, entering=entering)
         return plan
 
     def _drain(

@@ -227,6 +227,26 @@ class TestDrain(test_maintenance.MaintenanceTestCase):
         self.assertEqual(3, self._left())
         self.assertIsNone(self._apply())
 
+    def test_a_host_that_must_be_emptied_or_left_alone(self) -> None:
+        strict = policy.Policy(policy.ALL, strict=True)
+        window = change.Request(start=NOW + 4 * HOUR, policy=strict)
+        self.all.nova.hosts['compute1'] = scenes.entered(request=window)
+        stuck = dataclasses.replace(self.here[0], vm_state='suspended')
+        here = servers.Load('compute1', (stuck, *self.here[1:]))
+        self.all.servers.loads = {'compute1': here}
+        for _ in range(2):
+            self.assertEqual(('failed', False, 'planned'), self._apply())
+            self.assertIn('--strict was given: a (', self.cause)
+            self.assertFalse(self.all.nova.hosts['compute1'].ours)
+        # its owner has resumed it
+        here = servers.Load('compute1', tuple(self.here))
+        self.all.servers.loads = {'compute1': here}
+        self.assertEqual(('entered', True, 'migrating'), self._apply())
+        # it is not asked again once the host has been entered
+        here = servers.Load('compute1', (stuck,))
+        self.all.servers.loads = {'compute1': here}
+        self.assertEqual(('drained', True), (self._apply() or ())[:2])
+
     def test_a_drain_that_cannot_work_is_told(self) -> None:
         down = scenes.entered(
             dataclasses.replace(

@@ -114,6 +114,46 @@ class TestEmptied(base.BaseTestCase):
         self.assertIn(r'Placement says no \x1b[2J', str(told.note))
 
 
+class TestLoad(base.BaseTestCase):
+    def test_what_waits_on_its_way_here(self) -> None:
+        def row(number: int, status: str) -> servers.Migration:
+            return servers.Migration(
+                number,
+                f's{number}',
+                servers.LIVE_MIGRATION,
+                status,
+                source='compute2',
+                dest='compute1',
+            )
+
+        elsewhere = scenes.server('s1', host='compute2')
+        busy = dataclasses.replace(elsewhere, task_state='migrating')
+        here = dataclasses.replace(elsewhere, host='compute1')
+        for status, found, coming in (
+            ('queued', busy, 1),
+            ('queued', elsewhere, 0),
+            ('accepted', elsewhere, 0),
+            # deleted
+            ('queued', None, 0),
+            # it has come since the migrations were read
+            ('queued', here, 1),
+            # Nova is at it, whatever its server says
+            ('running', elsewhere, 1),
+        ):
+            with self.subTest(status=status, found=found):
+                clients = fakes.Clients(scenes.host())
+                asked = mock.Mock(return_value=found)
+                with mock.patch.object(clients.servers, 'server', asked):
+                    load = facts.load_of(
+                        fakes.real(clients).servers,
+                        'compute1',
+                        (),
+                        (row(1, status), row(2, 'completed')),
+                    )
+                self.assertEqual(coming, len(load.coming))
+                self.assertEqual(status != 'running', asked.called)
+
+
 class TestListing(base.BaseTestCase):
     def _rows(
         self, clients: fakes.Clients, everything: bool = False

@@ -34,6 +34,7 @@ POLICIES = strategies.builds(
     exclude=_IDS,
     locked=strategies.booleans(),
     pinned=strategies.booleans(),
+    strict=strategies.booleans(),
     target=strategies.none() | _HOSTS,
 )
 
@@ -94,13 +95,15 @@ class TestRecorded(base.BaseTestCase):
 
     def test_in_words(self) -> None:
         value = policy.Policy(
-            'active', ids('a'), ids('p'), ids('b'), True, True, 'compute7'
+            *('active', ids('a'), ids('p'), ids('b')),
+            *(True, True, True, 'compute7'),
         )
         self.assertEqual(
             {
                 'migrate': 'active',
                 'include_locked': 'true',
                 'include_pinned': 'true',
+                'strict': 'true',
                 'target_host': 'compute7',
                 'server:a': 'only',
                 'server:b': 'exclude',
@@ -112,7 +115,10 @@ class TestRecorded(base.BaseTestCase):
 
     def test_damaged_values(self) -> None:
         sound = policy.encode(
-            policy.Policy('all', ids('a'), ids('p'), ids('b'), True, True, 'c')
+            policy.Policy(
+                *('all', ids('a'), ids('p'), ids('b')),
+                *(True, True, True, 'c'),
+            )
         )
         self.assertEqual({}, policy.decode(sound)[1])
         for key, value in (
@@ -122,6 +128,7 @@ class TestRecorded(base.BaseTestCase):
             ('include_locked', 'false'),
             ('include_locked', ''),
             ('include_pinned', 'True'),
+            ('strict', 'yes'),
             ('target_host', ''),
             ('server:a', 'exclude it'),
             ('server:c', ''),

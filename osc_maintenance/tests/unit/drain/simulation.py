@@ -124,6 +124,8 @@ class World:
         self.motion: list[tuple[float, frozenset[str]]] = []
         self.outages: list[tuple[float, float]] = []
         self.aggregate: state.Aggregate | None = None
+        #: what somebody else has made of the host's service
+        self.service: state.Service | None = None
         self.interrupted = self.killed = math.inf
         self._due: list[
             tuple[float, int, collections.abc.Callable[[], object]]

@@ -12,12 +12,14 @@
 
 import dataclasses
 import typing
+from unittest import mock
 
 from osc_lib import exceptions
 
 from osc_maintenance.drain import leaving
 from osc_maintenance.drain import moves
 from osc_maintenance.drain import verdict
+from osc_maintenance.nova import answers
 from osc_maintenance import policy
 from osc_maintenance import servers
 from osc_maintenance.tests.unit.drain import test_loop_base as base
@@ -136,6 +138,41 @@ class TestLook(LeavingTestCase):
         self.world.advance(1)
         look = journey.look(fresh=False, moving=set())
         self.assertIn('web', look.migrations)
+
+    def test_what_blocks_a_server_is_looked_at_again(self) -> None:
+        self.world.add('web')
+        self.world.hosts.update(h2='down', h3='down')
+        journey = self.journey()
+        self.world.hosts['h2'] = 'up'
+
+        def action(*, fresh: bool = True, moving: str = '') -> verdict.Action:
+            look = journey.look(fresh=fresh, moving=set(moving))
+            return look.verdicts['web'].action
+
+        self.assertIs(_A.BLOCKED, action())
+        self.world.advance(self.world.now + 61)
+        # nobody knows of a better use of the time while others move
+        self.assertIs(_A.BLOCKED, action(moving='x'))
+        self.assertIs(_A.BLOCKED, action(fresh=False))
+        self.assertIs(_A.LIVE_MIGRATE, action())
+        self.assertEqual(1, self.world.requests['services'])
+        action()
+        self.assertEqual(1, self.world.requests['services'])
+
+    def test_what_cannot_be_asked_again_is_as_it_was(self) -> None:
+        self.world.add('web')
+        members = ('web', 'db')
+        self.world.groups.append(
+            answers.Group('g', 'pair', 'affinity', 1, members)
+        )
+        self.world.add('db')
+        journey = self.journey()
+        refusal = exceptions.CommandError('Server groups: no')
+        self.world.add('late')
+        with mock.patch.object(base.Client, 'groups', side_effect=refusal):
+            look = journey.look(fresh=True, moving=set())
+        self.assertIn('pair', str(look.verdicts['web'].cause))
+        self.assertIs(_A.LIVE_MIGRATE, look.verdicts['late'].action)
 
     def test_an_evacuation_heeds_no_other_migration(self) -> None:
         self.world.hosts[base.HOST] = 'down'

@@ -288,6 +288,39 @@ class TestServers(base.LoopTestCase):
         self.check_gone('new')
         self.assertEqual({'new': 'moved'}, drain.outcomes())
 
+    def test_what_comes_and_is_to_be_left_is_not_waited_for(self) -> None:
+        for wanted in (
+            policy.Policy('all', exclude=frozenset({'new', 'in'})),
+            policy.Policy('all', only=frozenset({'web'})),
+            policy.Policy('all', projects=frozenset({'ours'})),
+        ):
+            with self.subTest(wanted=wanted):
+                self.afresh()
+                self.world.add('web', project='ours')
+                self.world.add('in', host='h2', project='theirs')
+                self.world.script('in', seconds=600)
+                self.world.begin('in', servers.LIVE_MIGRATION, 'b', base.HOST)
+                self.world.add(
+                    'new', host='', vm_state='building', project='theirs'
+                )
+                self.world.advance(1)
+                drain = self.drain(policy=wanted).run()
+                self.assertEqual({'web': 'moved'}, drain.outcomes())
+                self.assertLess(self.world.now, 60)
+                self.assertEqual([], drain.of(events.Waiting))
+
+    def test_one_that_nova_has_forgotten_does_not_come(self) -> None:
+        self.world.add('in', host='h2')
+        self.world.limit = 0
+        self.world.begin('in', servers.LIVE_MIGRATION, 'bob', base.HOST)
+        self.world.advance(1)
+        drain = self.drain()
+        self.world.at(30, lambda: self.world.set('in', task_state=None))
+        drain.run()
+        self.assertEqual(1, len(drain.of(events.Waiting)))
+        self.assertIs(loop.Ending.COMPLETE, drain.loop.ending)
+        self.assertLess(self.world.now, 60)
+
     def test_an_empty_host_is_drained_at_once(self) -> None:
         drain = self.drain().run()
         self.assertEqual([], drain.loop.moves)

@@ -200,6 +200,11 @@ class Client:
             for host, is_up in self._world.hosts.items()
         ]
 
+    def service(self, host: str) -> state.Service:
+        self._ask('service')
+        assert host == HOST
+        return self._world.service or disabled(self._world)
+
     def providers(self) -> dict[str, str]:
         self._ask('providers')
         return {}
@@ -246,17 +251,27 @@ class Client:
         return self._world.aggregate
 
 
+_RECORD = record.Record(
+    id='3f9a1c2e',
+    start=simulation.EPOCH,
+    set_at=simulation.EPOCH,
+    before=record.ENABLED,
+)
+
+
 def recorded(policy: policy_.Policy) -> state.Aggregate:
     """The aggregate of a maintenance."""
-    told = record.Record(
-        id='3f9a1c2e',
-        start=simulation.EPOCH,
-        set_at=simulation.EPOCH,
-        policy=policy,
-        before=record.ENABLED,
-    )
+    told = dataclasses.replace(_RECORD, policy=policy)
     return state.Aggregate(
-        7, '3f9a1c2e', f'maintenance:{HOST}', (HOST,), record.encode(told)
+        7, _RECORD.id, f'maintenance:{HOST}', (HOST,), record.encode(told)
+    )
+
+
+def disabled(world: simulation.World) -> state.Service:
+    """The service of the host, as the maintenance has left it."""
+    return state.Service(
+        *(HOST, HOST, 'disabled', world.hosts[HOST]),
+        record.disabled_reason(_RECORD),
     )
 
 
@@ -279,8 +294,7 @@ class Drain:
         self.client = Client(world, user)
         if world.aggregate is None:
             world.aggregate = recorded(policy)
-        service = state.Service(HOST, HOST, 'disabled', world.hosts[HOST])
-        host = state.Host(HOST, service, world.aggregate)
+        host = state.Host(HOST, disabled(world), world.aggregate)
         load = servers.Load(
             HOST, self.client.on(HOST), self.client.migrations(HOST)
         )

@@ -215,6 +215,19 @@ class TestMigrate(DrainTestCase):
             *('--start', '+1h'),
         )
 
+    def test_strict_is_kept_for_when_it_is_entered(self) -> None:
+        strict = policy.Policy(policy.ALL, strict=True)
+        later = scenes.NOW + 4 * scenes.HOUR
+        planned = change.Request(start=later, policy=strict)
+        self.given(scenes.entered(request=planned), WEB, STUCK)
+        told = self.refused(SET, 'compute1', '--now')
+        self.assertIn('--strict was given', told)
+        # but not once it has been
+        self.given(
+            scenes.entered(request=change.Request(policy=strict)), STUCK
+        )
+        self.run_command(SET, 'compute1', code=CODE.STAYED)
+
     def test_set_alone_goes_on(self) -> None:
         host = scenes.entered(request=change.Request(policy=ALL))
         self.given(host, WEB)

@@ -1,0 +1,107 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+"""Servers that come to a host although it is in maintenance."""
+
+import collections.abc
+import typing
+
+from osc_lib import exceptions
+
+from osc_maintenance.drain import verdict
+from osc_maintenance import facts
+from osc_maintenance.nova import api
+from osc_maintenance import parallel
+from osc_maintenance import placement
+from osc_maintenance import policy as policy_
+from osc_maintenance import servers
+from osc_maintenance import state
+
+if typing.TYPE_CHECKING:
+    from osc_maintenance import clients as clients_
+
+_LEAVE = verdict.Action.LEAVE
+
+
+class Arrivals:
+    """The servers on their way to a host that will have to leave it again.
+
+    :param clients: Nova and Placement.
+    :param policy: which servers have to go.
+    """
+
+    def __init__(
+        self, clients: 'clients_.Clients', policy: policy_.Policy
+    ) -> None:
+        self._clients = clients
+        self._policy = policy
+        self._projects: dict[str, str] = {}
+
+    def expected(
+        self,
+        host: state.Host,
+        load: servers.Load,
+        verdicts: collections.abc.Mapping[str, verdict.Verdict],
+    ) -> frozenset[str]:
+        """Ask for them.
+
+        :param host: the host.
+        :param load: what is on it, and moving.
+        :param verdicts: what is done with the servers that are on it.
+        :returns: their ids.
+        """
+        coming = {
+            migration.server
+            for migration in load.coming
+            if migration.server not in verdicts
+            and self._wanted_gone(migration.server)
+        }
+        return frozenset(coming | self._builds(host, load, verdicts))
+
+    def _wanted_gone(self, server: str) -> bool:
+        """Whether a server that is still elsewhere will have to go."""
+        if self._policy.projects and server not in self._projects:
+            found = self._clients.servers.server(server)
+            self._projects[server] = found.project if found else ''
+        return self._policy.wants(server, self._projects.get(server, ''))
+
+    def _builds(
+        self,
+        host: state.Host,
+        load: servers.Load,
+        verdicts: collections.abc.Mapping[str, verdict.Verdict],
+    ) -> set[str]:
+        """Servers that the scheduler sent here before it was disabled.
+
+        Until nova-compute takes them up only Placement knows of them. It is
+        asked once nothing else is left to move.
+        """
+        if any(found.action is not _LEAVE for found in verdicts.values()):
+            return set()
+        try:
+            nodes = facts.nodes(self._clients, host)
+            held = self._clients.placement.consumers(nodes)
+        except api.TransientError:
+            raise
+        except (placement.UnavailableError, exceptions.CommandError):
+            # whether the host is emptied will not be known either
+            return set()
+        unlisted = sorted(held - verdicts.keys() - load.leaving.keys())
+        found = parallel.each(self._clients.servers.server, unlisted)
+        return {
+            server.id
+            for server in found
+            if server
+            and server.vm_state == 'building'
+            and not server.host
+            and self._policy.wants(server.id, server.project)
+        }
