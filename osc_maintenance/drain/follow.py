@@ -216,9 +216,13 @@ class Follower:
         elif migration.unconfirmed:
             yield from self._settler.confirm(move)
         else:
-            if not migration.waiting and move.running is None:
+            move.seen = now
+            if migration.queued:
+                move.begun = now
+            elif not migration.waiting and move.running is None:
                 move.running = now
             if limit.enforce(self._servers, self._options, move, now):
+                self._settler.changed = now
                 yield events.Overdue(move)
         if not here and move.moving:
             yield from self._settler.missing(move)

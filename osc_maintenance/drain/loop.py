@@ -51,16 +51,17 @@ class Ending(enum.Enum):
 #: How long to wait for what ends by itself once nothing else is left, unless
 #: the timeout of a server says otherwise.
 _PATIENCE = 600.0
-#: How soon to look at the servers once some have moved, and at the latest.
-_SERVERS_SOON = 3.0
+#: How soon to look at the servers once some have moved, and at the latest. An
+#: owner may lock one meanwhile, so nothing is started on an older look.
+_SERVERS_SOON = 5.0
 _SERVERS_LATE = 10.0
+#: How little of the time is spent on looking at the servers: one part of...
+_SERVERS_SHARE = 5
 _LONGEST_PAUSE = 30.0
 #: How long moves may be started after a look, in seconds.
 _LOOK_HOLDS = 1.0
 #: How long Nova may be silent.
 _SILENCE = 900.0
-#: How many of the latest durations tell how long moves take.
-_RECENT = 20
 
 
 def _moves(move: moves_.Move) -> bool:
@@ -95,6 +96,7 @@ class Loop:
         self._pause = pause
         self._began = clock()
         self._looked: float | None = None
+        self._soon = _SERVERS_SOON
         self._more = False
         self._waiting: tuple[str, ...] = ()
         self._settler = settle.Settler(nova, options, clock)
@@ -169,9 +171,12 @@ class Loop:
     def _look(self) -> journey_.Look:
         fresh = self._wants_servers()
         moving = {move.server.id for move in self._follower.in_motion}
+        before = self._clock()
         look = self._journey.look(fresh=fresh, moving=moving)
         if fresh:
             self._looked = self._clock()
+            cost = self._looked - before
+            self._soon = max(_SERVERS_SOON, cost * _SERVERS_SHARE)
         return look
 
     def _planned(self) -> events.Event:
@@ -194,8 +199,9 @@ class Loop:
         age = self._clock() - self._looked
         if any(move.there and move.open for move in self.moves):
             idle = not self._follower.in_motion
-            return idle or age >= _SERVERS_SOON
-        return age >= _SERVERS_LATE or not self._follower.in_motion
+            return idle or age >= self._soon
+        late = max(_SERVERS_LATE, self._soon)
+        return age >= late or not self._follower.in_motion
 
     def _out_of_time(self) -> bool:
         timeout = self._options.timeout
@@ -205,18 +211,23 @@ class Loop:
         if self._more:
             return 0.0
         now = self._clock()
-        moving = self._follower.in_motion
-        took = self._settler.took[-_RECENT:] if moving else ()
-        interval = pace.next_look(took, now - self._settler.changed)
+        moving = [
+            move for move in self._follower.in_motion if not move.given_up
+        ]
+        idle = now - self._settler.changed
+        interval = pace.next_look(moving, self._settler.took, now, idle)
         if self._options.timeout is not None:
             rest = self._began + self._options.timeout - now
             interval = min(interval, max(rest, 0.0))
         return interval
 
     def _time_left(self) -> float | None:
-        left = sum(move.open for move in self.moves)
-        took = self._settler.took[-_RECENT:]
-        return pace.time_left(took, left, self._options.max_parallel)
+        return pace.time_left(
+            [move for move in self.moves if move.open],
+            self._settler.took,
+            self._options.max_parallel,
+            self._clock(),
+        )
 
     # -- starting ----------------------------------------------------------
 
@@ -240,6 +251,10 @@ class Loop:
             look.groups,
             self._options.max_parallel,
         )
+        if chosen and self._looked and now - self._looked >= self._soon:
+            self._looked = None
+            self._more = True
+            return True
         if chosen:
             self._journey.note(waiting)
             now = self._clock()

@@ -63,7 +63,9 @@ class Move:
     :ivar ours: this maintenance moves it, and not somebody else.
     :ivar unsure: whether Nova has taken the request is not known.
     :ivar started: when it was started, or found to move, by our clock.
-    :ivar running: since when Nova really moves it, by our clock.
+    :ivar begun: when Nova began at the earliest, by our clock.
+    :ivar running: when Nova was first seen to move it, by our clock.
+    :ivar seen: when it was last seen on its way, by our clock.
     :ivar attempts: how often it has been started.
     :ivar conflicts: how often somebody else was busy with it.
     :ivar not_before: when it may be tried again, by our clock.
@@ -89,7 +91,9 @@ class Move:
     ours: bool = False
     unsure: bool = False
     started: float | None = None
+    begun: float | None = None
     running: float | None = None
+    seen: float | None = None
     attempts: int = 0
     conflicts: int = 0
     not_before: float = 0.0
@@ -148,7 +152,8 @@ class Move:
         self.outcome, self.cause = Outcome.MOVING, None
         self.migration = None
         self.unsure, self.ours = unsure, True
-        self.started, self.running = now, None
+        self.started = self.begun = self.seen = now
+        self.running = None
         self.overdue, self.given_up, self.there = None, False, False
         self.figures, self.contradictions, self.asked_why = None, 0, 0
         self.attempts += 1
@@ -160,7 +165,7 @@ class Move:
             # what it says has been taken in
             self.after = self.migration.id
         self.migration, self.request = None, None
-        self.started = self.running = None
+        self.started = self.begun = self.running = self.seen = None
         self.there = False
 
     def end(self, outcome: Outcome, cause: str | None = None) -> None:

@@ -13,25 +13,23 @@
 """Which servers go next, and when to look again. Pure."""
 
 import collections.abc
-import statistics
 
+from osc_maintenance.drain import forecast
 from osc_maintenance.drain import moves
 from osc_maintenance.drain import verdict
 
-_MIB_PER_GIB = 1024
-_SOONEST = 0.5
-_LATEST = 6.0
+#: How long to wait before the next look, in seconds.
+_SOONEST, _LATEST = 0.1, 6.0
+#: The same while nothing tells yet how long moves take.
+_UNKNOWN = 0.5
+#: How much of the time until a move can have ended is waited without a look.
+_EARLY = 0.9
+#: How many looks the window takes in which a move is going to end.
+_LOOKS = 12
 #: How much later than it happened the end of a move may be noticed, as a part
-#: of how long moves take.
-_SLACK = 0.1
-
-
-def size(move: moves.Move) -> int:
-    """How much has to be copied at most, in MiB: the longest goes first."""
-    server = move.server
-    if move.verdict.action is verdict.Action.LIVE_MIGRATE:
-        return server.ram
-    return server.disk * _MIB_PER_GIB
+#: of how long it takes.
+_SLACK = 0.02
+_SLACK_UNKNOWN = 0.1
 
 
 def next_moves(
@@ -60,7 +58,9 @@ def next_moves(
         if server in groups and groups[server].apart
     }
     free = slots - len(moving)
-    for move in sorted(candidates, key=lambda m: (-size(m), m.server.id)):
+    for move in sorted(
+        candidates, key=lambda m: (-forecast.size(m), m.server.id)
+    ):
         if len(chosen) >= free:
             break
         group = groups.get(move.server.id)
@@ -72,30 +72,77 @@ def next_moves(
     return chosen
 
 
-def next_look(took: collections.abc.Sequence[float], age: float) -> float:
+def next_look(
+    moving: collections.abc.Iterable[moves.Move],
+    took: collections.abc.Sequence[forecast.Took],
+    now: float,
+    idle: float,
+) -> float:
     """How long to wait before looking again, in seconds.
 
-    Short moves are watched closely, so that the next one starts at once; for
-    moves of minutes a few seconds are nothing, and Nova is left in peace.
+    A slot is idle from the end of a move until that is noticed. So there are
+    looks close to each other where an end is to be expected, and none before;
+    for moves of minutes seconds are close, and Nova is left in peace.
 
-    :param took: how long the latest moves have taken, in seconds.
-    :param age: how long ago something has changed, for when none has ended.
+    :param moving: the moves in motion that are waited for.
+    :param took: how long moves have taken, in their order.
+    :param now: the present, by the clock of the moves.
+    :param idle: how long ago something has changed, in seconds.
     :returns: seconds.
     """
-    typical = statistics.fmean(took) if took else age
-    return min(max(typical * _SLACK, _SOONEST), _LATEST)
+    return min(
+        (_wait(move, took, now, idle) for move in moving),
+        default=_unknown(idle),
+    )
+
+
+def _wait(
+    move: moves.Move,
+    took: collections.abc.Sequence[forecast.Took],
+    now: float,
+    idle: float,
+) -> float:
+    if move.overdue or (move.migration and move.migration.unconfirmed):
+        # it ends as soon as what was asked for has an effect
+        return _unknown(idle)
+    age = now - (now if move.begun is None else move.begun)
+    window = forecast.window(move, took)
+    if window is None:
+        return _unknown(age)
+    wait = max(
+        _SOONEST,
+        window.earliest * _EARLY - age,
+        (window.latest - window.earliest) / _LOOKS,
+        max(window.latest, age) * _SLACK,
+    )
+    return min(wait, _LATEST)
+
+
+def _unknown(age: float) -> float:
+    return min(max(_UNKNOWN, age * _SLACK_UNKNOWN), _LATEST)
 
 
 def time_left(
-    took: collections.abc.Sequence[float], left: int, slots: int
+    left: collections.abc.Iterable[moves.Move],
+    took: collections.abc.Sequence[forecast.Took],
+    slots: int,
+    now: float,
 ) -> float | None:
     """An estimate of how long the rest takes, in seconds.
 
-    :param took: how long the moves so far have taken, in seconds.
-    :param left: how many servers are still here, those in motion included.
+    :param left: the moves that have not ended.
+    :param took: how long moves have taken, in their order.
     :param slots: how many move at once.
-    :returns: seconds; None if no move has ended yet.
+    :param now: the present, by the clock of the moves.
+    :returns: seconds; None if no move has ended yet that tells.
     """
+    rest = []
+    for move in left:
+        window = forecast.window(move, took)
+        if window is None:
+            return None
+        age = now - (now if move.begun is None else move.begun)
+        rest.append(max(window.typical - age, 0.0))
     if not took:
         return None
-    return statistics.fmean(took) * left / min(slots, left) if left else 0.0
+    return max(sum(rest) / slots, max(rest, default=0.0))

@@ -18,6 +18,7 @@ import typing
 from osc_lib import exceptions
 
 from osc_maintenance.drain import events
+from osc_maintenance.drain import forecast
 from osc_maintenance.drain import journey
 from osc_maintenance.drain import moves as moves_
 from osc_maintenance.drain import options as options_
@@ -49,7 +50,7 @@ class Settler:
     :param nova: the servers of Nova.
     :param options: how the drain goes about it.
     :param clock: the present in seconds, never going back.
-    :ivar took: how long moves have taken, in seconds, in their order.
+    :ivar took: how long moves have taken, in their order.
     :ivar changed: when something has changed, by the clock.
     """
 
@@ -62,7 +63,7 @@ class Settler:
         self._servers = nova
         self._options = options
         self._clock = clock
-        self.took: list[float] = []
+        self.took: list[forecast.Took] = []
         self.changed = clock()
 
     def unrecorded(
@@ -154,7 +155,7 @@ class Settler:
         """
         if not move.there and move.migration:
             move.there = True
-            self.took.append(float(move.migration.seconds or 0))
+            self._note_how_long(move, move.migration)
         if not look.fresh:
             return
         if not here:
@@ -165,6 +166,21 @@ class Settler:
             yield from self.again(
                 move, 'Nova says that it has moved, but it is still here'
             )
+
+    def _note_how_long(
+        self, move: moves_.Move, migration: servers.Migration
+    ) -> None:
+        if move.attempts and move.begun is not None:
+            least = (move.seen or move.begun) - move.begun
+            most = self._clock() - move.begun
+        else:
+            # it was under way when we came
+            least = most = float(migration.seconds or 0)
+        self.took.append(
+            forecast.Took(
+                move.verdict.action, forecast.size(move), least, most
+            )
+        )
 
     def failed(
         self, move: moves_.Move

@@ -12,15 +12,16 @@
 
 """What a drain costs, beside what operators do today.
 
-Sixty servers leave a host, and their migrations take 1 to 8 seconds; Nova's
-own limit does not bind. How long that has to take at least is known from
-Nova's own records of the migrations: their sum divided by how many may be in
-motion, or the longest.
+Sixty servers leave a host, and their migrations take 1 to 8 seconds, the
+larger ones longer; Nova's own limit does not bind. How long that has to take
+at least is known from Nova's own records of the migrations: their sum divided
+by how many may be in motion, or the longest.
 """
 
 import collections.abc
 import dataclasses
 import datetime
+import math
 import os
 import pathlib
 import random
@@ -31,6 +32,7 @@ import typing
 
 import yaml
 
+from osc_maintenance.tests.cloud import control
 from osc_maintenance.tests.cloud import fixture
 from osc_maintenance.tests.cloud import scene as scene_
 from osc_maintenance.tests.functional import proxy
@@ -38,6 +40,13 @@ from osc_maintenance.tests.functional import proxy
 _SEED = 4711
 _SHORTEST, _LONGEST = 1.0, 8.0
 _AT_ONCE = 64
+_HOST: control.Machine = {
+    'vcpus': 1024,
+    'memory_mb': 1024 * 1024,
+    'live_migrations': _AT_ONCE,
+}
+#: Of how many sizes the servers are, and what the smallest has.
+_SIZES, _MIB = 8, 64
 _SERVERS, _MANY = 60, 500
 #: A few servers whose migrations take as long as they do in life.
 _FEW, _MINUTES = 8, (60.0, 120.0)
@@ -121,6 +130,8 @@ class Drains:
         servers: int,
         parallel: int,
         seconds: tuple[float, float] = (_SHORTEST, _LONGEST),
+        *,
+        alike: bool = False,
     ) -> Figures:
         """Fill a host, empty it, and see what that cost.
 
@@ -128,18 +139,28 @@ class Drains:
         :param servers: how many servers there are.
         :param parallel: how many may be in motion at once.
         :param seconds: the shortest and the longest migration.
+        :param alike: all servers are of one size, whatever their migrations
+            take; otherwise the longer a migration, the larger the server.
         :returns: the figures.
         """
         with scene_.Scene(self._cloud) as scene:
-            source = scene.host(live_migrations=_AT_ONCE)
-            scene.host()
-            scene.host()
-            made = scene.servers(
-                [f'web{number}' for number in range(servers)], on=source
-            )
-            durations = random.Random(_SEED)
-            for server in made:
-                scene.migration_of(server, seconds=durations.uniform(*seconds))
+            source, *_ = (scene.host(**_HOST) for _ in range(3))
+            chosen = random.Random(_SEED)
+            durations = [chosen.uniform(*seconds) for _ in range(servers)]
+            for size in range(1, _SIZES + 1):
+                these = [
+                    duration
+                    for duration in durations
+                    if size == math.ceil(duration / seconds[1] * _SIZES)
+                ]
+                memory = _MIB * (_SIZES if alike else size)
+                made = scene.servers(
+                    [f'web{size}-{number}' for number in range(len(these))],
+                    on=source,
+                    flavor=scene.flavor(memory_mb=memory),
+                )
+                for server, duration in zip(made, these, strict=True):
+                    scene.migration_of(server, seconds=duration)
             return self._measured(source, command(source), parallel)
 
     def _measured(self, source: str, command: str, parallel: int) -> Figures:
@@ -211,6 +232,8 @@ def measure(drains: Drains, *, large: bool) -> dict[str, Figures]:
         )
         for name, (command, parallel) in ways.items()
     }
+    name = f'set --max-parallel 4, {_SERVERS} servers of one size'
+    figures[name] = drains.measure(drains.set_(4), _SERVERS, 4, alike=True)
     name = f'set --max-parallel 4, {_FEW} servers of minutes'
     figures[name] = drains.measure(drains.set_(4), _FEW, 4, _MINUTES)
     if large:

@@ -16,6 +16,7 @@ import hypothesis
 from hypothesis import strategies as st
 from oslotest import base
 
+from osc_maintenance.drain import forecast
 from osc_maintenance.drain import moves
 from osc_maintenance.drain import pace
 from osc_maintenance.drain import verdict
@@ -36,18 +37,6 @@ def groups(
     policy: str, *members: str, id_: str = 'g1'
 ) -> dict[str, verdict.Group]:
     return dict.fromkeys(members, verdict.Group(id_, id_, policy))
-
-
-class TestSize(base.BaseTestCase):
-    def test_what_has_to_be_copied_counts(self) -> None:
-        for action, size in (
-            (_A.LIVE_MIGRATE, 2048),
-            (_A.COLD_MIGRATE, 3 * 1024),
-            (_A.EVACUATE, 3 * 1024),
-        ):
-            self.assertEqual(
-                size, pace.size(move('a', action, ram=2048, disk=3))
-            )
 
 
 class TestNextMoves(base.BaseTestCase):
@@ -129,30 +118,108 @@ class TestNextMoves(base.BaseTestCase):
 
 
 class TestNextLook(base.BaseTestCase):
-    def test_short_moves_are_watched_closely(self) -> None:
-        for took, age, wait in (
-            ([], 0, 0.5),
-            ([], 20, 2),
-            ([], 600, 6),
-            ([0], 600, 0.5),
-            ([4], 600, 0.5),
-            ([10, 30], 0, 2),
-            ([600], 0, 6),
+    def wait(
+        self,
+        age: float,
+        took: tuple[float, ...] = (),
+        idle: float = 100.0,
+        **fields: typing.Any,
+    ) -> float:
+        """How long is waited while a server of 1 GiB is on its way."""
+        moving = move('a', ram=1024)
+        moving.begun = 1000.0 - age
+        for name, value in fields.items():
+            setattr(moving, name, value)
+        known = [
+            forecast.Took(_A.LIVE_MIGRATE, 1024, seconds, seconds)
+            for seconds in took
+        ]
+        return pace.next_look([moving], known, 1000.0, idle)
+
+    def test_at_first_nothing_is_known(self) -> None:
+        for age, wait in ((0, 0.5), (20, 2), (600, 6)):
+            self.assertAlmostEqual(wait, self.wait(age))
+
+    def test_the_end_is_waited_for_and_then_watched_closely(self) -> None:
+        for age, took, wait in (
+            (0, (4,), 3.6),
+            (3, (4,), 0.6),
+            (3.6, (4,), 0.1),
+            (4.4, (4,), 0.1),
+            # it takes longer than any before
+            (9, (4,), 0.18),
+            (0, (100,), 6),
+            (89, (100,), 2),
+            (600, (100,), 6),
+            # the less is known, the wider apart are the looks
+            (4, (4, 10), 0.5),
+            (60, (60, 120), 5),
         ):
-            self.assertEqual(wait, pace.next_look(took, age), f'{took} {age}')
+            self.assertAlmostEqual(wait, self.wait(age, took), msg=f'{age}')
+
+    def test_what_was_asked_for_has_its_effect_soon(self) -> None:
+        finished = servers.Migration(1, 'a', 'migration', 'finished')
+        for fields in ({'overdue': 'aborted'}, {'migration': finished}):
+            self.assertEqual(0.5, self.wait(0, (100,), idle=0.0, **fields))
+            self.assertEqual(6, self.wait(0, (100,), idle=90.0, **fields))
+
+    def test_the_first_to_end_counts(self) -> None:
+        known = [forecast.Took(_A.LIVE_MIGRATE, 1024, 4, 4)]
+        small, large = move('a', ram=1024), move('b', ram=2048)
+        small.begun, large.begun = 1000.0, 999.0
+        self.assertAlmostEqual(
+            3.6, pace.next_look([large, small], known, 1000.0, 0.0)
+        )
+
+    def test_nothing_is_in_motion(self) -> None:
+        for idle, wait in ((0, 0.5), (30, 3), (600, 6)):
+            self.assertAlmostEqual(wait, pace.next_look([], [], 0.0, idle))
+
+    @hypothesis.given(
+        age=st.floats(0, 1e5),
+        took=st.lists(st.floats(0, 1e5)),
+        idle=st.floats(0, 1e5),
+    )
+    def test_nova_is_neither_forgotten_nor_pressed(
+        self, age: float, took: list[float], idle: float
+    ) -> None:
+        wait = self.wait(age, tuple(took), idle)
+        self.assertGreaterEqual(wait, 0.1)
+        self.assertLessEqual(wait, 6)
 
 
 class TestTimeLeft(base.BaseTestCase):
     def test_an_estimate(self) -> None:
-        for took, left, slots, seconds in (
-            ([], 5, 2, None),
-            ([], 0, 2, None),
-            ([10], 0, 2, 0),
-            ([10], 1, 2, 10),
-            ([10], 4, 2, 20),
-            ([10, 20], 4, 1, 60),
-            ([10], 3, 9, 10),
+        for took, sizes, slots, seconds in (
+            ([], [1, 1], 2, None),
+            ([10], [], 2, 0),
+            ([10], [1], 2, 10),
+            ([10], [1, 1, 1, 1], 2, 20),
+            ([10, 20], [1, 1, 1, 1], 1, 60),
+            ([10], [1, 1, 1], 9, 10),
+            # of what takes longest nothing is spread
+            ([10], [4, 1, 1], 3, 40),
         ):
+            left = [move(str(n), ram=size) for n, size in enumerate(sizes)]
+            known = [
+                forecast.Took(_A.LIVE_MIGRATE, 1, seconds, seconds)
+                for seconds in took
+            ]
             self.assertEqual(
-                seconds, pace.time_left(took, left, slots), f'{took} {left}'
+                seconds,
+                pace.time_left(left, known, slots, 0.0),
+                f'{took} {sizes}',
             )
+
+    def test_what_has_begun_takes_less(self) -> None:
+        known = [forecast.Took(_A.LIVE_MIGRATE, 1, 10, 10)]
+        begun = move('a', ram=1)
+        begun.begun = 100.0
+        for now, seconds in ((100, 10), (104, 6), (200, 0)):
+            self.assertEqual(
+                seconds, pace.time_left([begun], known, 1, float(now))
+            )
+
+    def test_another_kind_tells_nothing(self) -> None:
+        known = [forecast.Took(_A.COLD_MIGRATE, 1, 10, 10)]
+        self.assertIsNone(pace.time_left([move('a', ram=1)], known, 1, 0.0))

@@ -1,0 +1,81 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+"""How long a move is going to take, from those that have ended. Pure."""
+
+import collections.abc
+import statistics
+import typing
+
+from osc_maintenance.drain import moves
+from osc_maintenance.drain import verdict
+
+_MIB_PER_GIB = 1024
+#: How many of the latest moves tell how long the next ones take.
+_RECENT = 20
+
+
+class Took(typing.NamedTuple):
+    """How long a move took, as far as looks now and then can tell.
+
+    :ivar action: how the server was moved.
+    :ivar size: how much there was to copy, in MiB.
+    :ivar least: it was still under way then, in seconds.
+    :ivar most: it had ended then, in seconds.
+    """
+
+    action: verdict.Action
+    size: int
+    least: float
+    most: float
+
+
+class Window(typing.NamedTuple):
+    """When a move is going to end, in seconds after its beginning."""
+
+    earliest: float
+    typical: float
+    latest: float
+
+
+def size(move: moves.Move) -> int:
+    """How much has to be copied at most, in MiB."""
+    server = move.server
+    if move.verdict.action is verdict.Action.LIVE_MIGRATE:
+        return server.ram
+    return server.disk * _MIB_PER_GIB
+
+
+def window(
+    move: moves.Move, took: collections.abc.Sequence[Took]
+) -> Window | None:
+    """When a move is going to end, from the latest ones of its kind.
+
+    What has to be copied decides: a server of twice the size takes twice as
+    long. Those of about the same size tell it best.
+
+    :param move: a move.
+    :param took: how long moves have taken, in their order.
+    :returns: the window; None if no move of its kind has ended yet.
+    """
+    mine = max(size(move), 1)
+    known = [
+        item for item in took[-_RECENT:] if item.action is move.verdict.action
+    ]
+    alike = [item for item in known if mine <= 2 * item.size <= 4 * mine]
+    times = [
+        (item.least + item.most) / 2 * mine / max(item.size, 1)
+        for item in alike or known
+    ]
+    if not times:
+        return None
+    return Window(min(times), statistics.median(times), max(times))
