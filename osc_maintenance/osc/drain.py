@@ -17,22 +17,19 @@ import sys
 import time
 import typing
 
+from osc_maintenance.drain import options as options_
 from osc_maintenance.osc import options
+from osc_maintenance import policy as policy_
 
 if typing.TYPE_CHECKING:
     from osc_maintenance import clients as clients_
     from osc_maintenance.drain import interrupt
-    from osc_maintenance.drain import options as options_
     from osc_maintenance.drain import report
     from osc_maintenance.drain import run
-    from osc_maintenance import policy
     from osc_maintenance import servers
     from osc_maintenance import state
 
-_CHOICES = ('none', 'active', 'all')
-_ON_TIMEOUT = ('abort', 'force-complete', 'leave')
-_MAX_PARALLEL = 2
-_RETRIES = 1
+_DEFAULT = options_.Options()
 #: Options that say which servers have to go, and how; they are recorded.
 _SELECTION = {
     'server': '--server',
@@ -57,7 +54,7 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         '--migrate',
         metavar='<which>',
-        choices=_CHOICES,
+        choices=policy_.CHOICES,
         help=(
             'Move servers off the host: none, active (those that run, by live '
             'migration) or all (stopped ones as well, by cold migration, '
@@ -147,11 +144,12 @@ def add_max_parallel(
         '--max-parallel',
         metavar='<number>',
         type=options.count,
-        default=_MAX_PARALLEL,
+        default=_DEFAULT.max_parallel,
         help=(
             'At most so many moves of this host in motion, those that others '
-            f'have started included (default: {_MAX_PARALLEL}: Nova itself '
-            'copies one at a time by default, and the next is ready then)'
+            f'have started included (default: {_DEFAULT.max_parallel}: Nova '
+            'itself copies one at a time by default, and the next is ready '
+            'then)'
         ),
     )
 
@@ -175,12 +173,12 @@ def add_pace(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         '--on-timeout',
         metavar='<action>',
-        choices=_ON_TIMEOUT,
-        default=_ON_TIMEOUT[0],
+        choices=[choice.value for choice in options_.OnTimeout],
+        default=_DEFAULT.on_timeout.value,
         help=(
             'What is done with a live migration that takes longer: abort, '
             'force-complete (the server pauses for the rest) or leave '
-            f'(default: {_ON_TIMEOUT[0]})'
+            f'(default: {_DEFAULT.on_timeout.value})'
         ),
     )
     group.add_argument(
@@ -196,10 +194,10 @@ def add_pace(parser: argparse.ArgumentParser) -> None:
         '--retries',
         metavar='<number>',
         type=options.number,
-        default=_RETRIES,
+        default=_DEFAULT.retries,
         help=(
             'How often a failed move is tried again, after a pause that '
-            f'grows; not one that took too long (default: {_RETRIES})'
+            f'grows; not one that took too long (default: {_DEFAULT.retries})'
         ),
     )
     wait = group.add_mutually_exclusive_group()
@@ -259,7 +257,7 @@ def policy_of(
     clients: 'clients_.Clients',
     host: 'state.Host',
     load: 'servers.Load',
-) -> 'policy.Policy':
+) -> policy_.Policy:
     """Which servers have to go, with names made ids.
 
     :param parsed_args: the command's arguments.
@@ -271,7 +269,6 @@ def policy_of(
     """
     from osc_maintenance import change
     from osc_maintenance.drain import names
-    from osc_maintenance import policy
 
     only, exclude = (
         names.servers_of(words or (), clients, host, load)
@@ -282,7 +279,7 @@ def policy_of(
             f'--server and --exclude-server name the same: '
             f'{", ".join(sorted(only & exclude))}'
         )
-    return policy.Policy(
+    return policy_.Policy(
         migrate='all' if parsed_args.evacuate else parsed_args.migrate,
         only=only,
         exclude=exclude,
@@ -296,14 +293,13 @@ def policy_of(
 
 def options_of(
     parsed_args: argparse.Namespace, *, figures: bool
-) -> 'options_.Options':
+) -> options_.Options:
     """How the servers are moved.
 
     :param parsed_args: the command's arguments.
     :param figures: ask Nova for the figures of single migrations.
     :returns: the options.
     """
-    from osc_maintenance.drain import options as options_
 
     def seconds(duration: typing.Any) -> float | None:
         return None if duration is None else float(duration.total_seconds())
@@ -324,7 +320,7 @@ class Run(typing.Protocol):
 
     def __call__(
         self,
-        options: 'options_.Options',
+        options: options_.Options,
         reporter: 'report.Report',
         pause: 'interrupt.Pause',
     ) -> 'run.Result':

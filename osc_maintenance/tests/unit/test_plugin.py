@@ -26,8 +26,10 @@ _HEAVY = (
     'difflib',
     'rich',
     'osc_maintenance.nova',
-    'osc_maintenance.drain',
+    'osc_maintenance.drain.',
 )
+#: What the options of the commands are made of.
+_LIGHT = frozenset(('osc_maintenance.drain.options',))
 
 
 class TestPlugin(base.BaseTestCase):
@@ -72,6 +74,5 @@ class TestPlugin(base.BaseTestCase):
         )
         imported = done.stdout.split()
         self.assertIn('osc_maintenance.osc.host_maintenance', imported)
-        self.assertEqual(
-            [], [name for name in imported if name.startswith(_HEAVY)]
-        )
+        heavy = [name for name in imported if name.startswith(_HEAVY)]
+        self.assertLessEqual(set(heavy), _LIGHT)
