@@ -17,6 +17,7 @@ import datetime
 import enum
 
 from osc_maintenance import journal as journal_
+from osc_maintenance import policy
 from osc_maintenance import record as record_
 from osc_maintenance import servers as servers_
 from osc_maintenance import text
@@ -248,10 +249,7 @@ def _recorded(
         left = left_behind(record, load)
         unconfirmed = _ours_unconfirmed(host, load)
         if unconfirmed and not host.journal.by_apply:
-            return _error(
-                f'the drain was interrupted, {unconfirmed} cold migrated and '
-                'not confirmed: run set again, and it goes on'
-            )
+            return _error(_told_unconfirmed(record, unconfirmed))
         if any(server.moves for server in left):
             return Standing(State.MIGRATING)
         if left and host.journal.by_apply:
@@ -260,7 +258,7 @@ def _recorded(
                 f'{_count(left)} left: apply moves the next at its next run',
             )
         if left:
-            return _error(_told(left, host.journal))
+            return _error(_told(left, host.journal, load))
         return Standing(State.MAINTENANCE)
     if host.journal.returning:
         return _returning(service, load)
@@ -303,15 +301,39 @@ def _ours_unconfirmed(host: Host, load: servers_.Load) -> int:
     )
 
 
-def _told(left: list[servers_.Server], journal: journal_.Journal) -> str:
+def _told_unconfirmed(record: record_.Record, count: int) -> str:
+    """What to do with cold migrations of ours, for people to read."""
+    if record.policy.migrate == policy.NONE:
+        return (
+            f'{count} cold migrated and not confirmed, and no server is to be '
+            'moved any more: "openstack server migration confirm" or "revert" '
+            'them'
+        )
+    return (
+        f'the drain was interrupted, {count} cold migrated and not confirmed: '
+        'run set again, and it goes on'
+    )
+
+
+def _told(
+    left: list[servers_.Server],
+    journal: journal_.Journal,
+    load: servers_.Load,
+) -> str:
     """What is left, and why, for people to read."""
     if not journal.ended:
         again = 'run set again'
         if any(move.evacuated for move in journal.moves.values()):
             again += ' with --evacuate --fenced'
+        paused = ''
+        if any(
+            server.id in load.leaving and load.leaving[server.id].failed
+            for server in left
+        ):
+            paused = ' or pauses before it tries again'
         return (
-            f'the drain was interrupted, {_count(left)} left: {again}, and it '
-            'goes on'
+            f'the drain was interrupted{paused}, {_count(left)} left: {again},'
+            ' and it goes on'
         )
     causes = [
         f'{text.escape(server.name)} ({server.id}): '

@@ -16,9 +16,15 @@ import collections.abc
 import dataclasses
 import typing
 
+from osc_lib import exceptions
+
 from osc_maintenance.drain import moves as moves_
 from osc_maintenance.drain import verdict
 from osc_maintenance import servers
+
+
+class LostError(exceptions.CommandError):
+    """Somebody else has changed what the servers are moved for."""
 
 
 @dataclasses.dataclass(frozen=True)

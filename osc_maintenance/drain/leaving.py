@@ -18,8 +18,6 @@ import dataclasses
 import secrets
 import typing
 
-from osc_lib import exceptions
-
 from osc_maintenance.drain import arrivals
 from osc_maintenance.drain import interrupt
 from osc_maintenance.drain import journey
@@ -209,7 +207,8 @@ class Leaving:
     def _check(self) -> None:
         """See whether the maintenance is still what it was.
 
-        :raises CommandError: if somebody has ended it or changed its policy.
+        :raises LostError: if somebody has ended it, changed its policy or the
+            service, or has taken over.
         """
         name = text.escape(self.host)
         if self._at.aggregate is None:
@@ -219,26 +218,26 @@ class Leaving:
             aggregate = nova.aggregate(self._at.aggregate)
             service = nova.service(self.host)
         except api.OvertakenError as exc:
-            raise exceptions.CommandError(
+            raise journey.LostError(
                 f'the maintenance of {name} was ended by somebody else'
             ) from exc
         self._at = state.Host(self.host, service, aggregate)
         if self._token and self._at.journal.evacuating != self._token:
-            raise exceptions.CommandError(
+            raise journey.LostError(
                 f'somebody else evacuates {name} as well, and has taken over'
             )
         if self._at.journal.returning and not self._returned:
-            raise exceptions.CommandError(
+            raise journey.LostError(
                 f'somebody else brings the servers of {name} back'
             )
         record = self._at.record
         if record and record.policy != self._policy:
-            raise exceptions.CommandError(
+            raise journey.LostError(
                 f'somebody else has changed which servers of {name} are to '
                 'be moved'
             )
         if service and service.status in _KNOWN and not self._at.ours:
-            raise exceptions.CommandError(
+            raise journey.LostError(
                 f'somebody else has changed the compute service of {name}: '
                 f'it is {service.status} '
                 f'({text.escape(service.disabled_reason or "no reason")}); '

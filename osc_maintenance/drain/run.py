@@ -22,6 +22,7 @@ from osc_lib import exceptions
 
 from osc_maintenance.drain import events
 from osc_maintenance.drain import interrupt
+from osc_maintenance.drain import journey as journey_
 from osc_maintenance.drain import leaving
 from osc_maintenance.drain import loop as loop_
 from osc_maintenance.drain import moves
@@ -147,8 +148,10 @@ def _resumable(what: str, host: str) -> collections.abc.Iterator[None]:
     try:
         yield
     except exceptions.CommandError as exc:
-        raise exceptions.CommandError(
+        told = (
             f'The {what} of {text.escape(host)} stops: {exc}. What is in '
-            'motion goes on in Nova; run the same command again, and the '
-            f'{what} goes on'
-        ) from exc
+            'motion goes on in Nova'
+        )
+        if not isinstance(exc, journey_.LostError):
+            told += f'; run the same command again, and the {what} goes on'
+        raise exceptions.CommandError(told) from exc

@@ -281,7 +281,9 @@ class Settler:
             yield self.end(move, moves_.Outcome.FAILED, cause)
             return
         self.changed = self._clock()
-        pause = min(_RETRY * 2 ** (move.attempts - 1), _LONGEST_PAUSE)
+        # one that was found in motion has not been tried by us
+        tries = max(move.attempts, 1)
+        pause = min(_RETRY * 2 ** (tries - 1), _LONGEST_PAUSE)
         move.wait(self._clock() + pause)
         yield events.Retrying(move, cause, pause)
 

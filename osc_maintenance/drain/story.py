@@ -314,13 +314,16 @@ def _finished(event: events.Finished) -> list[str]:
 def _plan(event: events.Planned) -> str:
     """The plan in one line."""
     going = [move for move in event.moves if move.open]
-    left = [
-        move for move in event.moves if move.outcome is moves_.Outcome.LEFT
-    ]
+    left: list[moves_.Move] = []
+    away: list[moves_.Move] = []
+    for move in event.moves:
+        if move.outcome is moves_.Outcome.LEFT:
+            here = move.server.host == event.host
+            (left if here else away).append(move)
     blocked = sum(
         move.outcome is moves_.Outcome.BLOCKED for move in event.moves
     )
-    count, total = len(going), len(event.moves)
+    count, total = len(going), len(event.moves) - len(away)
     many = '1 server' if total == 1 else f'{total} servers'
     if not going:
         parts = [
@@ -339,6 +342,8 @@ def _plan(event: events.Planned) -> str:
         why = f' ({number}locked)' if locked else ''
         where = 'where it is' if len(left) == 1 else 'where they are'
         parts.append(f'{len(left)} left {where}{why}')
+    if away:
+        parts.append(f'{len(away)} elsewhere and not confirmed')
     if blocked:
         parts.append(f'{blocked} blocked')
     if going:

@@ -114,6 +114,39 @@ class TestLeftBehind(base.BaseTestCase):
             self.assertIn('run set again', told)
         self.assertIn(' 1 server left', self._cause(drained(), WEB))
 
+    def test_one_that_may_just_pause(self) -> None:
+        failed = servers.Migration(
+            *(7, 'web-id', servers.LIVE_MIGRATION, 'error'),
+            *('compute1', 'compute2'),
+        )
+        load = dataclasses.replace(with_servers(WEB), migrations=(failed,))
+        told = str(state.derive(drained(STARTED), load).cause)
+        self.assertIn('interrupted or pauses before it tries again', told)
+        self.assertNotIn('pauses', self._cause(drained(STARTED), WEB))
+
+    def test_cold_migrations_that_wait_to_be_confirmed(self) -> None:
+        finished = servers.Migration(
+            *(7, 'db-id', servers.COLD_MIGRATION, 'finished'),
+            *('compute1', 'compute2'),
+        )
+        load = dataclasses.replace(with_servers(), migrations=(finished,))
+        noted = journal.started(
+            journal.Journal(),
+            {'db-id': journal.Move('cold-migrate', 6)},
+        )
+        nothing = policy.Policy(policy.NONE)
+        for wanted, words in (
+            (None, 'run set again, and it goes on'),
+            # set would not move anything, nor confirm
+            (nothing, '"openstack server migration confirm"'),
+        ):
+            found = state.derive(drained(noted, wanted=wanted), load)
+            self.assertEqual(S.ERROR, found.state)
+            self.assertIn(
+                '1 cold migrated and not confirmed', str(found.cause)
+            )
+            self.assertIn(words, str(found.cause))
+
     def test_causes_are_told(self) -> None:
         host = drained(
             STARTED,

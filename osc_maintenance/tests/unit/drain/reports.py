@@ -39,7 +39,7 @@ def server_move(
 ) -> moves.Move:
     """A move that has not begun, of a server whose id is made of its name."""
     return moves.Move(
-        servers.Server(f'id-{name}', name, locked=locked),
+        servers.Server(f'id-{name}', name, host='compute1', locked=locked),
         verdict.Verdict(action, cause, passing),
         _OUTCOMES.get(action, moves.Outcome.WAITING),
         cause,

@@ -376,6 +376,12 @@ class TestIdle(FollowTestCase):
         self.assertEqual(['Adopted'], self.follow(self.row('running')))
         self.assertEqual(1, len(self.follower.in_motion))
 
+    def test_the_pause_before_our_own_first_try(self) -> None:
+        list(self.follower.adopt(self.look(self.row('running'))))
+        self.assertEqual(['Retrying'], self.follow(self.row('error')))
+        move = self.follower.moves['s1']
+        self.assertEqual(self.now + 10, move.not_before)
+
     def test_how_many_wait_in_nova_is_told_once(self) -> None:
         self.begin()
         rows = [self.row('queued'), self.row('queued'), self.row('running')]
