@@ -62,8 +62,11 @@ class Surveyor:
         :raises CommandError: if Nova does not answer.
         """
         self.notes = []
+        # nothing moves before all of it is known
+        groups = parallel.start(lambda: self._groups(servers))
+        room = parallel.start(lambda: self._images_and_room(servers))
         services = self._clients.nova.services()
-        images = self._images(servers)
+        images, hosts = room.result()
         return verdict.Surroundings(
             host=self._host,
             up=any(
@@ -75,10 +78,16 @@ class Surveyor:
                 for service in services
                 if _usable(service) and service.host != self._host
             },
-            groups=self._groups(servers),
-            room=self._room(servers, images),
+            groups=groups.result(),
+            room=hosts,
             images=images,
         )
+
+    def _images_and_room(
+        self, servers: collections.abc.Collection[servers_.Server]
+    ) -> tuple[dict[str, dict[str, str]], dict[str, frozenset[str]]]:
+        images = self._images(servers)
+        return images, self._room(servers, images)
 
     def _images(
         self, servers: collections.abc.Iterable[servers_.Server]

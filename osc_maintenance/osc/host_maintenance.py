@@ -127,11 +127,15 @@ class SetHostMaintenance(base.ChangingCommand):
         from osc_maintenance import change
         from osc_maintenance.drain import plan as plan_
         from osc_maintenance import facts
+        from osc_maintenance import parallel
         from osc_maintenance import policy as policy_
         from osc_maintenance import times
 
-        host = facts.find(self.clients.nova, parsed_args.host)
-        load = facts.load(self.clients.servers, host.name)
+        nova, servers = self.clients.nova, self.clients.servers
+        host, load = parallel.both(
+            lambda: facts.find(nova, parsed_args.host),
+            lambda: facts.load(servers, parsed_args.host),
+        )
         policy = host.known.policy if host.known else policy_.NOTHING
         if drain.asked(parsed_args):
             policy = drain.policy_of(parsed_args, self.clients, host, load)

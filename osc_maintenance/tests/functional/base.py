@@ -17,6 +17,7 @@ import fcntl
 import json
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import typing
@@ -55,6 +56,9 @@ class TestCase(testtools.TestCase):
 
     def setUp(self) -> None:
         super().setUp()
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+            # a shell starts its background jobs so, and they hand it on
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         self.cloud = self.useFixture(fixture.Cloud())
         # one that applies waits for the others, and they for it
         path = self.cloud.state.directory / 'tests.lock'

@@ -13,11 +13,13 @@
 """What asks the simulated Nova: clients, and drains on them."""
 
 import collections.abc
+from concurrent import futures
 import dataclasses
 import datetime
 import itertools
 import typing
 
+import fixtures
 from osc_lib import exceptions
 from oslotest import base
 
@@ -352,9 +354,25 @@ class Drain:
         return next(m for m in self.loop.moves if m.server.id == name)
 
 
+def _now(
+    function: collections.abc.Callable[[], object],
+) -> futures.Future[object]:
+    """Call a function at once."""
+    future: futures.Future[object] = futures.Future()
+    try:
+        future.set_result(function())
+    except BaseException as exc:
+        future.set_exception(exc)
+    return future
+
+
 class LoopTestCase(base.BaseTestCase):
     def setUp(self) -> None:
         super().setUp()
+        # the simulated time is of one thread
+        self.useFixture(
+            fixtures.MockPatch('osc_maintenance.parallel.start', _now)
+        )
         self.afresh()
 
     def afresh(self) -> None:
