@@ -51,11 +51,11 @@ class Ending(enum.Enum):
 #: How long to wait for what ends by itself once nothing else is left, unless
 #: the timeout of a server says otherwise.
 _PATIENCE = 600.0
-#: How soon to look at the servers once some have moved, and at the latest. An
-#: owner may lock one meanwhile, so nothing is started on an older look.
+#: How soon to look at the servers again if nothing else is to be done, and at
+#: the latest: an owner may lock one, so nothing is started on an older look.
 _SERVERS_SOON = 5.0
 _SERVERS_LATE = 10.0
-#: How little of the time is spent on looking at the servers: one part of...
+#: At most one part in so many of the time goes into looking at the servers.
 _SERVERS_SHARE = 5
 _LONGEST_PAUSE = 30.0
 #: How long moves may be started after a look, in seconds.
@@ -96,7 +96,8 @@ class Loop:
         self._pause = pause
         self._began = clock()
         self._looked: float | None = None
-        self._soon = _SERVERS_SOON
+        self._cost = 0.0
+        self._pausing = False
         self._more = False
         self._waiting: tuple[str, ...] = ()
         self._settler = settle.Settler(nova, options, clock)
@@ -175,8 +176,8 @@ class Loop:
         look = self._journey.look(fresh=fresh, moving=moving)
         if fresh:
             self._looked = self._clock()
-            cost = self._looked - before
-            self._soon = max(_SERVERS_SOON, cost * _SERVERS_SHARE)
+            self._cost = self._looked - before
+        self._pausing = False
         return look
 
     def _planned(self) -> events.Event:
@@ -191,17 +192,18 @@ class Loop:
         """Whether it is time to look at the servers, which costs Nova more.
 
         That a move has ended is seen by its migration, and the next one may
-        start. Where the server is then is looked at a little later, for all
-        that have moved meanwhile.
+        start. Where the server is then is looked at when no end is expected
+        for a while, for all that have moved meanwhile.
         """
+        idle = not self._follower.in_motion
+        return self._pausing or idle or self._too_old(_SERVERS_LATE)
+
+    def _too_old(self, seconds: float) -> bool:
+        """Whether the servers were looked at longer ago than that."""
         if self._looked is None:
             return True
         age = self._clock() - self._looked
-        if any(move.there and move.open for move in self.moves):
-            idle = not self._follower.in_motion
-            return idle or age >= self._soon
-        late = max(_SERVERS_LATE, self._soon)
-        return age >= late or not self._follower.in_motion
+        return age >= max(seconds, self._cost * _SERVERS_SHARE)
 
     def _out_of_time(self) -> bool:
         timeout = self._options.timeout
@@ -216,6 +218,13 @@ class Loop:
         ]
         idle = now - self._settler.changed
         interval = pace.next_look(moving, self._settler.took, now, idle)
+        if (
+            any(move.there and move.open for move in self.moves)
+            and interval >= 2 * self._cost
+            and self._too_old(_SERVERS_SOON)
+        ):
+            self._pausing = True
+            return 0.0
         if self._options.timeout is not None:
             rest = self._began + self._options.timeout - now
             interval = min(interval, max(rest, 0.0))
@@ -251,7 +260,8 @@ class Loop:
             look.groups,
             self._options.max_parallel,
         )
-        if chosen and self._looked and now - self._looked >= self._soon:
+        if chosen and self._too_old(_SERVERS_LATE):
+            # somebody may have locked one of them since
             self._looked = None
             self._more = True
             return True

@@ -90,6 +90,8 @@ def _nothing(_method: str, _path: str) -> None:
 class _Handler(http.server.BaseHTTPRequestHandler):
     proxy: Proxy
     protocol_version = 'HTTP/1.1'
+    # headers and body are two packets: the second is not to wait
+    disable_nagle_algorithm = True
 
     def handle(self) -> None:
         try:
