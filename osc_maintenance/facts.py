@@ -164,7 +164,10 @@ def emptied(
     except exceptions.CommandError as exc:
         return Emptied(None, f'{unknown}{exc}')
     if left:
-        why = 'a soft-deleted server, or one that was not cleaned up?'
+        why = (
+            'a soft-deleted server, or a server or a migration that was not '
+            'cleaned up?'
+        )
         moved = host.journal.moves
         if all(item in moved and moved[item].evacuated for item in left):
             why = 'evacuated servers keep them until nova-compute is back'

@@ -23,6 +23,7 @@ COLD_MIGRATION = 'migration'
 RESIZE = 'resize'
 EVACUATION = 'evacuation'
 
+_COLD = frozenset((COLD_MIGRATION, RESIZE))
 #: The server is on its new host. An evacuation stays ``done`` until its
 #: source host is back.
 _SUCCEEDED = frozenset(('completed', 'confirmed', 'done'))
@@ -147,6 +148,11 @@ class Migration:
         return self.kind == EVACUATION or self.status == 'done'
 
     @property
+    def cold(self) -> bool:
+        """Whether the server is stopped while it is moved."""
+        return self.kind in _COLD
+
+    @property
     def waiting(self) -> bool:
         """Whether Nova has not begun to copy, and has it in a queue."""
         return self.status in _WAITING
@@ -221,21 +227,21 @@ class Load:
     def out(self) -> list[Migration]:
         """The migrations in progress that leave the host.
 
-        One that waits although its server is elsewhere, or nothing is being
-        done to it, has been forgotten: nova-compute was restarted.
+        Some are forgotten, as nova-compute was restarted: one that waits
+        although its server is elsewhere, and one that waits or copies a disk
+        although nothing is being done to its server.
         """
+        going = [m for m in self.leaving.values() if m.in_progress]
         if self.servers is None:
-            busy = None
-        else:
-            busy = {s.id for s in self.servers if s.task_state is not None}
+            return going
+        tasks = {server.id: server.task_state for server in self.servers}
         return [
             migration
-            for migration in self.leaving.values()
-            if migration.in_progress
-            and not (
+            for migration in going
+            if tasks.get(migration.server) is not None
+            or not (
                 migration.waiting
-                and busy is not None
-                and migration.server not in busy
+                or (migration.server in tasks and migration.cold)
             )
         ]
 

@@ -29,8 +29,6 @@ from osc_maintenance import state
 if typing.TYPE_CHECKING:
     from osc_maintenance import clients as clients_
 
-_LEAVE = verdict.Action.LEAVE
-
 
 class Arrivals:
     """The servers on their way to a host that will have to leave it again.
@@ -44,49 +42,43 @@ class Arrivals:
     ) -> None:
         self._clients = clients
         self._policy = policy
-        self._projects: dict[str, str] = {}
 
     def expected(
         self,
         host: state.Host,
         load: servers.Load,
         verdicts: collections.abc.Mapping[str, verdict.Verdict],
+        *,
+        idle: bool,
     ) -> frozenset[str]:
         """Ask for them.
 
         :param host: the host.
         :param load: what is on it, and moving.
         :param verdicts: what is done with the servers that are on it.
+        :param idle: nothing leaves it at the moment.
         :returns: their ids.
         """
-        coming = {
-            migration.server
-            for migration in load.coming
-            if migration.server not in verdicts
-            and self._wanted_gone(migration.server)
-        }
-        return frozenset(coming | self._builds(host, load, verdicts))
-
-    def _wanted_gone(self, server: str) -> bool:
-        """Whether a server that is still elsewhere will have to go."""
-        if self._policy.projects and server not in self._projects:
-            found = self._clients.servers.server(server)
-            self._projects[server] = found.project if found else ''
-        return self._policy.wants(server, self._projects.get(server, ''))
+        coming = {item.server for item in load.coming} - verdicts.keys()
+        # Nova forgets the migrations of a server that is deleted
+        found = parallel.each(self._clients.servers.server, sorted(coming))
+        builds = self._builds(host, load, verdicts) if idle else []
+        return frozenset(
+            server.id
+            for server in (*found, *builds)
+            if server and self._policy.wants(server.id, server.project)
+        )
 
     def _builds(
         self,
         host: state.Host,
         load: servers.Load,
         verdicts: collections.abc.Mapping[str, verdict.Verdict],
-    ) -> set[str]:
+    ) -> list[servers.Server]:
         """Servers that the scheduler sent here before it was disabled.
 
-        Until nova-compute takes them up only Placement knows of them. It is
-        asked once nothing else is left to move.
+        Until nova-compute takes them up only Placement knows of them.
         """
-        if any(found.action is not _LEAVE for found in verdicts.values()):
-            return set()
         try:
             nodes = facts.nodes(self._clients, host)
             held = self._clients.placement.consumers(nodes)
@@ -94,14 +86,11 @@ class Arrivals:
             raise
         except (placement.UnavailableError, exceptions.CommandError):
             # whether the host is emptied will not be known either
-            return set()
+            return []
         unlisted = sorted(held - verdicts.keys() - load.leaving.keys())
         found = parallel.each(self._clients.servers.server, unlisted)
-        return {
-            server.id
+        return [
+            server
             for server in found
-            if server
-            and server.vm_state == 'building'
-            and not server.host
-            and self._policy.wants(server.id, server.project)
-        }
+            if server and server.vm_state == 'building' and not server.host
+        ]

@@ -63,6 +63,16 @@ class Queued:
 
 
 @dataclasses.dataclass(frozen=True)
+class Down:
+    """Nova-compute on the host has gone down, or has come up again.
+
+    :ivar down: which of the two.
+    """
+
+    down: bool
+
+
+@dataclasses.dataclass(frozen=True)
 class Confirming:
     """A cold migration is there, and is being confirmed."""
 
@@ -158,6 +168,7 @@ Event = (
     | Adopted
     | Appeared
     | Queued
+    | Down
     | Confirming
     | Overdue
     | Ended

@@ -152,10 +152,7 @@ class Follower:
                 yield from self._follow_moving(move, migration, look)
             else:
                 yield from self._follow_idle(move, migration, look)
-        queued = sum(
-            bool(move.migration and move.migration.queued)
-            for move in self.in_motion
-        )
+        queued = sum(move.queued for move in self.in_motion)
         if queued > self._queued:
             yield events.Queued(queued)
         self._queued = max(queued, self._queued)
@@ -185,6 +182,13 @@ class Follower:
             if move.open or move.outcome is moves_.Outcome.BLOCKED:
                 yield from self._settler.vanished(move, migration)
             return
+        if migration and not self._goes_on(migration):
+            # it is here, whatever has become of it meanwhile
+            move.after = migration.id
+            if migration.failed:
+                # whoever has tried pauses now
+                pause = self._clock() + settle.RETRY
+                move.not_before = max(move.not_before, pause)
         if move.outcome is moves_.Outcome.FAILED:
             return
         before = move.outcome

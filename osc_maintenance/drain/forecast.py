@@ -20,6 +20,8 @@ from osc_maintenance.drain import moves
 from osc_maintenance.drain import verdict
 
 _MIB_PER_GIB = 1024
+#: How many times as large a server is at most to tell something.
+_FURTHEST = 16.0
 #: How many of the latest moves tell how long the next ones take.
 _RECENT = 20
 
@@ -55,6 +57,14 @@ def size(move: moves.Move) -> int:
     return server.disk * _MIB_PER_GIB
 
 
+def _scale(mine: int, other: int) -> float:
+    """How much longer a move takes than another one, by their sizes."""
+    if not (mine and other):
+        # with nothing to copy it is not the size that decides
+        return 1.0
+    return min(max(mine / other, 1 / _FURTHEST), _FURTHEST)
+
+
 def window(
     move: moves.Move, took: collections.abc.Sequence[Took]
 ) -> Window | None:
@@ -67,13 +77,13 @@ def window(
     :param took: how long moves have taken, in their order.
     :returns: the window; None if no move of its kind has ended yet.
     """
-    mine = max(size(move), 1)
+    mine = size(move)
     known = [
         item for item in took[-_RECENT:] if item.action is move.verdict.action
     ]
     alike = [item for item in known if mine <= 2 * item.size <= 4 * mine]
     times = [
-        (item.least + item.most) / 2 * mine / max(item.size, 1)
+        (item.least + item.most) / 2 * _scale(mine, item.size)
         for item in alike or known
     ]
     if not times:

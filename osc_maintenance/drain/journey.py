@@ -38,6 +38,7 @@ class Look:
     :ivar groups: server groups, by server id.
     :ivar fresh: the servers were looked at, and not just their migrations.
     :ivar arriving: ids of servers that are on their way here.
+    :ivar up: nova-compute is up, where it has to be.
     """
 
     here: collections.abc.Mapping[str, servers.Server]
@@ -46,6 +47,7 @@ class Look:
     groups: collections.abc.Mapping[str, verdict.Group]
     fresh: bool = True
     arriving: frozenset[str] = frozenset()
+    up: bool = True
 
 
 class Journey(typing.Protocol):

@@ -44,8 +44,10 @@ _KNOWN = frozenset(('enabled', 'disabled'))
 #: How often ``apply`` tries to move a server.
 _TRIES = 2
 #: How often to look whether the maintenance is still what it was, in seconds.
-_CHECK = 10.0
-#: How long what blocks servers is taken to last, in seconds.
+_CHECK = 20.0
+#: How old the look at the service may be when a move is started, in seconds.
+_HEED = 5.0
+#: How often to ask again where servers can go, in seconds.
 _SURVEY = 60.0
 
 
@@ -80,7 +82,8 @@ class Leaving:
         self._wanted = plan.wanted
         self._how = how
         self._clock = clock
-        self._checked = clock()
+        self._checked = self._heeded = clock()
+        self._heed_again = _HEED
         self._watch = watch.Watch(
             lambda since: clients.servers.migrations(self.host, since=since)
         )
@@ -122,7 +125,7 @@ class Leaving:
             )
         load = dataclasses.replace(self._load, migrations=migrations)
         found = load.servers or ()
-        self._survey(found, idle=fresh and not moving)
+        self._survey(found, fresh=fresh)
         verdicts = {
             server.id: verdict.verdict(
                 server, self._policy, self._around, evacuate=self._evacuate
@@ -132,7 +135,9 @@ class Leaving:
         if self._how == journal.BY_APPLY:
             verdicts.update(self._given_up(load, verdicts))
         if fresh:
-            self._arriving = self._arrivals.expected(self._at, load, verdicts)
+            self._arriving = self._arrivals.expected(
+                self._at, load, verdicts, idle=not moving
+            )
             going = {migration.id for migration in load.out}
             self._forgotten = {
                 migration.id
@@ -150,6 +155,7 @@ class Leaving:
             groups=self._around.groups,
             fresh=fresh,
             arriving=self._arriving,
+            up=self._around.up or self._evacuate,
         )
 
     def _given_up(
@@ -183,18 +189,18 @@ class Leaving:
         return given_up
 
     def _survey(
-        self, found: collections.abc.Iterable[servers.Server], *, idle: bool
+        self, found: collections.abc.Iterable[servers.Server], *, fresh: bool
     ) -> None:
-        """Ask where servers can go: for new ones, and for what is blocked.
+        """Ask where servers can go: for new ones, and now and then for all.
 
-        Room that was missing may have been made meanwhile.
+        Room may have been made meanwhile, or hosts may have been disabled.
         """
         wanted = [
             server for server in found if self._policy.leaves(server) is None
         ]
         ids = frozenset(server.id for server in wanted)
         old = self._clock() - self._surveyed_at >= _SURVEY
-        if not (ids - self._surveyed or (old and idle and wanted)):
+        if not (ids - self._surveyed or (old and fresh and wanted)):
             return
         around = self._surveyor.survey(wanted)
         if self._surveyor.notes:
@@ -218,10 +224,8 @@ class Leaving:
             aggregate = nova.aggregate(self._at.aggregate)
             service = nova.service(self.host)
         except api.OvertakenError as exc:
-            raise journey.LostError(
-                f'the maintenance of {name} was ended by somebody else'
-            ) from exc
-        self._at = state.Host(self.host, service, aggregate)
+            raise self._ended() from exc
+        self._at = dataclasses.replace(self._at, aggregate=aggregate)
         if self._token and self._at.journal.evacuating != self._token:
             raise journey.LostError(
                 f'somebody else evacuates {name} as well, and has taken over'
@@ -236,14 +240,33 @@ class Leaving:
                 f'somebody else has changed which servers of {name} are to '
                 'be moved'
             )
+        self._heed(service)
+        self._checked = self._clock()
+
+    def _heed(self, service: state.Service | None) -> None:
+        """See whether the host is still disabled for this maintenance.
+
+        :raises LostError: if it is not.
+        """
+        self._at = dataclasses.replace(self._at, service=service)
         if service and service.status in _KNOWN and not self._at.ours:
             raise journey.LostError(
-                f'somebody else has changed the compute service of {name}: '
-                f'it is {service.status} '
+                'somebody else has changed the compute service of '
+                f'{text.escape(self.host)}: it is {service.status} '
                 f'({text.escape(service.disabled_reason or "no reason")}); '
                 'nothing more is started'
             )
-        self._checked = self._clock()
+        if service and service.state and not self._evacuate:
+            self._around = dataclasses.replace(
+                self._around, up=service.state == 'up'
+            )
+        self._heeded = self._clock()
+
+    def _ended(self) -> journey.LostError:
+        name = text.escape(self.host)
+        return journey.LostError(
+            f'the maintenance of {name} was ended by somebody else'
+        )
 
     # -- what is ours ------------------------------------------------------
 
@@ -254,6 +277,11 @@ class Leaving:
             # a colleague may have noted the same servers meanwhile
             self._check()
             self._noted.update(move.server.id for move in moves)
+        before = self._clock()
+        if before - self._heeded >= self._heed_again:
+            self._heed(self._clients.nova.service(self.host))
+            # a Nova that is slow is not asked before each move
+            self._heed_again = max(_HEED, 10 * (self._clock() - before))
         old = self._at.journal
         new = {}
         for move in moves:
@@ -310,9 +338,12 @@ class Leaving:
     def _write(self, changes: dict[str, str | None]) -> None:
         if self._at.aggregate is None:
             raise AssertionError(f'{self.host} has no record to write to')
-        aggregate = self._clients.nova.write_record(
-            self._at.aggregate, changes
-        )
+        try:
+            aggregate = self._clients.nova.write_record(
+                self._at.aggregate, changes
+            )
+        except api.OvertakenError as exc:
+            raise self._ended() from exc
         self._at = state.Host(self.host, self._at.service, aggregate)
 
     def is_ours(self, migration: servers.Migration) -> bool:

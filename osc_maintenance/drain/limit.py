@@ -25,6 +25,12 @@ if typing.TYPE_CHECKING:
     from osc_maintenance.nova import servers as servers_api
 
 
+#: How long Nova may take to begin a move that it has accepted, in seconds,
+#: and how much longer it is waited for if no timeout says so.
+UNRECORDED = 60.0
+PATIENCE = 600.0
+
+
 def enforce(
     nova: 'servers_api.Servers',
     options: options_.Options,
@@ -44,6 +50,8 @@ def enforce(
     :returns: whether something was done; ``move.overdue`` says what.
     """
     limit, migration = options.server_timeout, move.migration
+    if migration and migration.waiting and not migration.queued:
+        return _never_begins(options, move, now)
     if limit is None or migration is None or move.running is None:
         return False
     age = now - move.running
@@ -77,6 +85,16 @@ def enforce(
             return False
         return _give_up(move, f'{took}, and Nova does not stop it: {exc}')
     return True
+
+
+def _never_begins(
+    options: options_.Options, move: moves_.Move, now: float
+) -> bool:
+    """Give a move up that Nova has accepted, and lost."""
+    patience = UNRECORDED + (options.server_timeout or PATIENCE)
+    if move.given_up or move.started is None or now - move.started < patience:
+        return False
+    return _give_up(move, 'Nova accepted the request and has not begun')
 
 
 def _give_up(move: moves_.Move, cause: str) -> bool:

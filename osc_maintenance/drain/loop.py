@@ -23,9 +23,11 @@ import typing
 
 from osc_lib import exceptions
 
+from osc_maintenance.drain import ending
 from osc_maintenance.drain import events
 from osc_maintenance.drain import follow
 from osc_maintenance.drain import journey as journey_
+from osc_maintenance.drain import listing
 from osc_maintenance.drain import moves as moves_
 from osc_maintenance.drain import options as options_
 from osc_maintenance.drain import pace
@@ -51,23 +53,11 @@ class Ending(enum.Enum):
 #: How long to wait for what ends by itself once nothing else is left, unless
 #: the timeout of a server says otherwise.
 _PATIENCE = 600.0
-#: How soon to look at the servers again if nothing else is to be done, and at
-#: the latest: an owner may lock one, so nothing is started on an older look.
-_SERVERS_SOON = 5.0
-_SERVERS_LATE = 10.0
-#: At most one part in so many of the time goes into looking at the servers.
-_SERVERS_SHARE = 5
 _LONGEST_PAUSE = 30.0
 #: How long moves may be started after a look, in seconds.
 _LOOK_HOLDS = 1.0
 #: How long Nova may be silent.
 _SILENCE = 900.0
-
-
-def _moves(move: moves_.Move) -> bool:
-    """Whether a server takes a slot, even if Nova has no record of it yet."""
-    blocked = move.outcome is moves_.Outcome.BLOCKED
-    return move.in_motion or (blocked and move.server.moves)
 
 
 class Loop:
@@ -95,10 +85,12 @@ class Loop:
         self._clock = clock
         self._pause = pause
         self._began = clock()
-        self._looked: float | None = None
-        self._cost = 0.0
-        self._pausing = False
+        self._listing = listing.Listing()
+        self._looked = self._began
         self._more = False
+        self._slots = options.max_parallel
+        self._company = False
+        self._down = False
         self._waiting: tuple[str, ...] = ()
         self._settler = settle.Settler(nova, options, clock)
         self._follower = follow.Follower(
@@ -128,7 +120,12 @@ class Loop:
                     yield self._planned()
                     yield from adopted
                     planned = True
-                yield from self._follower.follow(look)
+                if look.up is self._down:
+                    self._down = not look.up
+                    yield events.Down(self._down)
+                for event in self._follower.follow(look):
+                    self._company |= isinstance(event, events.Adopted)
+                    yield event
                 started = yield from self._start(look)
             except api.TransientError as exc:
                 # nothing is lost: the next look finds what is left to do
@@ -137,7 +134,7 @@ class Loop:
                 if not self._options.wait or now - silent_since >= _SILENCE:
                     raise
                 yield events.Trouble(str(exc), pause)
-                self._looked = None
+                self._listing.outdated()
                 interval = pause
                 pause = min(pause * 2, _LONGEST_PAUSE)
             else:
@@ -146,7 +143,8 @@ class Loop:
                 if self._finished(look, started):
                     yield events.Finished(tuple(self.moves))
                     return
-                if not (self._options.wait or self._more):
+                unsure = any(m.unsure and m.in_motion for m in self.moves)
+                if not (self._options.wait or self._more or unsure):
                     self.ending = Ending.HANDED_OVER
                     return
                 yield from self._say_what_is_waited_for(look)
@@ -170,14 +168,15 @@ class Loop:
     # -- looking -----------------------------------------------------------
 
     def _look(self) -> journey_.Look:
-        fresh = self._wants_servers()
-        moving = {move.server.id for move in self._follower.in_motion}
+        in_motion = self._follower.in_motion
         before = self._clock()
+        urgent = any(map(ending.matters, self.moves))
+        fresh = not in_motion or self._listing.due(before, urgent=urgent)
+        moving = {move.server.id for move in in_motion}
         look = self._journey.look(fresh=fresh, moving=moving)
+        self._looked = self._clock()
         if fresh:
-            self._looked = self._clock()
-            self._cost = self._looked - before
-        self._pausing = False
+            self._listing.looked(before, self._looked)
         return look
 
     def _planned(self) -> events.Event:
@@ -187,23 +186,6 @@ class Loop:
             self._options.max_parallel,
             self._journey.command,
         )
-
-    def _wants_servers(self) -> bool:
-        """Whether it is time to look at the servers, which costs Nova more.
-
-        That a move has ended is seen by its migration, and the next one may
-        start. Where the server is then is looked at when no end is expected
-        for a while, for all that have moved meanwhile.
-        """
-        idle = not self._follower.in_motion
-        return self._pausing or idle or self._too_old(_SERVERS_LATE)
-
-    def _too_old(self, seconds: float) -> bool:
-        """Whether the servers were looked at longer ago than that."""
-        if self._looked is None:
-            return True
-        age = self._clock() - self._looked
-        return age >= max(seconds, self._cost * _SERVERS_SHARE)
 
     def _out_of_time(self) -> bool:
         timeout = self._options.timeout
@@ -218,12 +200,9 @@ class Loop:
         ]
         idle = now - self._settler.changed
         interval = pace.next_look(moving, self._settler.took, now, idle)
-        if (
-            any(move.there and move.open for move in self.moves)
-            and interval >= 2 * self._cost
-            and self._too_old(_SERVERS_SOON)
-        ):
-            self._pausing = True
+        if any(
+            move.there and move.open for move in self.moves
+        ) and self._listing.fits(now, interval):
             return 0.0
         if self._options.timeout is not None:
             rest = self._began + self._options.timeout - now
@@ -231,10 +210,14 @@ class Loop:
         return interval
 
     def _time_left(self) -> float | None:
+        queued = [move.queued for move in self._follower.in_motion]
+        if any(queued):
+            # Nova itself runs fewer
+            self._slots = max(queued.count(False), 1)
         return pace.time_left(
             [move for move in self.moves if move.open],
             self._settler.took,
-            self._options.max_parallel,
+            self._slots,
             self._clock(),
         )
 
@@ -254,25 +237,29 @@ class Loop:
             and move.server.id in look.here
             and not self._moved_by_another(move, look)
         ]
+        ready = {move.server.id for move in waiting if move.not_before <= now}
+        # another drain of this host may try one that we pause for: as long
+        # as both choose in the same order they never take one slot twice
+        keep_order = self._company and self._options.wait
         chosen = pace.next_moves(
-            [move for move in waiting if move.not_before <= now],
-            {move.server.id for move in self.moves if _moves(move)},
+            [m for m in waiting if keep_order or m.server.id in ready],
+            {move.server.id for move in self.moves if ending.holds(move)},
             look.groups,
             self._options.max_parallel,
         )
-        if chosen and self._too_old(_SERVERS_LATE):
+        chosen = [move for move in chosen if move.server.id in ready]
+        if chosen and self._listing.too_old(now):
             # somebody may have locked one of them since
-            self._looked = None
+            self._listing.outdated()
             self._more = True
             return True
         if chosen:
             self._journey.note(waiting)
-            now = self._clock()
         for move in chosen:
             if self._pause(0):
                 # the loop stops where it waits
                 break
-            if self._clock() - now > _LOOK_HOLDS:
+            if self._clock() - self._looked > _LOOK_HOLDS:
                 # a server that another drain has moved away since would be
                 # moved once more
                 self._more = True
@@ -285,8 +272,8 @@ class Loop:
             except api.OvertakenError as exc:
                 # look again before the next: somebody else may be at work
                 # on this host, and what is in motion counts
-                self._looked = None
-                self._more = move is not chosen[-1]
+                self._listing.outdated()
+                self._more = True
                 yield self._met_somebody(move, str(exc))
                 break
             except api.TransientError as exc:
@@ -295,6 +282,8 @@ class Loop:
                 yield events.Trouble(str(exc), 0.0)
                 break
             except exceptions.CommandError as exc:
+                # its slot is for the next one
+                self._more = True
                 yield self._settler.end(move, moves_.Outcome.FAILED, str(exc))
             else:
                 move.begin(self._clock(), unsure=False)
@@ -309,7 +298,7 @@ class Loop:
         known = look.migrations.get(move.server.id)
         if known is None or known.id <= move.after or known.failed:
             return False
-        self._looked = None
+        self._listing.outdated()
         return True
 
     def _ask(self, move: moves_.Move, target: str | None) -> str | None:
@@ -325,6 +314,7 @@ class Loop:
 
     def _met_somebody(self, move: moves_.Move, cause: str) -> events.Event:
         """Nova says that somebody else is busy with a server."""
+        self._company = True
         move.conflicts += 1
         if move.conflicts > settle.MOST_CONFLICTS:
             return self._settler.end(move, moves_.Outcome.FAILED, cause)
@@ -340,13 +330,16 @@ class Loop:
         if started or not look.fresh:
             return False
         if any(
-            move.moving and not (move.given_up or self._stuck(move))
+            move.moving
+            and not (
+                move.given_up or ending.give_up_if_stuck(move, self.moves)
+            )
             for move in self.moves
         ):
             return False
         # what holds a slot, and is not waited for
         stuck = any(
-            move.given_up if move.in_motion else _moves(move)
+            move.given_up if move.in_motion else ending.holds(move)
             for move in self.moves
         )
         waiting = [
@@ -357,54 +350,20 @@ class Loop:
         if any(move.not_before > now or not stuck for move in waiting):
             return False
         for move in waiting:
-            move.cause = self._why_not_started()
+            move.cause = ending.why_not_started(
+                self.moves, self._options.max_parallel
+            )
         patience = self._options.server_timeout or _PATIENCE
         if now - self._settler.changed >= patience:
             return True
-        return not self._passing(look)
-
-    def _stuck(self, move: moves_.Move) -> bool:
-        """Whether a move waits in Nova behind some that take too long."""
-        if move.migration is None or not move.migration.queued:
-            return False
-        if any(
-            other.in_motion
-            and not other.given_up
-            and not (other.migration and other.migration.queued)
-            for other in self.moves
-        ) or not any(other.given_up for other in self.moves):
-            return False
-        move.given_up = True
-        move.cause = "waits in Nova's queue behind moves that take too long"
-        return True
-
-    def _why_not_started(self) -> str:
-        most = self._options.max_parallel
-        if sum(map(_moves, self.moves)) >= most:
-            return (
-                'not started: moves that take too long hold all of '
-                f'--max-parallel {most}'
-            )
-        return 'not started: another member of its server group takes too long'
-
-    def _passing(self, look: journey_.Look) -> tuple[str, ...]:
-        """What ends by itself, or makes more to do."""
-        return (
-            *(
-                f'{move.label} {move.cause}'
-                for move in self.moves
-                if move.outcome is moves_.Outcome.BLOCKED
-                and move.verdict.passing
-            ),
-            *(f'server {item} is on its way here' for item in look.arriving),
-        )
+        return not ending.passing(self.moves, look)
 
     def _say_what_is_waited_for(
         self, look: journey_.Look
     ) -> collections.abc.Iterator[events.Event]:
         if any(move.open for move in self.moves):
             return
-        waiting = self._passing(look)
+        waiting = ending.passing(self.moves, look)
         if waiting != self._waiting:
             self._waiting = waiting
             yield events.Waiting(waiting)

@@ -68,6 +68,7 @@ class Move:
     :ivar seen: when it was last seen on its way, by our clock.
     :ivar attempts: how often it has been started.
     :ivar conflicts: how often somebody else was busy with it.
+    :ivar unheard: since when Nova cannot be asked to move it, by our clock.
     :ivar not_before: when it may be tried again, by our clock.
     :ivar overdue: what was done when it took too long, if it did.
     :ivar there: Nova's record says that it has moved; the server itself is
@@ -96,6 +97,7 @@ class Move:
     seen: float | None = None
     attempts: int = 0
     conflicts: int = 0
+    unheard: float | None = None
     not_before: float = 0.0
     overdue: str | None = None
     given_up: bool = False
@@ -120,6 +122,11 @@ class Move:
     def in_motion(self) -> bool:
         """Whether Nova still moves it: it takes one of the slots."""
         return self.moving and not self.there
+
+    @property
+    def queued(self) -> bool:
+        """Whether it waits in Nova until others have left the host."""
+        return bool(self.migration and self.migration.queued)
 
     @property
     def kind(self) -> str:
@@ -157,6 +164,9 @@ class Move:
         self.overdue, self.given_up, self.there = None, False, False
         self.figures, self.contradictions, self.asked_why = None, 0, 0
         self.attempts += 1
+        self.conflicts = 0
+        if not unsure:
+            self.unheard = None
 
     def wait(self, until: float) -> None:
         """Note that it is to be tried, not before a moment."""

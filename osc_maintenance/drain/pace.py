@@ -109,6 +109,9 @@ def _wait(
     window = forecast.window(move, took)
     if window is None:
         return _unknown(age)
+    if age > 2 * window.latest:
+        # this one is unlike the others
+        return _unknown(age)
     wait = max(
         _SOONEST,
         window.earliest * _EARLY - age,

@@ -106,12 +106,8 @@ def drain(
         for event in loop.run():
             report(event)
         if loop.ending is loop_.Ending.COMPLETE:
-            stayed = {
-                move.server.id: str(move.cause)
-                for move in loop.moves
-                if move.stayed
-            }
-            api.patiently(lambda: journey.conclude(stayed), pause)
+            causes = stayed(loop.moves)
+            api.patiently(lambda: journey.conclude(causes), pause)
     return Result(loop.moves, loop.ending)
 
 
@@ -140,6 +136,20 @@ def bring_back(
         for event in loop.run():
             report(event)
     return Result(loop.moves, loop.ending)
+
+
+def stayed(
+    found: collections.abc.Iterable[moves.Move],
+) -> dict[str, str]:
+    """Why servers are not known to have left, by their ids.
+
+    :param found: what has become of each server.
+    """
+    return {
+        move.server.id: str(move.cause)
+        for move in found
+        if move.stayed or move.given_up
+    }
 
 
 @contextlib.contextmanager

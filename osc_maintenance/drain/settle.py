@@ -20,6 +20,7 @@ from osc_lib import exceptions
 from osc_maintenance.drain import events
 from osc_maintenance.drain import forecast
 from osc_maintenance.drain import journey
+from osc_maintenance.drain import limit
 from osc_maintenance.drain import moves as moves_
 from osc_maintenance.drain import options as options_
 from osc_maintenance.drain import verdict
@@ -30,16 +31,15 @@ from osc_maintenance import text
 if typing.TYPE_CHECKING:
     from osc_maintenance.nova import servers as servers_api
 
-_RETRY = 10.0
+#: How long to pause before a move that failed is tried again, in seconds.
+RETRY = 10.0
 _LONGEST_PAUSE = 60.0
 #: How many looks Nova may take to write down why a move has failed.
 _PATIENT = 2
 #: How often somebody else may be busy with a server.
 MOST_CONFLICTS = 5
-#: How long Nova may take to record a move that it has accepted.
-_UNRECORDED = 60.0
-#: How much longer it is waited for if a task is under way all the time.
-_PATIENCE = 600.0
+#: How long Nova may not take requests to move a server, but answer others.
+_DEAF = 600.0
 #: How soon that is looked into if it is not known to have accepted it.
 _UNSURE = 5.0
 
@@ -83,17 +83,42 @@ class Settler:
         idle = look.here[move.server.id].task_state is None
         # a second evacuation would ruin the server
         evacuated = move.verdict.action is verdict.Action.EVACUATE
-        unsure = _UNRECORDED if evacuated else _UNSURE
+        unsure = limit.UNRECORDED if evacuated else _UNSURE
         if idle and move.unsure and age >= unsure:
-            # it never reached Nova
-            yield from self.again(move, move.cause or 'Nova does not answer')
-        elif idle and age >= _UNRECORDED:
+            yield from self._ask_again(move)
+        elif idle and move.migration and self._long_since(move.seen, _UNSURE):
+            yield from self.again(
+                move,
+                'Nova has forgotten its migration: nova-compute was restarted',
+            )
+        elif idle and age >= limit.UNRECORDED:
             yield from self.again(
                 move, 'Nova accepted the request and has not begun'
             )
-        elif age >= _UNRECORDED + (self._options.server_timeout or _PATIENCE):
+        elif age >= limit.UNRECORDED + (
+            self._options.server_timeout or limit.PATIENCE
+        ):
             move.given_up = True
             move.cause = 'Nova accepted the request and has not begun'
+
+    def _long_since(self, moment: float | None, seconds: float) -> bool:
+        return moment is not None and self._clock() - moment >= seconds
+
+    def _ask_again(
+        self, move: moves_.Move
+    ) -> collections.abc.Iterator[events.Event]:
+        """A request that never reached Nova was no try."""
+        cause, now = move.cause or 'Nova does not answer', self._clock()
+        if move.unheard is None:
+            move.unheard = move.started or now
+        unheard = now - move.unheard
+        if unheard >= _DEAF:
+            yield self.end(move, moves_.Outcome.FAILED, cause)
+            return
+        move.attempts -= 1
+        pause = min(max(RETRY, unheard / 4), _LONGEST_PAUSE)
+        move.wait(now + pause)
+        yield events.Retrying(move, cause, pause)
 
     def missing(
         self, move: moves_.Move
@@ -106,7 +131,7 @@ class Settler:
         :returns: what has happened.
         """
         now = self._clock()
-        if now - move.looked_for < _RETRY:
+        if now - move.looked_for < RETRY:
             return
         move.looked_for = now
         if self._servers.server(move.server.id) is None:
@@ -121,15 +146,21 @@ class Settler:
         :param migration: Nova's record of its last move away, if there is one.
         :returns: what has happened.
         """
+        if migration is None:
+            migration = self._record_of(move)
         if migration and migration.succeeded:
             move.migration = migration
             yield self.end(move, moves_.Outcome.MOVED)
+            return
+        if migration and move.moving and move.ours and migration.unconfirmed:
+            move.migration = migration
+            yield from self.confirm(move)
             return
         server = self._servers.server(move.server.id)
         age = self._clock() - (move.started or 0.0)
         if server is None:
             yield self.end(move, moves_.Outcome.DELETED)
-        elif move.moving and age < _UNRECORDED:
+        elif move.moving and age < limit.UNRECORDED:
             # its record is about to appear
             return
         else:
@@ -142,6 +173,16 @@ class Settler:
             )
             cause = f'{what}, but it is now {where}'
             yield self.end(move, moves_.Outcome.LEFT, cause)
+
+    def _record_of(self, move: moves_.Move) -> servers.Migration | None:
+        """A record that was missed: the clocks of hosts may be far apart."""
+        found = [
+            migration
+            for migration in self._servers.migrations(server=move.server.id)
+            if migration.id > move.after
+            and migration.source == move.server.host
+        ]
+        return max(found, key=lambda item: item.id, default=None)
 
     def arrived(
         self, move: moves_.Move, look: journey.Look, *, here: bool
@@ -243,7 +284,7 @@ class Settler:
             return
         if self._clock() < move.not_before:
             return
-        move.not_before = self._clock() + _RETRY
+        move.not_before = self._clock() + RETRY
         try:
             self._servers.confirm(move.server)
         except exceptions.CommandError as exc:
@@ -283,7 +324,7 @@ class Settler:
         self.changed = self._clock()
         # one that was found in motion has not been tried by us
         tries = max(move.attempts, 1)
-        pause = min(_RETRY * 2 ** (tries - 1), _LONGEST_PAUSE)
+        pause = min(RETRY * 2 ** (tries - 1), _LONGEST_PAUSE)
         move.wait(self._clock() + pause)
         yield events.Retrying(move, cause, pause)
 

@@ -136,6 +136,13 @@ class Story:
                     'fewer at once from one host '
                     '(max_concurrent_live_migrations)'
                 ]
+            case events.Down():
+                if not event.down:
+                    return [f'nova-compute on {self.host} is up again']
+                return [
+                    f'nova-compute on {self.host} is down: what is in motion '
+                    'may not end before it is up again'
+                ]
             case events.Waiting():
                 if not event.causes:
                     return []

@@ -213,6 +213,7 @@ def verdict(
             Action.BLOCKED,
             f'nova-compute on {around.host} is down: bring it up, or use '
             '--evacuate if the host is fenced',
+            passing=True,
         )
     if action is Action.LIVE_MIGRATE and not policy.pinned:
         device = _device(server, around.images.get(server.image or '', {}))

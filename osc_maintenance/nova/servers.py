@@ -206,7 +206,7 @@ class Servers:
                 for event in events
                 if event.get('result') == 'Error' and event.get('details')
             ]
-        return text.escape(told[0]) if told else None
+        return text.escape(told[0].strip()) if told else None
 
     # -- moving ------------------------------------------------------------
 

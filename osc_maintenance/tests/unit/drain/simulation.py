@@ -246,6 +246,11 @@ class World:
 
         step()
 
+    def forget(self, row: Row) -> None:
+        """Nova-compute is restarted: nobody goes on with a migration."""
+        row.run += 1
+        self._back(row)
+
     def _moment(self) -> datetime.datetime:
         return EPOCH + datetime.timedelta(seconds=self.now)
 

@@ -40,11 +40,17 @@ class Nova:
         self.reason: str | None = 'no room'
         self.found: servers.Server | None = None
         self.refusal: Exception | None = None
+        #: what a listing by host and time has missed
+        self.recorded: list[servers.Migration] = []
 
     def server(self, server: str) -> servers.Server | None:
         self.asked.append('server')
         assert server == 's1'
         return self.found
+
+    def migrations(self, *, server: str) -> list[servers.Migration]:
+        assert server == 's1'
+        return self.recorded
 
     def why(
         self, _server: str, _kind: str, _request: str | None

@@ -49,7 +49,15 @@ class TestWindow(base.BaseTestCase):
         self.assertIsNone(self.window(1024))
 
     def test_twice_as_much_takes_twice_as_long(self) -> None:
-        for ram, seconds in ((512, 2), (1024, 4), (4096, 16), (0, 4 / 1024)):
+        for ram, seconds in ((512, 2), (1024, 4), (4096, 16)):
+            self.assertEqual((seconds,) * 3, self.window(ram, (1024, 4)))
+
+    def test_what_has_no_size_tells_as_much(self) -> None:
+        for ram, known in ((0, 1024), (1024, 0), (0, 0)):
+            self.assertEqual((4, 4, 4), self.window(ram, (known, 4)))
+
+    def test_nothing_is_told_of_what_is_much_larger(self) -> None:
+        for ram, seconds in ((1, 4 / 16), (1 << 20, 4 * 16)):
             self.assertEqual((seconds,) * 3, self.window(ram, (1024, 4)))
 
     def test_servers_of_about_the_same_size_tell_it_best(self) -> None:

@@ -147,8 +147,8 @@ class TestOthers(StopsTestCase):
                 self.world.at(12, lambda: self.write(**{'return': 'started'}))
                 error = self.assertRaises(exceptions.CommandError, drain.run)
                 self.assertIn('brings the servers of h1 back', str(error))
-                # that is looked at every ten seconds
-                self.assertLess(max(self.begun()), 12 + 11)
+                # that is looked at every twenty seconds
+                self.assertLess(max(self.begun()), 12 + 21)
 
     def test_it_stops_when_somebody_enables_the_host(self) -> None:
         for status, reason, told in (
@@ -172,7 +172,7 @@ class TestOthers(StopsTestCase):
                 error = self.assertRaises(exceptions.CommandError, drain.run)
                 self.assertIn('somebody else has changed', str(error))
                 self.assertIn(told, str(error))
-                self.assertLess(max(self.begun()), 12 + 11)
+                self.assertLess(max(self.begun()), 12 + 21)
 
     def test_a_cell_that_is_down_changes_nothing(self) -> None:
         self.world.add('web')
@@ -251,7 +251,9 @@ class TestNoEnd(StopsTestCase):
                 )
                 move = drain.move('web')
                 self.assertIn('connection refused', move.cause or '')
-                self.assertEqual(4, move.attempts)
+                # none of them was a try
+                self.assertEqual(1, move.attempts)
+                self.assertGreater(self.world.now, 600)
 
     def test_one_that_holds_its_slot_without_a_record(self) -> None:
         group = answers.Group('g', 'g', 'anti-affinity', 1, ('a', 'b'))
@@ -413,7 +415,7 @@ class TestNotWaiting(StopsTestCase):
                 self.assertEqual(6, len(drain.of(events.Started)))
                 # each look lets something be started, but that which finds
                 # that the servers were looked at too long ago
-                self.assertLessEqual(len(drain.of(events.Looked)), 8)
+                self.assertLessEqual(len(drain.of(events.Looked)), 11)
                 self.assertEqual(6, len(self.world.rows))
 
     def test_somebody_else_is_busy_with_one(self) -> None:

@@ -146,8 +146,9 @@ class TestNextLook(base.BaseTestCase):
             (3, (4,), 0.6),
             (3.6, (4,), 0.1),
             (4.4, (4,), 0.1),
-            # it takes longer than any before
-            (9, (4,), 0.18),
+            # it takes longer than any before, and then much longer
+            (7, (4,), 0.14),
+            (9, (4,), 0.9),
             (0, (100,), 6),
             (89, (100,), 2),
             (600, (100,), 6),

@@ -278,6 +278,14 @@ class TestChanges(Base):
             self.assertEqual(words, line[: len(words)])
             self.assertIn('(max_concurrent_live_migrations)', line)
 
+    def test_the_compute_service(self) -> None:
+        for down, words in (
+            (True, ' is down: what is in motion may not end'),
+            (False, ' is up again'),
+        ):
+            (line,) = self.told(events.Down(down))
+            self.assertIn(words, line)
+
     def test_waiting(self) -> None:
         self.assertEqual(
             ['waiting for what ends by itself: a; b; c; d; e and 2 more'],
