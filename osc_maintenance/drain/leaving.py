@@ -231,7 +231,7 @@ class Leaving:
                 f'somebody else brings the servers of {name} back'
             )
         record = self._at.record
-        if record and record.policy != self._policy:
+        if record and not record.policy.moves_as(self._policy):
             raise journey.LostError(
                 f'somebody else has changed which servers of {name} are to '
                 'be moved'
