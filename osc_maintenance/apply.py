@@ -13,7 +13,6 @@
 """What ``apply`` does: carry out what the maintenance windows call for."""
 
 import contextlib
-import dataclasses
 import datetime
 import typing
 
@@ -73,9 +72,7 @@ def apply(
                 host, action = maintenance.while_it_lasts(
                     clients, host.name, act
                 )
-            if _drains(host) or (
-                action == 'entered' and host.ours and not host.journal.drain
-            ):
+            if _drains(host):
                 host, action = _drain(clients, host, how, action)
             (load,) = facts.loads(clients, [host])
         except (change.RefusedError, exceptions.CommandError) as exc:
@@ -110,10 +107,6 @@ def _drain(
     record = host.record
     if record is None or record.policy.migrate == policy.NONE:
         return host, action
-    if host.aggregate and action == 'entered':
-        notes = journal.started(host.journal, {}, how=journal.BY_APPLY)
-        aggregate = clients.nova.write_record(host.aggregate, notes)
-        host = dataclasses.replace(host, aggregate=aggregate)
     load = facts.load(clients.servers, host.name)
     plan = plan_.make(clients, load, record.policy)
     plan_.check(clients, plan, strict=False)
@@ -144,7 +137,7 @@ def _act(
         case change.Call.ENTER:
             _refuse_if_strict(clients, host)
             return maintenance.keep(
-                clients, host, change.Request(), now
+                clients, host, change.Request(), now, _taken_up(host)
             ), 'entered'
         case change.Call.END if unset_overdue:
             return maintenance.end(clients.nova, host), 'unset'
@@ -155,6 +148,20 @@ def _act(
             raise change.RefusedError(str(standing.cause))
         case _:
             return host, None
+
+
+def _taken_up(host: state.Host) -> dict[str, str | None]:
+    """The note that ``apply`` moves the servers of a host, if it does.
+
+    It is written before the service is disabled: killed in between, the next
+    run would find nothing that it is to go on with.
+    """
+    record = host.record
+    if record is None or record.policy.migrate == policy.NONE:
+        return {}
+    if host.journal.drain:
+        return {}
+    return journal.started(host.journal, {}, how=journal.BY_APPLY)
 
 
 def _refuse_if_strict(clients: 'clients_.Clients', host: state.Host) -> None:
