@@ -18,6 +18,8 @@ import dataclasses
 import secrets
 import typing
 
+from osc_lib import exceptions
+
 from osc_maintenance.drain import arrivals
 from osc_maintenance.drain import interrupt
 from osc_maintenance.drain import journey
@@ -174,13 +176,23 @@ class Leaving:
                 continue
             kind = verdict.KINDS[found.action]
             if server not in self._whys:
-                why = self._clients.servers.why(server, kind, None)
-                self._whys[server] = why or 'Nova does not tell why'
+                self._whys[server] = self._why(server, kind)
             given_up[server] = verdict.Verdict(
                 verdict.Action.BLOCKED,
                 f'its move has failed {count} times: {self._whys[server]}',
             )
         return given_up
+
+    def _why(self, server: str, kind: str) -> str:
+        """Why the move of a server failed, in Nova's words."""
+        try:
+            why = self._clients.servers.why(server, kind, None)
+        except api.TransientError:
+            raise
+        except exceptions.CommandError as exc:
+            # not ours to read, perhaps
+            why = str(exc)
+        return why or 'Nova does not tell why'
 
     def _survey(
         self, found: collections.abc.Iterable[servers.Server], *, idle: bool

@@ -201,6 +201,15 @@ class TestEnds(ApplyTestCase):
         self.apply()
         self.assertEqual(before, self.world.requests['write_record'])
 
+    def test_why_a_move_failed_cannot_be_read(self) -> None:
+        self.world.script(self.world.add('a', ram=9999), fails=['pre'] * 9)
+        names = [self.world.add(f'web{n}') for n in range(4)]
+        refusal = exceptions.CommandError('Policy does not allow it')
+        with mock.patch.object(base.Client, 'why', side_effect=refusal):
+            self.runs()
+        self.check_gone(*names)
+        self.assertIn('Policy does not allow it', str(self.standing().cause))
+
 
 class TestConfirm(ApplyTestCase):
     def test_what_the_next_run_confirms(self) -> None:
