@@ -126,9 +126,16 @@ def _drain(
         if isinstance(event, events.Retrying):
             met[event.move.server.id] = event.cause
 
-    result = run.drain(
-        clients, host, plan, how, hear, _never, how=journal.BY_APPLY
-    )
+    try:
+        result = run.drain(
+            clients, host, plan, how, hear, _never, how=journal.BY_APPLY
+        )
+    except exceptions.CommandError:
+        host = facts.find(clients.nova, host.name)
+        if _drains(host):
+            raise
+        # an operator goes on with it, or has ended the maintenance
+        return host, action
     host = facts.find(clients.nova, host.name)
     if _drains(host):
         host = _noted(clients, host, result, met, now)

@@ -242,6 +242,8 @@ class Leaving:
             raise journey.LostError(
                 f'somebody else brings the servers of {name} back'
             )
+        if self._how == journal.BY_APPLY and not self._at.journal.by_apply:
+            raise journey.LostError(f'somebody else drains {name}')
         record = self._at.record
         if record and not record.policy.moves_as(self._policy):
             raise journey.LostError(

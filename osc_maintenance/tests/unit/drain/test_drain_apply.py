@@ -12,6 +12,7 @@
 
 """Drains by apply: run after run, and nobody waits."""
 
+import dataclasses
 import datetime
 import typing
 from unittest import mock
@@ -20,6 +21,7 @@ from osc_lib import exceptions
 
 from osc_maintenance import apply
 from osc_maintenance import clients
+from osc_maintenance.drain import run
 from osc_maintenance import journal
 from osc_maintenance import policy
 from osc_maintenance import servers
@@ -243,3 +245,54 @@ class TestConfirm(ApplyTestCase):
         found = self.standing()
         self.assertIs(S.ERROR, found.state)
         self.assertIn('1 cold migrated and not confirmed', str(found.cause))
+
+
+class TestTakenOver(ApplyTestCase):
+    def test_an_operator_has_begun_meanwhile(self) -> None:
+        for number in range(8):
+            self.world.script(self.world.add(f'web{number}'), seconds=20)
+        self.apply()
+        theirs = journal.started(journal.Journal(), {})
+        real = run.drain
+
+        def late(*args: typing.Any, **how: typing.Any) -> run.Result:
+            # it has listed the hosts, and was busy with others
+            self.write(theirs)
+            return real(*args, **how)
+
+        before = len(self.world.rows)
+        with mock.patch.object(run, 'drain', late):
+            self.assertIsNone(self.apply())
+        self.assertEqual('started', self.metadata(_DRAIN))
+        self.assertEqual(before, len(self.world.rows))
+
+    def test_an_operator_begins_while_it_looks(self) -> None:
+        self.world.script(self.world.add('a'), answers=['400'] * 9)
+        real = run.drain
+
+        def early(*args: typing.Any, **how: typing.Any) -> run.Result:
+            result = real(*args, **how)
+            self.write(journal.started(journal.Journal(), {}))
+            return result
+
+        with mock.patch.object(run, 'drain', early):
+            self.apply()
+        self.assertEqual('started', self.metadata(_DRAIN))
+        self.assertIsNone(self.metadata(_IDLE_SINCE))
+
+    def test_what_else_goes_wrong_is_told(self) -> None:
+        self.world.add('a')
+        real = run.drain
+
+        def changed(*args: typing.Any, **how: typing.Any) -> run.Result:
+            assert self.world.aggregate
+            metadata = self.world.aggregate.metadata
+            self.world.aggregate = dataclasses.replace(
+                self.world.aggregate,
+                metadata={**metadata, 'maintenance:migrate': 'active'},
+            )
+            return real(*args, **how)
+
+        with mock.patch.object(run, 'drain', changed):
+            self.assertEqual('failed', self.apply())
+        self.assertIn('somebody else has changed which servers', self.cause)
