@@ -12,6 +12,7 @@
 
 """What ``apply`` does: carry out what the maintenance windows call for."""
 
+import collections.abc
 import contextlib
 import dataclasses
 import datetime
@@ -21,6 +22,7 @@ from osc_lib import exceptions
 
 from osc_maintenance import change
 from osc_maintenance.drain import events
+from osc_maintenance.drain import moves
 from osc_maintenance.drain import options
 from osc_maintenance.drain import plan as plan_
 from osc_maintenance.drain import run
@@ -35,6 +37,11 @@ from osc_maintenance import view
 
 if typing.TYPE_CHECKING:
     from osc_maintenance import clients as clients_
+
+#: How long a drain goes on while nothing moves.
+_PATIENCE = datetime.timedelta(minutes=10)
+#: Such a server makes a drain go on.
+_MOVING = frozenset((moves.Outcome.MOVING, moves.Outcome.MOVED))
 
 
 def apply(
@@ -73,10 +80,8 @@ def apply(
                 host, action = maintenance.while_it_lasts(
                     clients, host.name, act
                 )
-            if _drains(host) or (
-                action == 'entered' and host.ours and not host.journal.drain
-            ):
-                host, action = _drain(clients, host, how, action)
+            if _drains(host):
+                host, action = _drain(clients, host, how, action, now)
             (load,) = facts.loads(clients, [host])
         except (change.RefusedError, exceptions.CommandError) as exc:
             cause = text.escape(str(exc))
@@ -105,27 +110,81 @@ def _drain(
     host: state.Host,
     how: options.Options,
     action: str | None,
+    now: datetime.datetime,
 ) -> tuple[state.Host, str | None]:
     """Start the next moves off a host; the host then, and the word."""
     record = host.record
     if record is None or record.policy.migrate == policy.NONE:
         return host, action
-    if host.aggregate and action == 'entered':
-        notes = journal.started(host.journal, {}, how=journal.BY_APPLY)
-        aggregate = clients.nova.write_record(host.aggregate, notes)
-        host = dataclasses.replace(host, aggregate=aggregate)
     load = facts.load(clients.servers, host.name)
     plan = plan_.make(clients, load, record.policy)
     plan_.check(clients, plan, strict=False)
-    result = run.drain(
-        clients, host, plan, how, _unheard, _never, how=journal.BY_APPLY
-    )
+    met: dict[str, str] = {}
+
+    def hear(event: events.Event) -> None:
+        """Nobody looks on; what is refused is noted."""
+        if isinstance(event, events.Retrying):
+            met[event.move.server.id] = event.cause
+
+    try:
+        result = run.drain(
+            clients, host, plan, how, hear, _never, how=journal.BY_APPLY
+        )
+    except exceptions.CommandError:
+        host = facts.find(clients.nova, host.name)
+        if _drains(host):
+            raise
+        # an operator goes on with it, or has ended the maintenance
+        return host, action
     host = facts.find(clients.nova, host.name)
-    return host, action or ('drained' if result.complete else 'draining')
+    if _drains(host):
+        host = _noted(clients, host, result, met, now)
+    return host, action or ('drained' if host.journal.ended else 'draining')
 
 
-def _unheard(_event: events.Event) -> None:
-    """Nobody looks on: the row tells how it stands."""
+def _noted(
+    clients: 'clients_.Clients',
+    host: state.Host,
+    result: run.Result,
+    met: collections.abc.Mapping[str, str],
+    now: datetime.datetime,
+) -> state.Host:
+    """Note how a drain stands, and its end when nothing moves any more.
+
+    What Nova refuses, and what is busy, is tried again for a while.
+
+    :param clients: Nova.
+    :param host: the host.
+    :param result: what this run has made of its servers.
+    :param met: why servers could be neither moved nor confirmed, by id.
+    :param now: the present, in UTC.
+    :returns: the host then.
+    """
+    old, aggregate = host.journal, host.aggregate
+    causes = {
+        move.server.id: move.cause or met.get(move.server.id, 'not tried yet')
+        for move in result.moves
+        if move.stayed or move.unsure or move.server.id in met
+    }
+    moving = any(
+        move.outcome in _MOVING and move.server.id not in causes
+        for move in result.moves
+    )
+    refused = any(
+        move.outcome is moves.Outcome.FAILED for move in result.moves
+    )
+    since = min(old.idle_since or now, now)
+    if result.complete and not refused:
+        changes = journal.ended(old, causes)
+    elif moving:
+        changes = journal.moving(old)
+    elif now - since >= _PATIENCE:
+        changes = journal.ended(old, causes)
+    else:
+        changes = journal.idle(old, causes, since)
+    if aggregate and changes.items() - aggregate.metadata.items():
+        aggregate = clients.nova.write_record(aggregate, changes)
+    return dataclasses.replace(host, aggregate=aggregate)
 
 
 def _never(_seconds: float) -> bool:
@@ -144,7 +203,7 @@ def _act(
         case change.Call.ENTER:
             _refuse_if_strict(clients, host)
             return maintenance.keep(
-                clients, host, change.Request(), now
+                clients, host, change.Request(), now, _taken_up(host)
             ), 'entered'
         case change.Call.END if unset_overdue:
             return maintenance.end(clients.nova, host), 'unset'
@@ -155,6 +214,20 @@ def _act(
             raise change.RefusedError(str(standing.cause))
         case _:
             return host, None
+
+
+def _taken_up(host: state.Host) -> dict[str, str | None]:
+    """The note that ``apply`` moves the servers of a host, if it does.
+
+    It is written before the service is disabled: killed in between, the next
+    run would find nothing that it is to go on with.
+    """
+    record = host.record
+    if record is None or record.policy.migrate == policy.NONE:
+        return {}
+    if host.journal.drain:
+        return {}
+    return journal.started(host.journal, {}, how=journal.BY_APPLY)
 
 
 def _refuse_if_strict(clients: 'clients_.Clients', host: state.Host) -> None:

@@ -20,10 +20,12 @@ end. Anybody with the rights may have written it, so nothing is trusted.
 
 import collections.abc
 import dataclasses
+import datetime
 
 from osc_maintenance import record
 from osc_maintenance import servers
 from osc_maintenance import text
+from osc_maintenance import times
 
 _DRAIN = record.AGGREGATE_PREFIX + 'drain'
 _RETURN = record.AGGREGATE_PREFIX + 'return'
@@ -31,6 +33,7 @@ _BACK = record.AGGREGATE_PREFIX + 'return:'
 _EVACUATING = record.AGGREGATE_PREFIX + 'evacuating'
 _MOVE = record.AGGREGATE_PREFIX + 'move:'
 _STAYED = record.AGGREGATE_PREFIX + 'stayed:'
+_IDLE_SINCE = record.AGGREGATE_PREFIX + 'idle_since'
 #: Somebody moves the servers, or was interrupted.
 STARTED = 'started'
 #: ``apply`` moves the servers, step by step.
@@ -96,6 +99,8 @@ class Journal:
     :ivar returns: those of them that it moves back, by id.
     :ivar stayed: why servers stayed, by id.
     :ivar evacuating: who evacuates the host; empty if nobody does.
+    :ivar idle_since: when ``apply`` was first able to start nothing, while
+        nothing moved; None if that is not so.
     """
 
     drain: str = ''
@@ -110,6 +115,7 @@ class Journal:
         default_factory=dict
     )
     evacuating: str = ''
+    idle_since: datetime.datetime | None = None
 
     @property
     def ended(self) -> bool:
@@ -139,6 +145,7 @@ def decode(metadata: collections.abc.Mapping[str, str]) -> Journal:
     return Journal(
         drain=metadata.get(_DRAIN, ''),
         evacuating=metadata.get(_EVACUATING, ''),
+        idle_since=_time(metadata.get(_IDLE_SINCE, '')),
         returning=_RETURN in metadata,
         moves=moves,
         returns=returns,
@@ -151,6 +158,13 @@ def _move(value: str) -> Move | None:
     try:
         return Move(verdict, int(rest[0]), tuple(filter(None, rest[1:])))
     except (IndexError, ValueError):
+        return None
+
+
+def _time(value: str) -> datetime.datetime | None:
+    try:
+        return times.parse_iso_8601(value)
+    except ValueError:
         return None
 
 
@@ -172,7 +186,7 @@ def started(
     if old.returning:
         changes[_RETURN] = None
         changes.update(dict.fromkeys(_BACK + item for item in old.returns))
-    changes.update(dict.fromkeys(_STAYED + item for item in old.stayed))
+    changes.update(moving(old))
     changes.update(
         (_MOVE + server, _noted(move)) for server, move in moves.items()
     )
@@ -198,12 +212,44 @@ def ended(
     changes: dict[str, str | None] = {_DRAIN: ENDED}
     if token and old.evacuating == token:
         changes[_EVACUATING] = None
-    changes.update(dict.fromkeys(_STAYED + item for item in old.stayed))
-    changes.update(
-        (_STAYED + server, text.storable(cause))
-        for server, cause in stayed.items()
-    )
+    return changes | moving(old) | _causes(stayed)
+
+
+def idle(
+    old: Journal,
+    stayed: collections.abc.Mapping[str, str],
+    since: datetime.datetime,
+) -> dict[str, str | None]:
+    """The notes of a drain by ``apply`` that can do nothing but wait.
+
+    :param old: what is noted already.
+    :param stayed: why servers have not moved yet, by id.
+    :param since: when it was first so.
+    :returns: metadata to write.
+    """
+    known = {_IDLE_SINCE: times.format_time(since)}
+    return moving(old) | known | _causes(stayed)
+
+
+def moving(old: Journal) -> dict[str, str | None]:
+    """The notes of a drain that moves servers, or is able to again.
+
+    :param old: what is noted already.
+    :returns: metadata to write: why servers stayed is no longer so.
+    """
+    changes = dict.fromkeys(_STAYED + item for item in old.stayed)
+    if old.idle_since:
+        changes[_IDLE_SINCE] = None
     return changes
+
+
+def _causes(
+    stayed: collections.abc.Mapping[str, str],
+) -> dict[str, str | None]:
+    return {
+        _STAYED + server: text.storable(cause)
+        for server, cause in stayed.items()
+    }
 
 
 def returning(

@@ -33,6 +33,7 @@ if typing.TYPE_CHECKING:
 
 #: How often to look again when somebody else was quicker.
 _ATTEMPTS = 5
+_NOTHING: collections.abc.Mapping[str, str | None] = {}
 
 _T = typing.TypeVar('_T')
 
@@ -115,15 +116,25 @@ def keep(
     host: state.Host,
     request: change.Request,
     now: datetime.datetime,
+    notes: collections.abc.Mapping[str, str | None] = _NOTHING,
 ) -> state.Host:
     """Carry out ``set``, until the service says what the record says.
 
     Somebody else may end or change the maintenance while we are entering it:
     after the service has been disabled the record is read again. ``unset``
     looks at the service when the record is gone, so one of the two notices.
+
+    :param clients: Nova, and who is asking.
+    :param host: the host, with the aggregate of its maintenance.
+    :param request: what is asked for.
+    :param now: the present, in UTC.
+    :param notes: what else is written, before the service is disabled.
+    :returns: the host as it is now.
     """
     for _ in range(_ATTEMPTS):
         steps = change.to_set(host, request, clients.user, now)
+        if notes:
+            steps, notes = _beside(notes, steps), _NOTHING
         host = carry_out(clients.nova, host, steps)
         disabled = any(isinstance(step, change.SetService) for step in steps)
         if not disabled or host.aggregate is None:
@@ -132,6 +143,20 @@ def keep(
         host = dataclasses.replace(host, aggregate=aggregate)
         request = change.Request()
     return host
+
+
+def _beside(
+    notes: collections.abc.Mapping[str, str | None],
+    steps: list[change.Step],
+) -> list[change.Step]:
+    """Write notes in the same request as the record, if that is written."""
+    changes, rest = dict(notes), []
+    for step in steps:
+        if isinstance(step, change.WriteRecord):
+            changes |= step.changes
+        else:
+            rest.append(step)
+    return [change.WriteRecord(changes), *rest]
 
 
 def _insist(attempt: collections.abc.Callable[[], _T]) -> _T:

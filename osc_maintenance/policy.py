@@ -75,6 +75,15 @@ class Policy:
             and (not self.projects or project in self.projects)
         )
 
+    def moves_as(self, other: 'Policy') -> bool:
+        """Whether another policy moves the same servers in the same way.
+
+        Whether a host is entered at all says nothing of how it is drained.
+
+        :param other: the other one.
+        """
+        return dataclasses.replace(self, strict=other.strict) == other
+
     def leaves(self, server: servers.Server) -> str | None:
         """Why a server is left where it is; None if it has to go.
 

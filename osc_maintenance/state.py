@@ -21,6 +21,7 @@ from osc_maintenance import policy
 from osc_maintenance import record as record_
 from osc_maintenance import servers as servers_
 from osc_maintenance import text
+from osc_maintenance import times
 
 
 #: How many servers a cause tells by name.
@@ -248,15 +249,16 @@ def _recorded(
             return Standing(State.MIGRATING)
         left = left_behind(record, load)
         unconfirmed = _ours_unconfirmed(host, load)
-        if unconfirmed and not host.journal.by_apply:
+        by_apply = host.journal.by_apply and (
+            record.policy.migrate != policy.NONE
+        )
+        if unconfirmed and not by_apply:
             return _error(_told_unconfirmed(record, unconfirmed))
         if any(server.moves for server in left):
             return Standing(State.MIGRATING)
-        if left and host.journal.by_apply:
-            return Standing(
-                State.MIGRATING,
-                f'{_count(left)} left: apply moves the next at its next run',
-            )
+        if by_apply and (left or unconfirmed):
+            told = _told_by_apply(left, unconfirmed, host.journal)
+            return Standing(State.MIGRATING, told)
         if left:
             return _error(_told(left, host.journal, load))
         return Standing(State.MAINTENANCE)
@@ -315,6 +317,25 @@ def _told_unconfirmed(record: record_.Record, count: int) -> str:
     )
 
 
+def _told_by_apply(
+    left: list[servers_.Server], unconfirmed: int, journal: journal_.Journal
+) -> str:
+    """What a drain by ``apply`` waits for, for people to read."""
+    if journal.idle_since and left:
+        since = times.format_time(journal.idle_since)
+        return (
+            f'{_count(left)} left, and nothing moves since {since}; apply '
+            f'tries for ten minutes: {_causes(left, journal)}'
+        )
+    told = []
+    if unconfirmed:
+        told.append(f'{unconfirmed} to be confirmed')
+    if left:
+        told.append(f'{_count(left)} left')
+    does = 'moves the next' if left else 'does'
+    return f'{", ".join(told)}: apply {does} at its next run'
+
+
 def _told(
     left: list[servers_.Server],
     journal: journal_.Journal,
@@ -335,6 +356,14 @@ def _told(
             f'the drain was interrupted{paused}, {_count(left)} left: {again},'
             ' and it goes on'
         )
+    return (
+        f'{_count(left)} left that should be gone, and nothing moves: '
+        f'{_causes(left, journal)}'
+    )
+
+
+def _causes(left: list[servers_.Server], journal: journal_.Journal) -> str:
+    """Why servers are left, as far as it was noted."""
     causes = [
         f'{text.escape(server.name)} ({server.id}): '
         f'{journal.stayed.get(server.id, "not tried yet")}'
@@ -342,10 +371,7 @@ def _told(
     ]
     if len(left) > _NAMED:
         causes.append(f'and {len(left) - _NAMED} more')
-    return (
-        f'{_count(left)} left that should be gone, and nothing moves: '
-        f'{"; ".join(causes)}'
-    )
+    return '; '.join(causes)
 
 
 def _count(left: list[servers_.Server]) -> str:

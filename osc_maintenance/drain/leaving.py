@@ -18,6 +18,8 @@ import dataclasses
 import secrets
 import typing
 
+from osc_lib import exceptions
+
 from osc_maintenance.drain import arrivals
 from osc_maintenance.drain import interrupt
 from osc_maintenance.drain import journey
@@ -180,13 +182,23 @@ class Leaving:
                 continue
             kind = verdict.KINDS[found.action]
             if server not in self._whys:
-                why = self._clients.servers.why(server, kind, None)
-                self._whys[server] = why or 'Nova does not tell why'
+                self._whys[server] = self._why(server, kind)
             given_up[server] = verdict.Verdict(
                 verdict.Action.BLOCKED,
                 f'its move has failed {count} times: {self._whys[server]}',
             )
         return given_up
+
+    def _why(self, server: str, kind: str) -> str:
+        """Why the move of a server failed, in Nova's words."""
+        try:
+            why = self._clients.servers.why(server, kind, None)
+        except api.TransientError:
+            raise
+        except exceptions.CommandError as exc:
+            # not ours to read, perhaps
+            why = str(exc)
+        return why or 'Nova does not tell why'
 
     def _survey(
         self, found: collections.abc.Iterable[servers.Server], *, fresh: bool
@@ -234,8 +246,10 @@ class Leaving:
             raise journey.LostError(
                 f'somebody else brings the servers of {name} back'
             )
+        if self._how == journal.BY_APPLY and not self._at.journal.by_apply:
+            raise journey.LostError(f'somebody else drains {name}')
         record = self._at.record
-        if record and record.policy != self._policy:
+        if record and not record.policy.moves_as(self._policy):
             raise journey.LostError(
                 f'somebody else has changed which servers of {name} are to '
                 'be moved'

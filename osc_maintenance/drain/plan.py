@@ -184,6 +184,11 @@ def check(
     host = text.escape(plan.load.host)
     if plan.policy.migrate == policy_.NONE:
         return
+    if plan.evacuate and not entering:
+        raise change.RefusedError(
+            f'{host} would only be planned, and nobody can say now whether it '
+            'is fenced then: --evacuate goes without --start, or with --now'
+        )
     if plan.policy.target and (plan.wanted or not entering):
         _check_target(
             clients, plan.policy.target, plan.load.host, entering=entering

@@ -93,7 +93,8 @@ def drain(
     :param report: is told what happens.
     :param pause: waits for some seconds; True means that it was interrupted.
     :param clock: the present in seconds, never going back.
-    :param how: who moves them, as the journal says it.
+    :param how: who moves them, as the journal says it; ``apply`` notes by
+        itself how that ends.
     :returns: what became of it.
     :raises CommandError: if Nova refuses to be asked; what is in motion goes
         on, and so does the drain if it is run again.
@@ -105,7 +106,7 @@ def drain(
             return Result([], loop_.Ending.INTERRUPTED)
         for event in loop.run():
             report(event)
-        if loop.ending is loop_.Ending.COMPLETE:
+        if loop.ending is loop_.Ending.COMPLETE and how != journal.BY_APPLY:
             causes = stayed(loop.moves)
             api.patiently(lambda: journey.conclude(causes), pause)
     return Result(loop.moves, loop.ending)

@@ -19,6 +19,7 @@ import typing
 from osc_lib import exceptions
 
 from osc_maintenance.drain import verdict
+from osc_maintenance.nova import api
 from osc_maintenance import parallel
 from osc_maintenance import placement
 from osc_maintenance import servers as servers_
@@ -123,7 +124,7 @@ class Surveyor:
 
     def _group(self, group: 'answers.Group', here: set[str]) -> verdict.Group:
         others = [member for member in group.members if member not in here]
-        found = parallel.each(self._clients.servers.server, others)
+        found = parallel.each(self._member, others)
         elsewhere = collections.Counter(
             server.host
             for server in found
@@ -137,6 +138,14 @@ class Surveyor:
             members=frozenset(group.members),
             elsewhere=elsewhere,
         )
+
+    def _member(self, server: str) -> servers_.Server | None:
+        """A member of a group, as far as it matters where it is."""
+        try:
+            return self._clients.servers.server(server)
+        except api.DownCellError:
+            # on a host that no server can go to now
+            return None
 
     def _room(
         self,

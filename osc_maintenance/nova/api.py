@@ -37,6 +37,10 @@ class TransientError(exceptions.CommandError):
     """Nova did not answer, or not now: asking again later may help."""
 
 
+class DownCellError(TransientError):
+    """Nova knows of a server, and cannot look into the cell that it is in."""
+
+
 _T = typing.TypeVar('_T')
 
 

@@ -84,7 +84,7 @@ class Servers:
 
         :param server: its id.
         :returns: the server, or None if there is none, or no longer.
-        :raises TransientError: if its cell is down, so that Nova tells nothing
+        :raises DownCellError: if its cell is down, so that Nova tells nothing
             but its id.
         """
         with api.explained(f'Server {server}'):
@@ -93,7 +93,7 @@ class Servers:
             except nova_exceptions.NotFound:
                 return None
             if body['server']['status'] == _UNKNOWN:
-                raise api.TransientError(f'Server {server}: its cell is down')
+                raise api.DownCellError(f'Server {server}: its cell is down')
             return answers.server(body['server'])
 
     def migrations(

@@ -252,6 +252,11 @@ def asked(parsed_args: argparse.Namespace) -> bool:
     return bool(parsed_args.migrate or parsed_args.evacuate)
 
 
+def looks_first(parsed_args: argparse.Namespace) -> bool:
+    """Whether the servers are looked at before anything is recorded."""
+    return asked(parsed_args) or parsed_args.strict or parsed_args.dry_run
+
+
 def policy_of(
     parsed_args: argparse.Namespace,
     clients: 'clients_.Clients',

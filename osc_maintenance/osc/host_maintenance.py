@@ -101,7 +101,7 @@ class SetHostMaintenance(base.ChangingCommand):
         )
         plan: plan_.Plan | None = None
         with base.refusals(self.clients, self.changes_before):
-            if drain.asked(parsed_args) or parsed_args.dry_run:
+            if drain.looks_first(parsed_args):
                 host, request, plan = self._planned(parsed_args, request)
             if parsed_args.dry_run and plan:
                 return self._dry_run(parsed_args, host, plan)
@@ -139,6 +139,9 @@ class SetHostMaintenance(base.ChangingCommand):
         policy = host.known.policy if host.known else policy_.NOTHING
         if drain.asked(parsed_args):
             policy = drain.policy_of(parsed_args, self.clients, host, load)
+            request = dataclasses.replace(request, policy=policy)
+        elif parsed_args.strict and policy.migrate != 'none' and not host.mark:
+            policy = dataclasses.replace(policy, strict=True)
             request = dataclasses.replace(request, policy=policy)
         steps = change.to_set(host, request, self.clients.user, times.now())
         plan = plan_.make(

@@ -212,6 +212,54 @@ class TestDrain(test_maintenance.MaintenanceTestCase):
         self.assertTrue(self.all.nova.hosts['compute1'].journal.ended)
         self.assertIsNone(self._apply())
 
+    def _killed_after(self, writes: int) -> None:
+        """A run that Nova stops answering to."""
+        real, most = fakes.Nova._write, self.all.nova.changes + writes
+
+        def write(nova: fakes.Nova, method: str, host: str) -> None:
+            if nova.changes >= most:
+                raise api.TransientError('HTTP 503')
+            real(nova, method, host)
+
+        with mock.patch.object(fakes.Nova, '_write', write):
+            self._apply()
+
+    def test_it_goes_on_wherever_it_was_killed(self) -> None:
+        fresh = self.all.nova.hosts['compute1']
+        whole = servers.Load('compute1', tuple(self.here))
+        for writes in range(8):
+            with self.subTest(writes=writes):
+                self.all.nova.hosts['compute1'] = fresh
+                self.all.servers.loads = {'compute1': whole}
+                self._killed_after(writes)
+                for _ in range(4):
+                    self._apply()
+                self.assertEqual(0, self._left())
+                self.assertTrue(self.all.nova.hosts['compute1'].journal.ended)
+
+    def test_it_is_noted_with_the_record_that_apply_goes_on(self) -> None:
+        self._killed_after(1)
+        host = self.all.nova.hosts['compute1']
+        assert host.record
+        self.assertTrue(host.record.entered)
+        self.assertTrue(host.journal.by_apply)
+        self.assertFalse(host.ours)
+
+    def test_a_drain_that_has_ended_is_not_begun_again(self) -> None:
+        while self._left():
+            self._apply()
+        self._apply()
+        host = self.all.nova.hosts['compute1']
+        assert host.journal.ended
+        # somebody enables it inside of the window, and a server comes
+        self.all.nova.hosts['compute1'] = scenes.disabled_by_somebody(
+            host, 'enabled', None
+        )
+        late = servers.Load('compute1', (scenes.server('late'),))
+        self.all.servers.loads['compute1'] = late
+        self.assertEqual(('entered', True), (self._apply() or ())[:2])
+        self.assertEqual(1, self._left())
+
     def test_what_an_operator_drains_is_left_alone(self) -> None:
         self._apply()
         host = self.all.nova.hosts['compute1']

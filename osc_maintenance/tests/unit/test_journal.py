@@ -11,6 +11,8 @@
 #   under the License.
 
 import collections.abc
+import datetime
+
 import hypothesis
 from hypothesis import strategies
 from oslotest import base
@@ -132,6 +134,34 @@ class TestNotes(base.BaseTestCase):
                     (ended, by_apply), (found.ended, found.by_apply)
                 )
 
+    def test_what_apply_waits_for(self) -> None:
+        since = datetime.datetime(2026, 11, 20, 6, tzinfo=datetime.UTC)
+        begun = journal.started(journal.Journal(), {}, how=journal.BY_APPLY)
+        idle = journal.idle(
+            journal.Journal(stayed={'db': 'locked'}), {'web': 'busy'}, since
+        )
+        self.assertEqual(
+            {
+                'maintenance:idle_since': '2026-11-20T06:00:00Z',
+                'maintenance:stayed:web': 'busy',
+                'maintenance:stayed:db': None,
+            },
+            idle,
+        )
+        found = journal.decode(kept(begun, idle))
+        self.assertTrue(found.by_apply)
+        self.assertEqual(since, found.idle_since)
+        # whatever comes next, it is no longer so
+        for changes, stayed in (
+            (journal.moving(found), {}),
+            (journal.started(found, {}), {}),
+            (journal.ended(found, {'web': 'gone'}), {'web': 'gone'}),
+        ):
+            after = journal.decode(kept(begun, idle, changes))
+            self.assertIsNone(after.idle_since)
+            self.assertEqual(stayed, after.stayed)
+        self.assertEqual({}, journal.moving(journal.Journal()))
+
     def test_the_way_back(self) -> None:
         move = journal.Move('live-migrate', 9, ('u1',))
         changes = journal.returning({'web': move})
@@ -188,6 +218,7 @@ class TestNotes(base.BaseTestCase):
                     'maintenance:move:a',
                     'maintenance:move:',
                     'maintenance:stayed:a',
+                    'maintenance:idle_since',
                     'maintenance:reason',
                     'drain',
                 ]

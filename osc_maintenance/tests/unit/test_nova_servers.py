@@ -156,7 +156,7 @@ class TestServers(ServersTestCase):
     def test_a_server_whose_cell_is_down(self) -> None:
         # Nova knows neither where it is nor that it is gone
         self.answers({'server': {'id': 'a', 'status': 'UNKNOWN'}})
-        error = self.assertRaises(api.TransientError, self.nova.server, 'a')
+        error = self.assertRaises(api.DownCellError, self.nova.server, 'a')
         self.assertIn('cell is down', str(error))
 
     def test_few_fields(self) -> None:

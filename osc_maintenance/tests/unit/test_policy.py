@@ -82,6 +82,25 @@ class TestLeaves(base.BaseTestCase):
         self.assertIsNotNone(policy.NOTHING.leaves(WEB))
 
 
+class TestMovesAs(base.BaseTestCase):
+    def test_whether_it_says_the_same_of_a_drain(self) -> None:
+        known = policy.Policy(policy.ALL)
+        for other, expected in (
+            (known, True),
+            (policy.Policy(policy.ALL, strict=True), True),
+            (policy.Policy(policy.ACTIVE), False),
+            (policy.Policy(policy.ALL, only=frozenset(['a'])), False),
+            (policy.Policy(policy.ALL, exclude=frozenset(['a'])), False),
+            (policy.Policy(policy.ALL, projects=frozenset(['p'])), False),
+            (policy.Policy(policy.ALL, locked=True), False),
+            (policy.Policy(policy.ALL, pinned=True), False),
+            (policy.Policy(policy.ALL, target='c'), False),
+        ):
+            with self.subTest(other=other):
+                self.assertIs(expected, known.moves_as(other))
+                self.assertIs(expected, other.moves_as(known))
+
+
 class TestRecorded(base.BaseTestCase):
     @hypothesis.given(POLICIES)
     def test_there_and_back(self, value: policy.Policy) -> None:

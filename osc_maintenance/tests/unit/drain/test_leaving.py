@@ -211,6 +211,12 @@ class TestCheck(LeavingTestCase):
             )
             self.assertIn(words, str(error))
 
+    def test_it_goes_on_if_only_entering_would_be_refused(self) -> None:
+        journey = self.journey()
+        strict = policy.Policy(policy.ALL, strict=True)
+        self.world.aggregate = base.recorded(strict)
+        self.look_at(journey, 12)
+
     def test_it_goes_on_if_something_else_was_changed(self) -> None:
         journey = self.journey()
         assert self.world.aggregate

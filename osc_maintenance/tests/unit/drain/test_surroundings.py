@@ -20,6 +20,7 @@ from oslotest import base
 from osc_maintenance.drain import surroundings
 from osc_maintenance.drain import verdict
 from osc_maintenance.nova import answers
+from osc_maintenance.nova import api
 from osc_maintenance import placement
 from osc_maintenance import servers
 from osc_maintenance import state
@@ -175,6 +176,31 @@ class TestGroups(SurroundingsTestCase):
         with mock.patch.object(self.clients.servers, 'server') as asked:
             self.assertEqual({}, self.survey(WEB).groups)
         asked.assert_not_called()
+
+    def test_a_member_whose_cell_is_down(self) -> None:
+        # no server can go to its host, wherever that is
+        self.clients.servers.listed_groups = [
+            self._group('g', 'web-id', 'far-id')
+        ]
+        with mock.patch.object(
+            self.clients.servers,
+            'server',
+            side_effect=api.DownCellError('its cell is down'),
+        ):
+            found = self.survey(WEB).groups
+        self.assertEqual({}, found['web-id'].elsewhere)
+        self.assertEqual([], self.notes)
+
+    def test_a_member_while_nova_does_not_answer(self) -> None:
+        self.clients.servers.listed_groups = [
+            self._group('g', 'web-id', 'db-id')
+        ]
+        with mock.patch.object(
+            self.clients.servers,
+            'server',
+            side_effect=api.TransientError('HTTP 503'),
+        ):
+            self.assertRaises(api.TransientError, self.survey, WEB)
 
     def test_they_cannot_be_read(self) -> None:
         self.clients.servers.listed_groups = None
