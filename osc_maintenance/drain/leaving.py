@@ -245,6 +245,11 @@ class Leaving:
             )
         self._checked = self._clock()
 
+    def outdated(self, moves: collections.abc.Sequence[moves_.Move]) -> bool:
+        """A look shows all servers that are here: it holds."""
+        del moves
+        return False
+
     # -- what is ours ------------------------------------------------------
 
     def note(self, moves: collections.abc.Sequence[moves_.Move]) -> None:

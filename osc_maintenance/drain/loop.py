@@ -260,8 +260,10 @@ class Loop:
             look.groups,
             self._options.max_parallel,
         )
-        if chosen and self._too_old(_SERVERS_LATE):
-            # somebody may have locked one of them since
+        if chosen and (
+            self._too_old(_SERVERS_LATE) or self._journey.outdated(chosen)
+        ):
+            # somebody may have locked or moved one of them since
             self._looked = None
             self._more = True
             return True

@@ -32,6 +32,10 @@ if typing.TYPE_CHECKING:
     from osc_maintenance import clients as clients_
 
 
+#: A server, or None if it was deleted, and its migrations.
+_Known = tuple[servers.Server | None, tuple[servers.Migration, ...]]
+
+
 class Returning:
     """The servers that a maintenance has moved away and that come back.
 
@@ -78,12 +82,10 @@ class Returning:
             for item in services.values()
             if item.state == 'up'
         }
-        ids = sorted(self._at.journal.moves)
-        found = parallel.each(self._clients.servers.server, ids)
-        history = parallel.each(self._history, ids)
+        found = self._known(sorted(self._at.journal.moves))
         leaving = [
             f'{text.escape(server.name)} ({server.id})'
-            for server, migrations in zip(found, history, strict=True)
+            for server, migrations in found.values()
             if server and self._leaves(server, migrations)
         ]
         if leaving:
@@ -92,9 +94,15 @@ class Returning:
                 f'or not confirmed: {", ".join(leaving)}: run set first, and '
                 'it goes on with them, or leave --return-servers out'
             )
-        for server, migrations in zip(found, history, strict=True):
+        for server, migrations in found.values():
             if server and server.host != self.host:
                 self._judge(server, migrations)
+
+    def _known(self, ids: collections.abc.Sequence[str]) -> dict[str, _Known]:
+        """Servers as they are now, by their ids."""
+        found = parallel.each(self._clients.servers.server, ids)
+        histories = parallel.each(self._history, ids)
+        return dict(zip(ids, zip(found, histories, strict=True), strict=True))
 
     def _history(self, server: str) -> tuple[servers.Migration, ...]:
         return self._clients.servers.migrations(server=server)
@@ -122,7 +130,13 @@ class Returning:
     ) -> None:
         """Whether a server is where this maintenance has moved it."""
         noted = self._at.journal.moves[server.id]
-        moved = [item for item in history if item.succeeded]
+        # a try of this return may be complete by its record only
+        moved = [
+            item
+            for item in history
+            if item.succeeded
+            and not (item.dest == self.host and self.is_ours(item))
+        ]
         latest = max(moved, key=lambda item: item.id, default=None)
         ours = [
             item
@@ -186,21 +200,29 @@ class Returning:
             fresh=fresh,
         )
 
+    def _busy(self) -> set[str]:
+        """The servers that might come back, but for a task under way."""
+        return {
+            server.id
+            for server in self._away.values()
+            if server.task_state and server.id not in self._strayed
+        }
+
     def _look_at_servers(self, moving: collections.abc.Set[str]) -> None:
-        """See who is here now, and how those in motion are."""
+        """See who is here now, and how those are that something is done to."""
         here = {server.id for server in self._clients.servers.on(self.host)}
-        asked = sorted(moving & self._away.keys())
+        self._away = {
+            server: known
+            for server, known in self._away.items()
+            if server not in here
+        }
+        asked = sorted(self._away.keys() & (moving | self._busy()))
         told = parallel.each(self._clients.servers.server, asked)
         for server, found in zip(asked, told, strict=True):
             if found is None:
                 del self._away[server]
             else:
                 self._away[server] = found
-        self._away = {
-            server: known
-            for server, known in self._away.items()
-            if server not in here
-        }
 
     def _verdict(self, server: servers.Server) -> verdict.Verdict:
         strayed = self._strayed.get(server.id)
@@ -211,8 +233,29 @@ class Returning:
             up=server.host in self._zones,
             zones={self.host: self._zones.get(self.host, '')},
         )
-        idle = dataclasses.replace(server, task_state=None, zone=None)
-        return verdict.verdict(idle, self._policy, around)
+        # it has been here, whatever zone it was asked to be in
+        anywhere = dataclasses.replace(server, zone=None)
+        return verdict.verdict(anywhere, self._policy, around)
+
+    def outdated(self, moves: collections.abc.Sequence[moves_.Move]) -> bool:
+        """Look once more at servers that are about to be moved.
+
+        A return may take hours, and only what moves is looked at meanwhile.
+
+        :param moves: their moves.
+        :returns: whether the last look does not hold any more.
+        """
+        known = self._known([move.server.id for move in moves])
+        for server, (found, history) in known.items():
+            if found and found.host != self.host:
+                self._judge(found, history)
+            else:
+                self._away.pop(server, None)
+        return any(
+            move.server.id not in self._away
+            or self._verdict(self._away[move.server.id]) != move.verdict
+            for move in moves
+        )
 
     def note(self, moves: collections.abc.Sequence[moves_.Move]) -> None:
         """Note which servers are going to be moved, before they are."""
