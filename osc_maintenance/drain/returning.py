@@ -57,6 +57,7 @@ class Returning:
         self._zones: dict[str, str] = {}
         self._away: dict[str, servers.Server] = {}
         self._strayed: dict[str, str] = {}
+        self._ended: dict[str, int] = {}
 
     def survey(self) -> None:
         """Find out which servers come back; nothing is changed.
@@ -126,10 +127,14 @@ class Returning:
     def _judge(
         self,
         server: servers.Server,
-        history: collections.abc.Iterable[servers.Migration],
+        history: collections.abc.Collection[servers.Migration],
     ) -> None:
         """Whether a server is where this maintenance has moved it."""
         noted = self._at.journal.moves[server.id]
+        self._ended[server.id] = max(
+            (item.id for item in history if item.succeeded or item.failed),
+            default=0,
+        )
         # a try of this return may be complete by its record only
         moved = [
             item
@@ -169,27 +174,25 @@ class Returning:
         :param fresh: look at the servers as well as at their migrations.
         :param moving: ids of the servers in motion.
         """
-        found = servers.latest(
-            item for item in self._watch.look() if item.dest == self.host
+        migrations = servers.latest(
+            item for item in self._watch.look() if self._comes(item)
         )
+        asked = set(moving)
+        if fresh:
+            # those that were on their way before this was run
+            asked |= {item for item in self._busy() if self._away[item].moves}
         # one that Nova finds no way for never gets a destination
-        for server in sorted(moving - found.keys()):
+        for server in sorted(asked - migrations.keys()):
             history = self._history(server)
-            found.update(
-                servers.latest(
-                    # not how it went away
-                    item
-                    for item in history
-                    if item.source != self.host
-                )
-            )
+            ours = (m for m in history if self._comes(m) and self.is_ours(m))
+            migrations.update(servers.latest(ours))
         if fresh:
             self._look_at_servers(moving)
         return journey.Look(
             here=self._away,
             migrations={
                 server: migration
-                for server, migration in found.items()
+                for server, migration in migrations.items()
                 if server in self._at.journal.moves
             },
             verdicts={
@@ -199,6 +202,15 @@ class Returning:
             groups={},
             fresh=fresh,
         )
+
+    def _comes(self, migration: servers.Migration) -> bool:
+        """Whether a migration may be what a server comes back by."""
+        if migration.id <= self._ended.get(migration.server, 0):
+            # it had ended before
+            return False
+        if migration.dest is None:
+            return migration.source != self.host
+        return migration.dest == self.host
 
     def _busy(self) -> set[str]:
         """The servers that might come back, but for a task under way."""

@@ -156,3 +156,71 @@ class TestRequests(test_returning_base.ReturningTestCase):
         # each once, and those in motion every 10 seconds
         most = len(names) + 2 * 10 * (60 / 10 + 2)
         self.assertLessEqual(self.world.requests['server'], most)
+
+
+class TestResumed(test_returning_base.ReturningTestCase):
+    """A return that is interrupted and run again at once."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.stop = False
+
+    def pause(self, seconds: float) -> bool:
+        return self.stop or super().pause(seconds)
+
+    def _interrupted(self, **script: float) -> None:
+        """A cold migration has been asked for, and Nova takes its time."""
+        for name in ('first', 'second'):
+            self.world.add(name, vm_state='stopped')
+        self.drained('first', 'second')
+        self.world.set('first', ram=4096)
+        self.world.script('first', **script)
+
+        def report(event: events.Event) -> None:
+            self.stop = self.stop or isinstance(event, events.Started)
+
+        result = self.bring_back(self.surveyed(), report, max_parallel=1)
+        self.assertIs(exit_codes.ExitCode.INTERRUPTED, result.exit_code)
+        self.stop = False
+
+    def test_what_has_no_destination_yet_is_in_motion(self) -> None:
+        for scheduling in (0.5, 3.0, 20.0):
+            for unseen in (0.1, 2.0):
+                for wait in (0, 1):
+                    with self.subTest(
+                        scheduling=scheduling, unseen=unseen, wait=wait
+                    ):
+                        self.afresh()
+                        self._interrupted(scheduling=scheduling, unseen=unseen)
+                        self.pass_time(wait)
+                        result = self.bring_back(
+                            self.surveyed(), max_parallel=1
+                        )
+                        self.assertEqual(1, self.counting.most_back)
+                        self.assertEqual(
+                            {'moved'}, set(self.outcomes(result).values())
+                        )
+                        self.check_back('first', 'second')
+                        self.assertEqual(4, len(self.world.rows))
+
+    def test_the_earlier_try_is_not_taken_for_the_next_one(self) -> None:
+        for unseen in (0.1, 2.0, 8.0):
+            for wait in (0, 4, 30):
+                with self.subTest(unseen=unseen, wait=wait):
+                    self.afresh()
+                    self._interrupted(scheduling=3.0, unseen=unseen)
+                    row = self.world.rows[-1]
+                    self.world.go(
+                        row,
+                        self.world._cold(
+                            row, 'no host', self.world.scripts['first']
+                        ),
+                    )
+                    self.pass_time(wait)
+                    result = self.bring_back(self.surveyed(), max_parallel=1)
+                    self.assertEqual(1, self.counting.most_back)
+                    self.assertEqual(
+                        {'moved'}, set(self.outcomes(result).values())
+                    )
+                    self.check_back('first', 'second')
+                    self.assertEqual(5, len(self.world.rows))
