@@ -22,6 +22,7 @@ from osc_maintenance.drain import moves as moves_
 from osc_maintenance.drain import verdict
 from osc_maintenance.drain import watch
 from osc_maintenance import journal
+from osc_maintenance.nova import api
 from osc_maintenance import parallel
 from osc_maintenance import policy as policy_
 from osc_maintenance import servers
@@ -256,7 +257,9 @@ class Returning:
 
         :param moves: their moves.
         :returns: whether the last look does not hold any more.
+        :raises LostError: if they are no longer to return.
         """
+        self._check()
         known = self._known([move.server.id for move in moves])
         for server, (found, history) in known.items():
             if found and found.host != self.host:
@@ -268,6 +271,27 @@ class Returning:
             or self._verdict(self._away[move.server.id]) != move.verdict
             for move in moves
         )
+
+    def _check(self) -> None:
+        """See whether the servers are still to return.
+
+        :raises LostError: if somebody has ended the maintenance, or has put
+            the host into maintenance again.
+        """
+        name = text.escape(self.host)
+        if self._at.aggregate is None:
+            raise AssertionError(f'{name} has no record to return by')
+        try:
+            aggregate = self._clients.nova.aggregate(self._at.aggregate)
+        except api.OvertakenError as exc:
+            raise journey.LostError(
+                f'the maintenance of {name} was ended by somebody else'
+            ) from exc
+        self._at = dataclasses.replace(self._at, aggregate=aggregate)
+        if not self._at.journal.returning:
+            raise journey.LostError(
+                f'{name} was put into maintenance again by somebody else'
+            )
 
     def note(self, moves: collections.abc.Sequence[moves_.Move]) -> None:
         """Note which servers are going to be moved, before they are."""

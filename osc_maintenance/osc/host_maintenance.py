@@ -329,7 +329,8 @@ class UnsetHostMaintenance(base.ChangingCommand):
             if self.exit_code or not result.complete:
                 return host
             now = facts.find(self.clients.nova, name)
-            if now.mark or not now.journal.returning:
+            # without a record: somebody else was quicker with the same
+            if now.mark or (now.aggregate and not now.journal.returning):
                 raise exceptions.CommandError(
                     f'{text.escape(name)} was put into maintenance again by '
                     'somebody else while its servers came back'

@@ -14,6 +14,7 @@
 
 import collections.abc
 
+from osc_lib import exceptions
 
 from osc_maintenance.drain import events
 from osc_maintenance.drain import moves
@@ -224,3 +225,43 @@ class TestResumed(test_returning_base.ReturningTestCase):
                     )
                     self.check_back('first', 'second')
                     self.assertEqual(5, len(self.world.rows))
+
+
+class TestEnded(test_returning_base.ReturningTestCase):
+    """Somebody else ends the maintenance, or goes on with it."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.drained('first', 'second', 'third')
+        for name in ('first', 'second', 'third'):
+            self.world.script(name, seconds=30)
+
+    def _lost(self, act: collections.abc.Callable[[], object]) -> str:
+        journey = self.surveyed()
+        self.world.at(self.world.now + 20, act)
+        error = self.assertRaises(
+            exceptions.CommandError, self.bring_back, journey, max_parallel=1
+        )
+        self.check_back('first')
+        for name in ('second', 'third'):
+            self.assertNotEqual('h1', self.world.guests[name].host)
+        self.assertNotIn('run the same command again', str(error))
+        return str(error)
+
+    def _end(self) -> None:
+        self.world.aggregate = None
+
+    def test_the_rest_is_left_where_it_is(self) -> None:
+        self.assertIn('was ended by somebody else', self._lost(self._end))
+
+    def test_it_is_put_into_maintenance_again(self) -> None:
+        told = self._lost(lambda: self.noted({'maintenance:return': None}))
+        self.assertIn('put into maintenance again by somebody else', told)
+
+    def test_nothing_was_left_to_start(self) -> None:
+        # another return has ended, and the record with it
+        journey = self.surveyed()
+        self.world.at(self.world.now + 20, self._end)
+        result = self.bring_back(journey, max_parallel=3)
+        self.assertIs(exit_codes.ExitCode.DONE, result.exit_code)
+        self.check_back('first', 'second', 'third')
