@@ -154,6 +154,15 @@ def _move(value: str) -> Move | None:
         return None
 
 
+def entered(old: Journal) -> dict[str, str | None]:
+    """The notes of a host that is put into maintenance, perhaps once more.
+
+    :param old: what is noted already.
+    :returns: metadata to write: nothing is on its way back.
+    """
+    return {_RETURN: None} if old.returning else {}
+
+
 def started(
     old: Journal,
     moves: collections.abc.Mapping[str, Move],
@@ -169,9 +178,8 @@ def started(
     :returns: metadata to write; None removes a key.
     """
     changes: dict[str, str | None] = {_DRAIN: how}
-    if old.returning:
-        changes[_RETURN] = None
-        changes.update(dict.fromkeys(_BACK + item for item in old.returns))
+    changes.update(entered(old))
+    changes.update(dict.fromkeys(_BACK + item for item in old.returns))
     changes.update(dict.fromkeys(_STAYED + item for item in old.stayed))
     changes.update(
         (_MOVE + server, _noted(move)) for server, move in moves.items()
