@@ -121,6 +121,41 @@ class Journal:
         """Whether ``apply`` has begun the drain, and goes on with it."""
         return self.drain == BY_APPLY
 
+    def has_cold(self, migration: servers.Migration, host: str) -> bool:
+        """Whether a migration is a cold one of this maintenance.
+
+        :param migration: a migration from or to the host.
+        :param host: the host's name.
+        """
+        noted = self.moves if migration.source == host else self.returns
+        move = noted.get(migration.server)
+        return (
+            migration.kind == servers.COLD_MIGRATION
+            and move is not None
+            and move.is_of(migration)
+        )
+
+    def abandoned(self, load: servers.Load) -> str | None:
+        """What nobody confirms once these notes are gone.
+
+        :param load: what is on its way from and to the host.
+        :returns: what to do about it, for people to read; None if there is
+            nothing.
+        """
+        left = sorted(
+            item.server
+            for item in servers.latest(load.migrations).values()
+            if (item.in_progress or item.unconfirmed)
+            and self.has_cold(item, load.host)
+        )
+        if not left:
+            return None
+        return (
+            f'{len(left)} cold migrated and not confirmed, and the maintenance'
+            ' that did so is over: "openstack server migration confirm" or '
+            f'"revert" them once they have moved: {", ".join(left)}'
+        )
+
 
 def decode(metadata: collections.abc.Mapping[str, str]) -> Journal:
     """What drains have noted, as far as it can be read.

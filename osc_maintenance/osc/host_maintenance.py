@@ -33,6 +33,7 @@ from osc_maintenance.osc import options
 if typing.TYPE_CHECKING:
     from osc_maintenance import change
     from osc_maintenance.drain import plan as plan_
+    from osc_maintenance import servers
     from osc_maintenance import state
 
 
@@ -269,7 +270,17 @@ class UnsetHostMaintenance(base.ChangingCommand):
             ),
         )
         drain.add_pace(parser)
+        #: The host before it was ended, at each attempt.
+        self._ending: list[state.Host] = []
         return parser
+
+    def look(self, name: str) -> 'servers.Load':
+        """What is on the host; what nobody confirms any more is told."""
+        load = super().look(name)
+        for host in self._ending[:1]:
+            if told := host.journal.abandoned(load):
+                self.log.warning('%s', told)
+        return load
 
     def take_action(
         self, parsed_args: argparse.Namespace
@@ -298,7 +309,10 @@ class UnsetHostMaintenance(base.ChangingCommand):
                 host = self._bring_back(parsed_args)
             else:
                 host = maintenance.unset(
-                    self.clients, name, force=parsed_args.force
+                    self.clients,
+                    name,
+                    force=parsed_args.force,
+                    seen=self._ending.append,
                 )
         if not self.changed and host.aggregate is None:
             self.log.warning('%s is not in maintenance', text.escape(name))
