@@ -20,6 +20,7 @@ import dataclasses
 import datetime
 import enum
 
+from osc_maintenance import journal
 from osc_maintenance import policy as policy_
 from osc_maintenance import record as record_
 from osc_maintenance import state
@@ -122,9 +123,9 @@ def to_set(
     asked = wanted.end != old.end or not entered
     _check_window(host.name, entered, asked, wanted, request, now)
     if host.aggregate:
-        maintenance_id = host.aggregate.maintenance_id
-        wanted = dataclasses.replace(wanted, id=maintenance_id)
-    steps = _write(host, old, wanted, user, now)
+        wanted = dataclasses.replace(wanted, id=host.aggregate.maintenance_id)
+    notes = journal.entered(host.journal) if wanted.entered else {}
+    steps = _write(host, old, wanted, user, now, notes)
     if host.aggregate is None or host.name not in host.aggregate.hosts:
         steps.append(AddHost())
     if wanted.entered:
@@ -138,12 +139,13 @@ def _write(
     wanted: record_.Record,
     user: str | None,
     now: datetime.datetime,
+    notes: dict[str, str | None],
 ) -> list[Step]:
-    """Write the record, stamped if it says something new."""
+    """Write the record, stamped if it says something new, and the notes."""
     if wanted != old:
         wanted = dataclasses.replace(wanted, set_by=user, set_at=now)
     metadata = host.aggregate.metadata if host.aggregate else {}
-    changes = _difference(metadata, record_.encode(wanted))
+    changes = _difference(metadata, record_.encode(wanted)) | notes
     return [WriteRecord(changes)] if changes else []
 
 
@@ -313,7 +315,7 @@ def to_clear(
         wanted = dataclasses.replace(wanted, reason=None)
     if 'ticket_url' in properties:
         wanted = dataclasses.replace(wanted, ticket_url=None)
-    steps = _write(host, record, wanted, user, now)
+    steps = _write(host, record, wanted, user, now, {})
     if host.mark:
         steps += _disable(service, wanted)
     return steps

@@ -127,6 +127,41 @@ class Journal:
         """Whether ``apply`` has begun the drain, and goes on with it."""
         return self.drain == BY_APPLY
 
+    def has_cold(self, migration: servers.Migration, host: str) -> bool:
+        """Whether a migration is a cold one of this maintenance.
+
+        :param migration: a migration from or to the host.
+        :param host: the host's name.
+        """
+        noted = self.moves if migration.source == host else self.returns
+        move = noted.get(migration.server)
+        return (
+            migration.kind == servers.COLD_MIGRATION
+            and move is not None
+            and move.is_of(migration)
+        )
+
+    def abandoned(self, load: servers.Load) -> str | None:
+        """What nobody confirms once these notes are gone.
+
+        :param load: what is on its way from and to the host.
+        :returns: what to do about it, for people to read; None if there is
+            nothing.
+        """
+        left = sorted(
+            item.server
+            for item in servers.latest(load.migrations).values()
+            if (item.in_progress or item.unconfirmed)
+            and self.has_cold(item, load.host)
+        )
+        if not left:
+            return None
+        return (
+            f'{len(left)} cold migrated and not confirmed, and the maintenance'
+            ' that did so is over: "openstack server migration confirm" or '
+            f'"revert" them once they have moved: {", ".join(left)}'
+        )
+
 
 def decode(metadata: collections.abc.Mapping[str, str]) -> Journal:
     """What drains have noted, as far as it can be read.
@@ -168,6 +203,15 @@ def _time(value: str) -> datetime.datetime | None:
         return None
 
 
+def entered(old: Journal) -> dict[str, str | None]:
+    """The notes of a host that is put into maintenance, perhaps once more.
+
+    :param old: what is noted already.
+    :returns: metadata to write: nothing is on its way back.
+    """
+    return {_RETURN: None} if old.returning else {}
+
+
 def started(
     old: Journal,
     moves: collections.abc.Mapping[str, Move],
@@ -183,9 +227,8 @@ def started(
     :returns: metadata to write; None removes a key.
     """
     changes: dict[str, str | None] = {_DRAIN: how}
-    if old.returning:
-        changes[_RETURN] = None
-        changes.update(dict.fromkeys(_BACK + item for item in old.returns))
+    changes.update(entered(old))
+    changes.update(dict.fromkeys(_BACK + item for item in old.returns))
     changes.update(moving(old))
     changes.update(
         (_MOVE + server, _noted(move)) for server, move in moves.items()

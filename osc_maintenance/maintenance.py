@@ -168,20 +168,31 @@ def _insist(attempt: collections.abc.Callable[[], _T]) -> _T:
 
 
 def unset(
-    clients: 'clients_.Clients', name: str, *, force: bool = False
+    clients: 'clients_.Clients',
+    name: str,
+    *,
+    force: bool = False,
+    seen: collections.abc.Callable[[state.Host], None] = lambda _host: None,
 ) -> state.Host:
     """End the maintenance of a host, or drop the plan of one.
 
     :param clients: Nova, and who is asking.
     :param name: the host's name.
     :param force: put the service back although somebody else has changed it.
+    :param seen: is told of the host as it was before.
     :returns: the host as it is now.
     :raises CommandError: if there is no such host, or Nova refuses.
     :raises RefusedError: if the service is not as we left it; nothing has been
         written then.
     """
     nova = clients.nova
-    return _insist(lambda: end(nova, facts.find(nova, name), force=force))
+
+    def attempt() -> state.Host:
+        host = facts.find(nova, name)
+        seen(host)
+        return end(nova, host, force=force)
+
+    return _insist(attempt)
 
 
 def end(

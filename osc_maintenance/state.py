@@ -294,11 +294,8 @@ def left_behind(
 
 def _ours_unconfirmed(host: Host, load: servers_.Load) -> int:
     """How many cold migrations of ours wait to be confirmed by us."""
-    moves = host.journal.moves
     return sum(
-        migration.server in moves
-        and migration.kind == servers_.COLD_MIGRATION
-        and moves[migration.server].is_of(migration)
+        host.journal.has_cold(migration, host.name)
         for migration in load.unconfirmed
     )
 

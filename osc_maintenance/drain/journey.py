@@ -69,6 +69,15 @@ class Journey(typing.Protocol):
         :raises CommandError: if it refuses, or the maintenance has ended.
         """
 
+    def outdated(self, moves: collections.abc.Sequence[moves_.Move]) -> bool:
+        """Look once more at servers that are about to be moved, if need be.
+
+        :param moves: their moves; they are no more than may be in motion.
+        :returns: whether the last look does not hold any more.
+        :raises TransientError: if Nova does not answer.
+        :raises CommandError: if it refuses, or the maintenance has ended.
+        """
+
     def note(self, moves: collections.abc.Sequence[moves_.Move]) -> None:
         """Note which servers are going to be moved, before they are."""
 

@@ -248,8 +248,8 @@ class Loop:
             self._options.max_parallel,
         )
         chosen = [move for move in chosen if move.server.id in ready]
-        if chosen and self._listing.too_old(now):
-            # somebody may have locked one of them since
+        if chosen and (self._listing.too_old(now) or self._outdated(chosen)):
+            # somebody may have locked or moved one of them since
             self._listing.outdated()
             self._more = True
             return True
@@ -290,6 +290,14 @@ class Loop:
                 self._settler.changed = self._clock()
                 yield events.Started(move)
         return bool(chosen)
+
+    def _outdated(self, chosen: list[moves_.Move]) -> bool:
+        """Whether the journey has found that the look is too old."""
+        before = self._clock()
+        outdated = self._journey.outdated(chosen)
+        # what it has looked at again is fresh
+        self._looked += self._clock() - before
+        return outdated
 
     def _moved_by_another(
         self, move: moves_.Move, look: journey_.Look

@@ -22,6 +22,7 @@ from osc_maintenance.drain import moves as moves_
 from osc_maintenance.drain import verdict
 from osc_maintenance.drain import watch
 from osc_maintenance import journal
+from osc_maintenance.nova import api
 from osc_maintenance import parallel
 from osc_maintenance import policy as policy_
 from osc_maintenance import servers
@@ -30,6 +31,10 @@ from osc_maintenance import text
 
 if typing.TYPE_CHECKING:
     from osc_maintenance import clients as clients_
+
+
+#: A server, or None if it was deleted, and its migrations.
+_Known = tuple[servers.Server | None, tuple[servers.Migration, ...]]
 
 
 class Returning:
@@ -53,6 +58,7 @@ class Returning:
         self._zones: dict[str, str] = {}
         self._away: dict[str, servers.Server] = {}
         self._strayed: dict[str, str] = {}
+        self._ended: dict[str, int] = {}
 
     def survey(self) -> None:
         """Find out which servers come back; nothing is changed.
@@ -78,12 +84,10 @@ class Returning:
             for item in services.values()
             if item.state == 'up'
         }
-        ids = sorted(self._at.journal.moves)
-        found = parallel.each(self._clients.servers.server, ids)
-        history = parallel.each(self._history, ids)
+        found = self._known(sorted(self._at.journal.moves))
         leaving = [
             f'{text.escape(server.name)} ({server.id})'
-            for server, migrations in zip(found, history, strict=True)
+            for server, migrations in found.values()
             if server and self._leaves(server, migrations)
         ]
         if leaving:
@@ -92,9 +96,15 @@ class Returning:
                 f'or not confirmed: {", ".join(leaving)}: run set first, and '
                 'it goes on with them, or leave --return-servers out'
             )
-        for server, migrations in zip(found, history, strict=True):
+        for server, migrations in found.values():
             if server and server.host != self.host:
                 self._judge(server, migrations)
+
+    def _known(self, ids: collections.abc.Sequence[str]) -> dict[str, _Known]:
+        """Servers as they are now, by their ids."""
+        found = parallel.each(self._clients.servers.server, ids)
+        histories = parallel.each(self._history, ids)
+        return dict(zip(ids, zip(found, histories, strict=True), strict=True))
 
     def _history(self, server: str) -> tuple[servers.Migration, ...]:
         return self._clients.servers.migrations(server=server)
@@ -118,11 +128,21 @@ class Returning:
     def _judge(
         self,
         server: servers.Server,
-        history: collections.abc.Iterable[servers.Migration],
+        history: collections.abc.Collection[servers.Migration],
     ) -> None:
         """Whether a server is where this maintenance has moved it."""
         noted = self._at.journal.moves[server.id]
-        moved = [item for item in history if item.succeeded]
+        self._ended[server.id] = max(
+            (item.id for item in history if item.succeeded or item.failed),
+            default=0,
+        )
+        # a try of this return may be complete by its record only
+        moved = [
+            item
+            for item in history
+            if item.succeeded
+            and not (item.dest == self.host and self.is_ours(item))
+        ]
         latest = max(moved, key=lambda item: item.id, default=None)
         ours = [
             item
@@ -155,27 +175,25 @@ class Returning:
         :param fresh: look at the servers as well as at their migrations.
         :param moving: ids of the servers in motion.
         """
-        found = servers.latest(
-            item for item in self._watch.look() if item.dest == self.host
+        migrations = servers.latest(
+            item for item in self._watch.look() if self._comes(item)
         )
+        asked = set(moving)
+        if fresh:
+            # those that were on their way before this was run
+            asked |= {item for item in self._busy() if self._away[item].moves}
         # one that Nova finds no way for never gets a destination
-        for server in sorted(moving - found.keys()):
+        for server in sorted(asked - migrations.keys()):
             history = self._history(server)
-            found.update(
-                servers.latest(
-                    # not how it went away
-                    item
-                    for item in history
-                    if item.source != self.host
-                )
-            )
+            ours = (m for m in history if self._comes(m) and self.is_ours(m))
+            migrations.update(servers.latest(ours))
         if fresh:
             self._look_at_servers(moving)
         return journey.Look(
             here=self._away,
             migrations={
                 server: migration
-                for server, migration in found.items()
+                for server, migration in migrations.items()
                 if server in self._at.journal.moves
             },
             verdicts={
@@ -186,21 +204,38 @@ class Returning:
             fresh=fresh,
         )
 
+    def _comes(self, migration: servers.Migration) -> bool:
+        """Whether a migration may be what a server comes back by."""
+        if migration.id <= self._ended.get(migration.server, 0):
+            # it had ended before
+            return False
+        if migration.dest is None:
+            return migration.source != self.host
+        return migration.dest == self.host
+
+    def _busy(self) -> set[str]:
+        """The servers that might come back, but for a task under way."""
+        return {
+            server.id
+            for server in self._away.values()
+            if server.task_state and server.id not in self._strayed
+        }
+
     def _look_at_servers(self, moving: collections.abc.Set[str]) -> None:
-        """See who is here now, and how those in motion are."""
+        """See who is here now, and how those are that something is done to."""
         here = {server.id for server in self._clients.servers.on(self.host)}
-        asked = sorted(moving & self._away.keys())
+        self._away = {
+            server: known
+            for server, known in self._away.items()
+            if server not in here
+        }
+        asked = sorted(self._away.keys() & (moving | self._busy()))
         told = parallel.each(self._clients.servers.server, asked)
         for server, found in zip(asked, told, strict=True):
             if found is None:
                 del self._away[server]
             else:
                 self._away[server] = found
-        self._away = {
-            server: known
-            for server, known in self._away.items()
-            if server not in here
-        }
 
     def _verdict(self, server: servers.Server) -> verdict.Verdict:
         strayed = self._strayed.get(server.id)
@@ -211,8 +246,52 @@ class Returning:
             up=server.host in self._zones,
             zones={self.host: self._zones.get(self.host, '')},
         )
-        idle = dataclasses.replace(server, task_state=None, zone=None)
-        return verdict.verdict(idle, self._policy, around)
+        # it has been here, whatever zone it was asked to be in
+        anywhere = dataclasses.replace(server, zone=None)
+        return verdict.verdict(anywhere, self._policy, around)
+
+    def outdated(self, moves: collections.abc.Sequence[moves_.Move]) -> bool:
+        """Look once more at servers that are about to be moved.
+
+        A return may take hours, and only what moves is looked at meanwhile.
+
+        :param moves: their moves.
+        :returns: whether the last look does not hold any more.
+        :raises LostError: if they are no longer to return.
+        """
+        self._check()
+        known = self._known([move.server.id for move in moves])
+        for server, (found, history) in known.items():
+            if found and found.host != self.host:
+                self._judge(found, history)
+            else:
+                self._away.pop(server, None)
+        return any(
+            move.server.id not in self._away
+            or self._verdict(self._away[move.server.id]) != move.verdict
+            for move in moves
+        )
+
+    def _check(self) -> None:
+        """See whether the servers are still to return.
+
+        :raises LostError: if somebody has ended the maintenance, or has put
+            the host into maintenance again.
+        """
+        name = text.escape(self.host)
+        if self._at.aggregate is None:
+            raise AssertionError(f'{name} has no record to return by')
+        try:
+            aggregate = self._clients.nova.aggregate(self._at.aggregate)
+        except api.OvertakenError as exc:
+            raise journey.LostError(
+                f'the maintenance of {name} was ended by somebody else'
+            ) from exc
+        self._at = dataclasses.replace(self._at, aggregate=aggregate)
+        if not self._at.journal.returning:
+            raise journey.LostError(
+                f'{name} was put into maintenance again by somebody else'
+            )
 
     def note(self, moves: collections.abc.Sequence[moves_.Move]) -> None:
         """Note which servers are going to be moved, before they are."""

@@ -325,8 +325,9 @@ def _plan(event: events.Planned) -> str:
     away: list[moves_.Move] = []
     for move in event.moves:
         if move.outcome is moves_.Outcome.LEFT:
-            here = move.server.host == event.host
-            (left if here else away).append(move)
+            # what waits to be confirmed is there for another cause
+            stays = move.cause == move.verdict.cause
+            (left if stays else away).append(move)
     blocked = sum(
         move.outcome is moves_.Outcome.BLOCKED for move in event.moves
     )

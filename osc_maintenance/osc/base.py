@@ -26,6 +26,7 @@ from osc_maintenance.osc import options
 
 if typing.TYPE_CHECKING:
     from osc_maintenance import clients
+    from osc_maintenance import servers
     from osc_maintenance import state
 
 
@@ -104,13 +105,19 @@ class HostCommand(Command, command.ShowOne):
         names, rows = display.rendered(parsed_args, fields, [fields])
         return names, rows[0]
 
+    def look(self, name: str) -> 'servers.Load':
+        """What is on a host, and on its way, to be answered."""
+        from osc_maintenance import facts
+
+        return facts.load(self.clients.servers, name)
+
     def fields(self, host: 'state.Host') -> dict[str, typing.Any]:
         """What the command answers."""
         from osc_maintenance import facts
         from osc_maintenance import times
         from osc_maintenance import view
 
-        load = facts.load(self.clients.servers, host.name)
+        load = self.look(host.name)
         if host.aggregate and 'moves' in self.more:
             # what has been noted, and done by others, in the meantime
             host = facts.find(self.clients.nova, host.name)

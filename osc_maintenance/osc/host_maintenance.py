@@ -33,6 +33,7 @@ from osc_maintenance.osc import options
 if typing.TYPE_CHECKING:
     from osc_maintenance import change
     from osc_maintenance.drain import plan as plan_
+    from osc_maintenance import servers
     from osc_maintenance import state
 
 
@@ -272,7 +273,17 @@ class UnsetHostMaintenance(base.ChangingCommand):
             ),
         )
         drain.add_pace(parser)
+        #: The host before it was ended, at each attempt.
+        self._ending: list[state.Host] = []
         return parser
+
+    def look(self, name: str) -> 'servers.Load':
+        """What is on the host; what nobody confirms any more is told."""
+        load = super().look(name)
+        for host in self._ending[:1]:
+            if told := host.journal.abandoned(load):
+                self.log.warning('%s', told)
+        return load
 
     def take_action(
         self, parsed_args: argparse.Namespace
@@ -301,7 +312,10 @@ class UnsetHostMaintenance(base.ChangingCommand):
                 host = self._bring_back(parsed_args)
             else:
                 host = maintenance.unset(
-                    self.clients, name, force=parsed_args.force
+                    self.clients,
+                    name,
+                    force=parsed_args.force,
+                    seen=self._ending.append,
                 )
         if not self.changed and host.aggregate is None:
             self.log.warning('%s is not in maintenance', text.escape(name))
@@ -332,7 +346,8 @@ class UnsetHostMaintenance(base.ChangingCommand):
             if self.exit_code or not result.complete:
                 return host
             now = facts.find(self.clients.nova, name)
-            if now.mark or not now.journal.returning:
+            # without a record: somebody else was quicker with the same
+            if now.mark or (now.aggregate and not now.journal.returning):
                 raise exceptions.CommandError(
                     f'{text.escape(name)} was put into maintenance again by '
                     'somebody else while its servers came back'

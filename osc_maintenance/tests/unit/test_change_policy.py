@@ -126,7 +126,12 @@ class TestJournal(base.BaseTestCase):
         return {key: metadata[key] for key in NOTES if key in metadata}
 
     def test_the_notes_of_drains_are_never_touched(self) -> None:
-        seen = self._noted()
+        # but for this one
+        seen = scenes.after(
+            self._noted(), change.WriteRecord({'maintenance:return': None})
+        )
+        kept = self._notes(seen)
+        self.assertEqual(len(NOTES) - 1, len(kept))
         for request in (
             change.Request(policy=policy.Policy('active')),
             change.Request(policy=policy.NOTHING),
@@ -137,7 +142,7 @@ class TestJournal(base.BaseTestCase):
             for step in steps:
                 if isinstance(step, change.WriteRecord):
                     self.assertFalse(step.changes.keys() & NOTES.keys())
-            self.assertEqual(NOTES, self._notes(scenes.after(seen, *steps)))
+            self.assertEqual(kept, self._notes(scenes.after(seen, *steps)))
 
     def test_nor_when_the_record_is_lost(self) -> None:
         seen = self._noted()
@@ -147,9 +152,45 @@ class TestJournal(base.BaseTestCase):
         )
         steps = change.to_set(lost, change.Request(removal=True), 'bob', NOW)
         mended = scenes.after(lost, *steps)
-        self.assertEqual(NOTES, self._notes(mended))
+        self.assertEqual(
+            NOTES.keys() - {'maintenance:return'}, self._notes(mended).keys()
+        )
         assert mended.record is not None
         self.assertEqual((), mended.record.problems)
+
+    def test_nothing_returns_to_a_host_that_is_entered_again(self) -> None:
+        seen = self._noted()
+        enabled = scenes.disabled_by_somebody(seen, 'enabled', None)
+        mine = scenes.disabled_by_somebody(seen, 'disabled', 'mine')
+        for returning in (seen, enabled, mine):
+            for request in (change.Request(), change.Request(reason='kernel')):
+                steps = change.to_set(returning, request, 'bob', NOW)
+                entered_again = scenes.after(returning, *steps)
+                self.assertTrue(entered_again.ours)
+                self.assertFalse(entered_again.journal.returning)
+                # the servers are still those that it has moved
+                self.assertEqual(
+                    seen.journal.moves, entered_again.journal.moves
+                )
+                self.assertEqual(
+                    [], change.to_set(entered_again, request, 'bob', NOW)
+                )
+                # wherever it is killed, it never returns and is disabled
+                for done in range(len(steps)):
+                    killed = scenes.after(returning, *steps[:done])
+                    if not killed.journal.returning:
+                        continue
+                    self.assertEqual(returning.service, killed.service)
+                    self.assertEqual(
+                        steps, change.to_set(killed, request, 'bob', NOW)
+                    )
+
+    def test_a_property_that_is_cleared_does_not_end_a_return(self) -> None:
+        steps = change.to_clear(
+            self._noted(), frozenset(['reason', 'window']), 'bob', NOW
+        )
+        cleared = scenes.after(self._noted(), *steps)
+        self.assertTrue(cleared.journal.returning)
 
     def test_they_are_read_from_the_aggregate(self) -> None:
         found = self._noted().journal

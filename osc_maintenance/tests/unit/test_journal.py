@@ -176,9 +176,12 @@ class TestNotes(base.BaseTestCase):
         self.assertEqual(
             journal.Journal(returning=True, returns={'web': move}), found
         )
-        # a drain that begins takes the way back back
-        again = journal.decode(kept(changes, journal.started(found, {})))
-        self.assertEqual(journal.Journal(journal.STARTED), again)
+        # a drain that begins takes the way back back, whoever has ended it
+        for ended in ({}, {'maintenance:return': None}):
+            found = journal.decode(kept(changes, {**ended}))
+            begun = journal.started(found, {})
+            again = journal.decode(kept(changes, {**ended}, begun))
+            self.assertEqual(journal.Journal(journal.STARTED), again)
 
     def test_causes_are_made_storable(self) -> None:
         changes = journal.ended(

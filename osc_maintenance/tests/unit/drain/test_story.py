@@ -96,14 +96,21 @@ class TestPlan(Base):
         )
 
     def test_what_is_elsewhere_is_not_left_here(self) -> None:
-        away = reports.server_move('big', _A.LEAVE, 'its owner has to confirm')
-        away.server = dataclasses.replace(away.server, host='compute2')
+        away = reports.server_move('big', _A.LEAVE)
+        away.end(moves.Outcome.LEFT, 'its owner has to confirm')
         self.assertEqual(
             ['no server to move, 1 elsewhere and not confirmed'],
             self.plan(away),
         )
         line, *_rest = self.plan(away, reports.server_move('web'))
         self.assertTrue(line.startswith('1 server to move (1 live-migrate), '))
+
+    def test_what_does_not_return_is_left_elsewhere(self) -> None:
+        moved = reports.server_move('web', _A.LEAVE, 'it has moved since')
+        moved.server = dataclasses.replace(moved.server, host='compute2')
+        self.assertEqual(
+            ['no server to move, 1 left where it is'], self.plan(moved)
+        )
 
     def test_what_ends_by_itself_is_waited_for(self) -> None:
         blocked = reports.server_move(

@@ -1,0 +1,267 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+"""Servers on their way back, while others are at work as well."""
+
+import collections.abc
+
+from osc_lib import exceptions
+
+from osc_maintenance.drain import events
+from osc_maintenance.drain import moves
+from osc_maintenance import exit_codes
+from osc_maintenance import servers
+from osc_maintenance.tests.unit.drain import test_returning_base
+
+
+class TestMeanwhile(test_returning_base.ReturningTestCase):
+    """What happens to a server that waits until another one is back."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.drained('first', 'web')
+        self.world.set('first', ram=4096)
+        self.world.script('first', seconds=60)
+
+    def _web(self, act: collections.abc.Callable[[], object]) -> moves.Move:
+        """What becomes of web when something happens while it waits."""
+        journey = self.surveyed()
+        self.world.at(self.world.now + 20, act)
+        result = self.bring_back(journey, max_parallel=1)
+        self.assertIs(exit_codes.ExitCode.DONE, result.exit_code)
+        self.assertEqual(1, self.counting.most_back)
+        self.check_back('first')
+        (move,) = (m for m in result.moves if m.server.id == 'web')
+        self.assertEqual(0, move.conflicts)
+        return move
+
+    def test_it_is_moved(self) -> None:
+        there = self.world.guests['web'].host
+        other = 'h3' if there == 'h2' else 'h2'
+        move = self._web(
+            lambda: self.world.begin(
+                'web', servers.LIVE_MIGRATION, 'bob', other
+            )
+        )
+        self.assertIs(moves.Outcome.LEFT, move.outcome)
+        self.assertEqual(
+            f'it has moved since, and stays on {other}', move.cause
+        )
+        self.assertEqual(other, self.world.guests['web'].host)
+
+    def test_it_is_on_its_way_elsewhere_when_its_turn_comes(self) -> None:
+        there = self.world.guests['web'].host
+        other = 'h3' if there == 'h2' else 'h2'
+        self.world.script('web', seconds=80)
+        move = self._web(
+            lambda: self.world.begin(
+                'web', servers.LIVE_MIGRATION, 'bob', other
+            )
+        )
+        self.assertIs(moves.Outcome.LEFT, move.outcome)
+        self.assertEqual(other, self.world.guests['web'].host)
+
+    def test_it_is_brought_back_by_hand(self) -> None:
+        move = self._web(
+            lambda: self.world.set('web', host='h1'),
+        )
+        self.assertIs(moves.Outcome.LEFT, move.outcome)
+        self.assertEqual(0, move.attempts)
+
+    def test_it_is_deleted(self) -> None:
+        move = self._web(lambda: self.world.delete('web'))
+        self.assertIs(moves.Outcome.DELETED, move.outcome)
+
+    def test_it_is_stopped(self) -> None:
+        move = self._web(
+            lambda: self.world.set('web', vm_state='stopped', status='SHUTOFF')
+        )
+        self.assertIs(moves.Outcome.MOVED, move.outcome)
+        self.assertEqual(servers.COLD_MIGRATION, move.kind)
+        self.check_back('web')
+
+    def test_it_is_locked(self) -> None:
+        # as one that was locked before the return began
+        move = self._web(lambda: self.world.set('web', locked=True))
+        self.assertIs(moves.Outcome.MOVED, move.outcome)
+        self.check_back('web')
+
+    def test_something_is_done_to_it_for_long(self) -> None:
+        def snapshot() -> None:
+            self.world.set('web', task_state='image_uploading')
+            self.world.at(
+                self.world.now + 200,
+                lambda: self.world.set('web', task_state=None),
+            )
+
+        move = self._web(snapshot)
+        self.assertIs(moves.Outcome.MOVED, move.outcome)
+        self.check_back('web')
+
+    def test_it_cannot_be_moved_any_more(self) -> None:
+        journey = self.surveyed()
+        self.world.at(
+            self.world.now + 20,
+            lambda: self.world.set(
+                'web', vm_state='suspended', status='SUSPENDED'
+            ),
+        )
+        result = self.bring_back(journey, max_parallel=1)
+        self.assertEqual(
+            {'first': 'moved', 'web': 'blocked'}, self.outcomes(result)
+        )
+        self.assertIs(exit_codes.ExitCode.STAYED, result.exit_code)
+
+    def test_nova_does_not_answer_when_its_turn_comes(self) -> None:
+        began = self.world.now
+        self.world.outages = [(began + 55, began + 80)]
+        move = self._web(lambda: self.world.delete('web'))
+        self.assertIs(moves.Outcome.DELETED, move.outcome)
+
+    def test_it_was_said_to_be_back_and_is_not(self) -> None:
+        for lies, outcome in ((1, 'moved'), (3, 'failed')):
+            with self.subTest(lies=lies):
+                self.afresh()
+                self.drained('web')
+                self.world.script('web', fails=['lie'] * lies)
+                result = self.bring_back(self.surveyed())
+                self.assertEqual({'web': outcome}, self.outcomes(result))
+
+
+class TestRequests(test_returning_base.ReturningTestCase):
+    def test_only_those_whose_turn_it_is_are_read_again(self) -> None:
+        names = [f'web{number}' for number in range(20)]
+        self.drained(*names)
+        for name in names:
+            self.world.script(name, seconds=60)
+        journey = self.surveyed()
+        self.world.requests.clear()
+        started: list[int] = []
+
+        def report(event: events.Event) -> None:
+            if isinstance(event, events.Started):
+                started.append(self.world.requests['server'])
+
+        self.bring_back(journey, report, max_parallel=2)
+        self.check_back(*names)
+        self.assertEqual(2, started[0])
+        # each once, and those in motion every 10 seconds
+        most = len(names) + 2 * 10 * (60 / 10 + 2)
+        self.assertLessEqual(self.world.requests['server'], most)
+
+
+class TestResumed(test_returning_base.ReturningTestCase):
+    """A return that is interrupted and run again at once."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.stop = False
+
+    def pause(self, seconds: float) -> bool:
+        return self.stop or super().pause(seconds)
+
+    def _interrupted(self, **script: float) -> None:
+        """A cold migration has been asked for, and Nova takes its time."""
+        for name in ('first', 'second'):
+            self.world.add(name, vm_state='stopped')
+        self.drained('first', 'second')
+        self.world.set('first', ram=4096)
+        self.world.script('first', **script)
+
+        def report(event: events.Event) -> None:
+            self.stop = self.stop or isinstance(event, events.Started)
+
+        result = self.bring_back(self.surveyed(), report, max_parallel=1)
+        self.assertIs(exit_codes.ExitCode.INTERRUPTED, result.exit_code)
+        self.stop = False
+
+    def test_what_has_no_destination_yet_is_in_motion(self) -> None:
+        for scheduling in (0.5, 3.0, 20.0):
+            for unseen in (0.1, 2.0):
+                for wait in (0, 1):
+                    with self.subTest(
+                        scheduling=scheduling, unseen=unseen, wait=wait
+                    ):
+                        self.afresh()
+                        self._interrupted(scheduling=scheduling, unseen=unseen)
+                        self.pass_time(wait)
+                        result = self.bring_back(
+                            self.surveyed(), max_parallel=1
+                        )
+                        self.assertEqual(1, self.counting.most_back)
+                        self.assertEqual(
+                            {'moved'}, set(self.outcomes(result).values())
+                        )
+                        self.check_back('first', 'second')
+                        self.assertEqual(4, len(self.world.rows))
+
+    def test_the_earlier_try_is_not_taken_for_the_next_one(self) -> None:
+        for unseen in (0.1, 2.0, 8.0):
+            for wait in (0, 4, 30):
+                with self.subTest(unseen=unseen, wait=wait):
+                    self.afresh()
+                    self._interrupted(scheduling=3.0, unseen=unseen)
+                    row = self.world.rows[-1]
+                    self.world.go(
+                        row,
+                        self.world._cold(
+                            row, 'no host', self.world.scripts['first']
+                        ),
+                    )
+                    self.pass_time(wait)
+                    result = self.bring_back(self.surveyed(), max_parallel=1)
+                    self.assertEqual(1, self.counting.most_back)
+                    self.assertEqual(
+                        {'moved'}, set(self.outcomes(result).values())
+                    )
+                    self.check_back('first', 'second')
+                    self.assertEqual(5, len(self.world.rows))
+
+
+class TestEnded(test_returning_base.ReturningTestCase):
+    """Somebody else ends the maintenance, or goes on with it."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.drained('first', 'second', 'third')
+        for name in ('first', 'second', 'third'):
+            self.world.script(name, seconds=30)
+
+    def _lost(self, act: collections.abc.Callable[[], object]) -> str:
+        journey = self.surveyed()
+        self.world.at(self.world.now + 20, act)
+        error = self.assertRaises(
+            exceptions.CommandError, self.bring_back, journey, max_parallel=1
+        )
+        self.check_back('first')
+        for name in ('second', 'third'):
+            self.assertNotEqual('h1', self.world.guests[name].host)
+        self.assertNotIn('run the same command again', str(error))
+        return str(error)
+
+    def _end(self) -> None:
+        self.world.aggregate = None
+
+    def test_the_rest_is_left_where_it_is(self) -> None:
+        self.assertIn('was ended by somebody else', self._lost(self._end))
+
+    def test_it_is_put_into_maintenance_again(self) -> None:
+        told = self._lost(lambda: self.noted({'maintenance:return': None}))
+        self.assertIn('put into maintenance again by somebody else', told)
+
+    def test_nothing_was_left_to_start(self) -> None:
+        # another return has ended, and the record with it
+        journey = self.surveyed()
+        self.world.at(self.world.now + 20, self._end)
+        result = self.bring_back(journey, max_parallel=3)
+        self.assertIs(exit_codes.ExitCode.DONE, result.exit_code)
+        self.check_back('first', 'second', 'third')

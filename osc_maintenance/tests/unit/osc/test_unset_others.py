@@ -1,0 +1,186 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+"""``unset`` where others are at work as well, or have been."""
+
+import collections.abc
+import typing
+from unittest import mock
+
+from osc_lib import exceptions
+
+from osc_maintenance import change
+from osc_maintenance.drain import run
+from osc_maintenance import journal
+from osc_maintenance import maintenance
+from osc_maintenance import servers
+from osc_maintenance.tests.unit import fakes
+from osc_maintenance.tests.unit.osc import test_set_drain
+from osc_maintenance.tests.unit import scenes
+
+SET, UNSET = test_set_drain.SET, test_set_drain.UNSET
+WEB = test_set_drain.WEB
+
+
+def _cold(
+    status: str,
+    source: str,
+    dest: str,
+    number: int = 7,
+    user: str = 'id-of-alice',
+) -> servers.Migration:
+    """A cold migration of the server web."""
+    return servers.Migration(
+        number,
+        'web-id',
+        servers.COLD_MIGRATION,
+        status,
+        source,
+        dest,
+        user=user,
+    )
+
+
+class TestReturn(test_set_drain.DrainTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.given(scenes.host(), WEB)
+        self.run_command(SET, 'compute1', '--migrate', 'all')
+
+    def _when_back(self, act: collections.abc.Callable[[], object]) -> None:
+        """Have somebody else act once the servers are back."""
+        real = run.bring_back
+
+        def bring_back(*given: typing.Any, **how: typing.Any) -> run.Result:
+            result = real(*given, **how)
+            act()
+            return result
+
+        patch = mock.patch.object(run, 'bring_back', bring_back)
+        patch.start()
+        self.addCleanup(patch.stop)
+
+    def test_another_one_has_ended_it(self) -> None:
+        clients = fakes.real(self.clients)
+        self._when_back(lambda: maintenance.unset(clients, 'compute1'))
+        told = self.run_command(UNSET, 'compute1', '--return-servers')
+        self.assertEqual(('none', True), (told['state'], told['changed']))
+        self.assertEqual(['moved'], [row['outcome'] for row in told['moves']])
+
+    def test_somebody_has_put_it_into_maintenance_again(self) -> None:
+        clients = fakes.real(self.clients)
+        self._when_back(
+            lambda: maintenance.set_(
+                clients, 'compute1', change.Request(), scenes.NOW
+            )
+        )
+        command, parsed = self.parsed(UNSET, 'compute1', '--return-servers')
+        error = self.assertRaises(exceptions.CommandError, command.run, parsed)
+        self.assertIn('put into maintenance again', str(error))
+        self.assertTrue(self.clients.nova.hosts['compute1'].ours)
+
+
+class TestUnconfirmed(test_set_drain.DrainTestCase):
+    """Cold migrations of a drain or a return that was interrupted."""
+
+    def _given(
+        self, *migrations: servers.Migration, back: bool = False
+    ) -> None:
+        noted = {'web-id': journal.Move('cold-migrate', 6, ('id-of-alice',))}
+        changes = journal.started(journal.Journal(), noted)
+        if back:
+            changes.update(journal.returning(noted))
+        host = scenes.entered(
+            request=change.Request(policy=test_set_drain.ALL)
+        )
+        self.given(scenes.after(host, change.WriteRecord(changes)))
+        load = servers.Load('compute1', (), migrations)
+        self.clients.servers.loads = {'compute1': load}
+
+    def _said(self, *options: str) -> str:
+        already = len(self.log.output)
+        told = self.run_command(UNSET, 'compute1', *options)
+        self.assertEqual('none', told['state'])
+        said: str = self.log.output
+        return said[already:]
+
+    def test_they_are_named(self) -> None:
+        away, here = ('compute1', 'compute2'), ('compute2', 'compute1')
+        for status, way, back in (
+            ('finished', away, False),
+            ('migrating', away, False),
+            ('finished', away, True),
+            ('finished', here, True),
+            ('post-migrating', here, True),
+        ):
+            with self.subTest(status=status, way=way):
+                ours = _cold(status, *way)
+                resize = servers.Migration(
+                    8, 'db-id', servers.RESIZE, 'finished', *away
+                )
+                self._given(ours, resize, back=back)
+                said = self._said()
+                self.assertIn('1 cold migrated and not confirmed', said)
+                self.assertIn('"openstack server migration confirm"', said)
+                self.assertIn('web-id', said)
+                self.assertNotIn('db-id', said)
+
+    def test_nothing_is_to_be_said(self) -> None:
+        away, here = ('compute1', 'compute2'), ('compute2', 'compute1')
+        for migrations in (
+            (),
+            (_cold('confirmed', *away),),
+            (_cold('error', *away),),
+            # before this maintenance, and after it had moved
+            (_cold('finished', *away, number=6),),
+            (_cold('finished', *away), _cold('confirmed', *away, number=8)),
+            # somebody else's
+            (_cold('finished', *away, user='id-of-bob'),),
+            (_cold('finished', *here),),
+        ):
+            with self.subTest(migrations=migrations):
+                self._given(*migrations)
+                self.assertEqual('', self._said())
+
+    def test_it_costs_no_request(self) -> None:
+        for migrations in ((), (_cold('finished', 'compute1', 'compute2'),)):
+            self._given(*migrations)
+            asked: list[str] = []
+            for api, method in (
+                (self.clients.nova, 'service'),
+                (self.clients.nova, 'aggregates'),
+                (self.clients.servers, 'migrations'),
+                (self.clients.servers, 'on'),
+            ):
+                self._counted(api, method, asked)
+            self._said()
+            self.assertEqual(
+                # and whether somebody else enters it meanwhile
+                ['aggregates', 'migrations', 'on', 'service', 'service'],
+                sorted(asked),
+            )
+
+    def _counted(self, api: object, method: str, asked: list[str]) -> None:
+        real = getattr(api, method)
+
+        def ask(*given: object, **how: object) -> object:
+            asked.append(method)
+            return real(*given, **how)
+
+        patch = mock.patch.object(api, method, ask)
+        patch.start()
+        self.addCleanup(patch.stop)
+
+    def test_a_maintenance_that_goes_on_says_nothing(self) -> None:
+        self._given(_cold('finished', 'compute1', 'compute2'))
+        self.run_command(UNSET, 'compute1', '--reason')
+        self.assertEqual('', self.log.output)
