@@ -210,6 +210,9 @@ class Follower:
                 yield from self._settler.unrecorded(move, look, here=here)
             return
         now = self._clock()
+        if move.migration is None or move.migration.id != migration.id:
+            # somebody else may have been quicker, or have come since
+            move.ours = self._is_ours(migration)
         if move.migration is None or move.migration.status != migration.status:
             self._settler.changed = now
         move.migration, move.unsure = migration, False

@@ -1,0 +1,116 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+"""What somebody else begins is nobody's to confirm or to abort."""
+
+import collections.abc
+import typing
+
+from osc_maintenance.drain import events
+from osc_maintenance import servers
+from osc_maintenance.tests.unit.drain import test_loop_base as base
+from osc_maintenance.tests.unit.drain import test_returning_base
+
+
+class TestDrain(base.LoopTestCase):
+    def begun_by_somebody(
+        self,
+        wanted: collections.abc.Callable[[events.Event], bool],
+        seconds: float,
+        kind: str = servers.RESIZE,
+        **script: typing.Any,
+    ) -> list[str]:
+        """What becomes of a move that somebody begins after some event."""
+        self.afresh()
+        world = self.world
+        world.add('off')
+        world.script('off', **script)
+        world.script(world.add('long', ram=9999), seconds=60)
+        drain = self.drain()
+
+        def begin() -> None:
+            guest = world.guests['off']
+            if guest.task_state is None and guest.host == base.HOST:
+                world.begin('off', kind, 'owner', 'h2')
+
+        waiting = True
+        while drain.step():
+            if waiting and wanted(drain.events[-1]):
+                waiting = False
+                world.at(world.now + seconds, begin)
+        return [
+            row.migration.status
+            for row in world.rows
+            if row.migration.server == 'off' and row.migration.user == 'owner'
+        ]
+
+    def test_after_a_request_that_was_lost(self) -> None:
+        for kind in (servers.RESIZE, servers.COLD_MIGRATION):
+            for tenths in range(1, 50, 4):
+                statuses = self.begun_by_somebody(
+                    lambda event: isinstance(event, events.Trouble),
+                    tenths / 10,
+                    kind,
+                    answers=['dropped'],
+                )
+                self.assertNotIn('confirmed', statuses, f'{kind} {tenths}')
+
+    def test_after_a_move_that_failed_at_once(self) -> None:
+        for tenths in range(1, 60, 2):
+            statuses = self.begun_by_somebody(
+                lambda event: (
+                    isinstance(event, events.Started)
+                    and event.move.server.id == 'off'
+                ),
+                tenths / 10,
+                fails=['no host'],
+                unseen=0.01,
+                scheduling=0.05,
+            )
+            self.assertNotIn('confirmed', statuses, f'{tenths}')
+
+    def test_a_live_migration_is_not_aborted(self) -> None:
+        world = self.world
+        world.script(world.add('web'), answers=['dropped'], seconds=300)
+        drain = self.drain(server_timeout=30)
+        while not drain.of(events.Trouble):
+            drain.step()
+        world.at(
+            world.now + 0.5,
+            lambda: world.begin('web', servers.LIVE_MIGRATION, 'bob', 'h2'),
+        )
+        drain.run()
+        self.assertEqual(0, world.requests['abort'])
+
+
+class TestReturn(test_returning_base.ReturningTestCase):
+    def test_a_resize_is_not_confirmed(self) -> None:
+        self.world.add('off', vm_state='stopped')
+        self.drained('off', 'web')
+        world = self.world
+        world.script('off', answers=['dropped'])
+        journey = self.surveyed()
+
+        def report(event: events.Event) -> None:
+            if isinstance(event, events.Trouble):
+                world.at(
+                    world.now + 0.3,
+                    lambda: world.begin(
+                        'off', servers.RESIZE, 'owner', base.HOST
+                    ),
+                )
+
+        self.bring_back(journey, report)
+        self.assertNotIn(
+            (servers.RESIZE, 'confirmed'),
+            [(r.migration.kind, r.migration.status) for r in world.rows],
+        )
