@@ -18,9 +18,9 @@ import dataclasses
 import secrets
 import typing
 
-from osc_lib import exceptions
 
 from osc_maintenance.drain import arrivals
+from osc_maintenance.drain import failures
 from osc_maintenance.drain import interrupt
 from osc_maintenance.drain import journey
 from osc_maintenance.drain import moves as moves_
@@ -43,8 +43,6 @@ if typing.TYPE_CHECKING:
 _SETTLE = 5.0
 #: The other statuses of a service tell nothing: its cell is down.
 _KNOWN = frozenset(('enabled', 'disabled'))
-#: How often ``apply`` tries to move a server.
-_TRIES = 2
 #: How often to look whether the maintenance is still what it was, in seconds.
 _CHECK = 20.0
 #: How old the look at the service may be when a move is started, in seconds.
@@ -96,11 +94,11 @@ class Leaving:
         self._surveyed = frozenset(plan.verdicts)
         self._surveyed_at = clock()
         self._arrivals = arrivals.Arrivals(clients, plan.policy)
+        self._failures = failures.Failures(clients.servers)
         self._token = ''
         # a return that was broken off ends with our first note
         self._returned = host.journal.returning
         self._noted: set[str] = set()
-        self._whys: dict[str, str] = {}
         self._load = servers.Load(self.host)
         self._arriving: frozenset[str] = frozenset()
         self._forgotten: set[int] = set()
@@ -135,7 +133,9 @@ class Leaving:
             for server in found
         }
         if self._how == journal.BY_APPLY:
-            verdicts.update(self._given_up(load, verdicts))
+            verdicts.update(
+                self._failures.given_up(load, verdicts, self._knows)
+            )
         if fresh:
             self._arriving = self._arrivals.expected(
                 self._at, load, verdicts, idle=not moving
@@ -159,46 +159,6 @@ class Leaving:
             arriving=self._arriving,
             up=self._around.up or self._evacuate,
         )
-
-    def _given_up(
-        self,
-        load: servers.Load,
-        verdicts: collections.abc.Mapping[str, verdict.Verdict],
-    ) -> dict[str, verdict.Verdict]:
-        """The servers that ``apply`` has tried to move often enough.
-
-        It remembers nothing from run to run: what has failed since the move
-        was noted is counted.
-        """
-        failures: dict[str, int] = collections.Counter(
-            migration.server
-            for migration in load.migrations
-            if migration.failed and self._knows(migration)
-        )
-        given_up = {}
-        for server, count in failures.items():
-            found = verdicts.get(server)
-            if count < _TRIES or not found or not found.moves:
-                continue
-            kind = verdict.KINDS[found.action]
-            if server not in self._whys:
-                self._whys[server] = self._why(server, kind)
-            given_up[server] = verdict.Verdict(
-                verdict.Action.BLOCKED,
-                f'its move has failed {count} times: {self._whys[server]}',
-            )
-        return given_up
-
-    def _why(self, server: str, kind: str) -> str:
-        """Why the move of a server failed, in Nova's words."""
-        try:
-            why = self._clients.servers.why(server, kind, None)
-        except api.TransientError:
-            raise
-        except exceptions.CommandError as exc:
-            # not ours to read, perhaps
-            why = str(exc)
-        return why or 'Nova does not tell why'
 
     def _survey(
         self, found: collections.abc.Iterable[servers.Server], *, fresh: bool
