@@ -32,6 +32,8 @@ from osc_maintenance.drain import story
 from osc_maintenance import text
 from osc_maintenance import times
 
+#: How much of a line is not the name of a server, and what that has at least.
+_BESIDE_NAME, _LEAST_NAME = 60, 16
 _MOST_ROWS = 15
 #: The lines of a terminal that are not for single servers.
 _OTHER_LINES = 5
@@ -128,7 +130,7 @@ class Live:
 
     def _put_up(self) -> None:
         self._up = True
-        self._live.start()
+        self._live.start(refresh=True)
         # what is logged goes above the display, and not into it
         for handler in logging.getLogger().handlers:
             if (
@@ -142,6 +144,9 @@ class Live:
 
     def _row(self, move: moves_.Move) -> _Row:
         percent, remaining = report.copied(move, self._clock())
+        if move.there:
+            # where the server is has still to be seen
+            percent = remaining = None
         status = move.migration.status if move.migration else 'requested'
         if move.overdue:
             status += ', overdue'
@@ -195,6 +200,7 @@ class Live:
     ) -> console.RenderableType:
         """One line for each server in motion."""
         now = self._clock()
+        room = max(self._console.size.width - _BESIDE_NAME, _LEAST_NAME)
         grid = table.Table.grid(padding=(0, 2, 0, 0))
         grid.add_column()
         grid.add_column(min_width=9)
@@ -210,7 +216,7 @@ class Live:
                 took = times.format_duration(seconds)
             there = f'to {row.destination}' if row.destination else ''
             grid.add_row(
-                _cell(f'  {row.name}'),
+                _cell(f'  {shortened(row.name, room)}'),
                 _cell(row.status),
                 _cell(row.percent),
                 _cell(row.remaining),
@@ -223,6 +229,18 @@ class Live:
 def _cell(words: str) -> rich_text.Text:
     """Text that is cut, and neither wrapped nor read for markup."""
     return rich_text.Text(words, no_wrap=True, overflow='ellipsis')
+
+
+def shortened(name: str, room: int) -> str:
+    """A name that fits, cut in its middle: names differ at their ends.
+
+    :param name: the name of a server.
+    :param room: how many characters there are.
+    """
+    if len(name) <= room:
+        return name
+    tail = room // 2
+    return f'{name[: room - tail - 1]}…{name[-tail:]}'
 
 
 def size(count: float) -> str:

@@ -196,6 +196,16 @@ class TestDisplay(Base):
         self.looked(reports.server_move('web1'))
         self.assertNotIn('\x1b[1;31m', self.terminal.getvalue())
 
+    def test_names_are_cut_in_the_middle(self) -> None:
+        for name, room, shown in (
+            ('web-1', 16, 'web-1'),
+            ('a' * 16, 16, 'a' * 16),
+            ('web-of-a-customer-7', 16, 'web-of-…stomer-7'),
+        ):
+            found = live.shortened(name, room)
+            self.assertEqual(shown, found)
+            self.assertLessEqual(len(found), room)
+
     def test_size(self) -> None:
         for count, words in (
             (0, '0 B'),
