@@ -66,6 +66,13 @@ class Command(command.Command):
                 raise
             # what to answer cannot be read, but how it ended is known
             self.log.error('%s', exc)
+        except KeyboardInterrupt:
+            if self.changed:
+                self.log.warning(
+                    'Interrupted when something had been changed already: '
+                    'run the same command again, and it goes on'
+                )
+            raise
         return self.exit_code
 
     @property

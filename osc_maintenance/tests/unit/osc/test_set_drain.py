@@ -215,6 +215,18 @@ class TestMigrate(DrainTestCase):
             *('--start', '+1h'),
         )
 
+    def test_ctrl_c_before_anything_is_reported(self) -> None:
+        self.given(scenes.host(), WEB)
+        for method, told in (('claim', False), ('set_service', True)):
+            self.given(scenes.host(), WEB)
+            command, parsed = self.parsed(SET, 'compute1', '--migrate', 'all')
+            stopped = mock.patch.object(
+                self.clients.nova, method, side_effect=KeyboardInterrupt
+            )
+            with stopped:
+                self.assertRaises(KeyboardInterrupt, command.run, parsed)
+            self.assertIs(told, 'run the same command' in self.log.output)
+
     def test_strict_is_kept_for_when_it_is_entered(self) -> None:
         strict = policy.Policy(policy.ALL, strict=True)
         later = scenes.NOW + 4 * scenes.HOUR
