@@ -65,6 +65,14 @@ class Follower:
         """The moves that take a slot."""
         return tuple(move for move in self.moves.values() if move.in_motion)
 
+    @property
+    def arrived(self) -> bool:
+        """Whether there are servers that have moved, and were not seen yet."""
+        return any(
+            move.there and move.moving and not move.contradictions
+            for move in self.moves.values()
+        )
+
     def adopt(
         self, look: journey.Look
     ) -> collections.abc.Iterator[events.Event]:

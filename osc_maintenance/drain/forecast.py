@@ -20,6 +20,8 @@ from osc_maintenance.drain import moves
 from osc_maintenance.drain import verdict
 
 _MIB_PER_GIB = 1024
+#: How many of them are taken, those nearest in size.
+_ALIKE = 5
 #: How many times as large a server is at most to tell something.
 _FURTHEST = 16.0
 #: How many of the latest moves tell how long the next ones take.
@@ -71,7 +73,7 @@ def window(
     """When a move is going to end, from the latest ones of its kind.
 
     What has to be copied decides: a server of twice the size takes twice as
-    long. Those of about the same size tell it best.
+    long. The few that are nearest in size tell it best.
 
     :param move: a move.
     :param took: how long moves have taken, in their order.
@@ -82,9 +84,11 @@ def window(
         item for item in took[-_RECENT:] if item.action is move.verdict.action
     ]
     alike = [item for item in known if mine <= 2 * item.size <= 4 * mine]
+    # the nearest last, and of those that are as near the latest
+    alike.sort(key=lambda item: -abs(item.size - mine))
     times = [
         (item.least + item.most) / 2 * _scale(mine, item.size)
-        for item in alike or known
+        for item in (alike or known)[-_ALIKE:]
     ]
     if not times:
         return None

@@ -55,10 +55,13 @@ class Journey(typing.Protocol):
 
     :ivar host: the host's name.
     :ivar command: what continues it if it is interrupted.
+    :ivar listed: when its servers were looked at before the first look, by the
+        clock of the drain; long ago if they have not been.
     """
 
     host: str
     command: str
+    listed: float
 
     def look(self, *, fresh: bool, moving: collections.abc.Set[str]) -> Look:
         """Look at Nova, with a constant number of requests.

@@ -46,7 +46,7 @@ _KNOWN = frozenset(('enabled', 'disabled'))
 #: How often to look whether the maintenance is still what it was, in seconds.
 _CHECK = 20.0
 #: How old the look at the service may be when a move is started, in seconds.
-_HEED = 5.0
+_HEED = 10.0
 #: How often to ask again where servers can go, in seconds.
 _SURVEY = 60.0
 
@@ -61,6 +61,7 @@ class Leaving:
     :param how: who moves them, as the journal says it.
     :ivar host: the host's name.
     :ivar command: what continues it if it is interrupted.
+    :ivar listed: when its servers were looked at before the first look.
     """
 
     def __init__(
@@ -99,7 +100,8 @@ class Leaving:
         # a return that was broken off ends with our first note
         self._returned = host.journal.returning
         self._noted: set[str] = set()
-        self._load = servers.Load(self.host)
+        self._load = plan.load
+        self.listed = plan.made
         self._arriving: frozenset[str] = frozenset()
         self._forgotten: set[int] = set()
         self._asked_for: set[int] = set()

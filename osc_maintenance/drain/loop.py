@@ -54,6 +54,8 @@ class Ending(enum.Enum):
 #: the timeout of a server says otherwise.
 _PATIENCE = 600.0
 _LONGEST_PAUSE = 30.0
+#: How long the look at the servers holds that the plan goes by, in seconds.
+_PLAN_HOLDS = 3.0
 #: How long moves may be started after a look, in seconds.
 _LOOK_HOLDS = 1.0
 #: How long Nova may be silent.
@@ -86,6 +88,8 @@ class Loop:
         self._pause = pause
         self._began = clock()
         self._listing = listing.Listing()
+        if options.wait and 0 <= self._began - journey.listed < _PLAN_HOLDS:
+            self._listing.looked(journey.listed, journey.listed)
         self._looked = self._began
         self._more = False
         self._slots = options.max_parallel
@@ -171,7 +175,9 @@ class Loop:
         in_motion = self._follower.in_motion
         before = self._clock()
         urgent = any(map(ending.matters, self.moves))
-        fresh = not in_motion or self._listing.due(before, urgent=urgent)
+        # the first look goes by that of the plan, if it is of just now
+        idle = bool(self.moves) and not in_motion
+        fresh = idle or self._listing.due(before, urgent=urgent)
         moving = {move.server.id for move in in_motion}
         look = self._journey.look(fresh=fresh, moving=moving)
         self._looked = self._clock()
@@ -192,17 +198,14 @@ class Loop:
         return timeout is not None and self._clock() - self._began >= timeout
 
     def _interval(self) -> float:
-        if self._more:
+        in_motion = self._follower.in_motion
+        if self._more or (self._follower.arrived and not in_motion):
             return 0.0
         now = self._clock()
-        moving = [
-            move for move in self._follower.in_motion if not move.given_up
-        ]
+        moving = [move for move in in_motion if not move.given_up]
         idle = now - self._settler.changed
         interval = pace.next_look(moving, self._settler.took, now, idle)
-        if any(
-            move.there and move.open for move in self.moves
-        ) and self._listing.fits(now, interval):
+        if self._follower.arrived and self._listing.fits(now, interval):
             return 0.0
         if self._options.timeout is not None:
             rest = self._began + self._options.timeout - now

@@ -19,13 +19,13 @@ from osc_maintenance.drain import moves
 from osc_maintenance.drain import verdict
 
 #: How long to wait before the next look, in seconds.
-_SOONEST, _LATEST = 0.1, 6.0
+_SOONEST, _LATEST = 0.2, 6.0
 #: The same while nothing tells yet how long moves take.
 _UNKNOWN = 0.5
 #: How much of the time until a move can have ended is waited without a look.
 _EARLY = 0.9
 #: How many looks the window takes in which a move is going to end.
-_LOOKS = 12
+_LOOKS = 6
 #: How much later than it happened the end of a move may be noticed, as a part
 #: of how long it takes.
 _SLACK = 0.02

@@ -14,6 +14,8 @@
 
 import collections.abc
 import dataclasses
+import math
+import time
 import typing
 
 from osc_maintenance import change
@@ -39,6 +41,7 @@ class Plan:
     :ivar others: servers that are not on the host but on their way to it, or
         whose resize away from it is not confirmed, by id.
     :ivar notes: what could not be asked.
+    :ivar made: when its servers were looked at, by the monotonic clock.
     """
 
     load: servers.Load
@@ -48,6 +51,7 @@ class Plan:
     verdicts: collections.abc.Mapping[str, verdict.Verdict]
     others: collections.abc.Mapping[str, servers.Server]
     notes: tuple[str, ...] = ()
+    made: float = -math.inf
 
     @property
     def wanted(self) -> bool:
@@ -142,6 +146,7 @@ def make(
     :returns: the plan.
     :raises CommandError: if Nova does not answer.
     """
+    made = time.monotonic()
     found = load.servers or ()
     surveyor = surroundings.Surveyor(clients, load.host, policy.target)
     around = surveyor.survey(
@@ -162,6 +167,7 @@ def make(
         },
         others={server.id: server for server in others if server},
         notes=tuple(surveyor.notes),
+        made=made,
     )
 
 

@@ -14,6 +14,7 @@
 
 import collections.abc
 import dataclasses
+import math
 import typing
 
 from osc_maintenance import change
@@ -44,7 +45,10 @@ class Returning:
     :param host: the host, with the record of its maintenance.
     :ivar host: the host's name.
     :ivar command: what continues it if it is interrupted.
+    :ivar listed: its servers are not looked at before the first look.
     """
+
+    listed = -math.inf
 
     def __init__(self, clients: 'clients_.Clients', host: state.Host) -> None:
         self.host = host.name

@@ -66,6 +66,10 @@ class TestWindow(base.BaseTestCase):
         self.assertEqual(
             (5, 5.5, 6), self.window(16384, (8192, 3), *told[2:], (16384, 5))
         )
+        nearest = [(1000 + number, 4.0) for number in range(5)]
+        window = self.window(1000, (1500, 60), *nearest, (700, 60))
+        assert window
+        self.assertAlmostEqual(4, window.latest)
 
     def test_between_two_looks(self) -> None:
         took = forecast.Took(_A.LIVE_MIGRATE, 1024, 2, 4)

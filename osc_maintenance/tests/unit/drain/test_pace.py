@@ -144,17 +144,17 @@ class TestNextLook(base.BaseTestCase):
         for age, took, wait in (
             (0, (4,), 3.6),
             (3, (4,), 0.6),
-            (3.6, (4,), 0.1),
-            (4.4, (4,), 0.1),
+            (3.6, (4,), 0.2),
+            (4.4, (4,), 0.2),
             # it takes longer than any before, and then much longer
-            (7, (4,), 0.14),
+            (7, (4,), 0.2),
             (9, (4,), 0.9),
             (0, (100,), 6),
             (89, (100,), 2),
             (600, (100,), 6),
             # the less is known, the wider apart are the looks
-            (4, (4, 10), 0.5),
-            (60, (60, 120), 5),
+            (4, (4, 10), 1),
+            (60, (60, 84), 4),
         ):
             self.assertAlmostEqual(wait, self.wait(age, took), msg=f'{age}')
 
@@ -185,7 +185,7 @@ class TestNextLook(base.BaseTestCase):
         self, age: float, took: list[float], idle: float
     ) -> None:
         wait = self.wait(age, tuple(took), idle)
-        self.assertGreaterEqual(wait, 0.1)
+        self.assertGreaterEqual(wait, 0.2)
         self.assertLessEqual(wait, 6)
 
 
