@@ -24,6 +24,7 @@ import typing
 
 import fixtures
 import testtools
+from testtools import content
 import yaml
 
 from osc_maintenance import exit_codes
@@ -31,6 +32,8 @@ from osc_maintenance.tests.cloud import fixture
 from osc_maintenance.tests.cloud import operations
 
 Json = dict[str, typing.Any]
+#: How many errors of Nova are shown with a test that fails.
+_ERRORS = 20
 
 
 def executable() -> str:
@@ -60,6 +63,9 @@ class TestCase(testtools.TestCase):
             # a shell starts its background jobs so, and they hand it on
             signal.signal(signal.SIGINT, signal.default_int_handler)
         self.cloud = self.useFixture(fixture.Cloud())
+        self._log = self.cloud.state.log('compute')
+        self._log_began = self._log.stat().st_size
+        self.addOnException(self._show_errors)
         # one that applies waits for the others, and they for it
         path = self.cloud.state.directory / 'tests.lock'
         self._others = path.open('w')
@@ -67,6 +73,14 @@ class TestCase(testtools.TestCase):
         fcntl.flock(self._others, fcntl.LOCK_SH)
         self.scene = self.cloud.scene()
         self.admin = self.cloud.api()
+
+    def _show_errors(self, _exc_info: object) -> None:
+        """What went wrong in Nova while this test ran, or others beside it."""
+        with self._log.open(errors='replace') as log:
+            log.seek(self._log_began)
+            told = [line for line in log if ' ERROR ' in line]
+        errors = [line for line in told if 'Error: ' in line][-_ERRORS:]
+        self.addDetail('errors in Nova', content.text_content(''.join(errors)))
 
     # -- the command under test --------------------------------------------
 
