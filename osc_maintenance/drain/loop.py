@@ -19,6 +19,7 @@ waiting are passed in.
 
 import collections.abc
 import enum
+import functools
 import typing
 
 from osc_lib import exceptions
@@ -34,6 +35,8 @@ from osc_maintenance.drain import pace
 from osc_maintenance.drain import settle
 from osc_maintenance.drain import verdict
 from osc_maintenance.nova import api
+from osc_maintenance import parallel
+from osc_maintenance import servers
 
 if typing.TYPE_CHECKING:
     from osc_maintenance.nova import servers as servers_api
@@ -56,6 +59,8 @@ _PATIENCE = 600.0
 _LONGEST_PAUSE = 30.0
 #: How long the look at the servers holds that the plan goes by, in seconds.
 _PLAN_HOLDS = 3.0
+#: How many requests to start a move are under way at once.
+_AT_ONCE = 4
 #: How long moves may be started after a look, in seconds.
 _LOOK_HOLDS = 1.0
 #: How long Nova may be silent.
@@ -258,7 +263,10 @@ class Loop:
             return True
         if chosen:
             self._journey.note(waiting)
-        for move in chosen:
+        # who evacuates looks again before each server
+        evacuated = any(move.kind == servers.EVACUATION for move in chosen)
+        width = 1 if evacuated else _AT_ONCE
+        for first in range(0, len(chosen), width):
             if self._pause(0):
                 # the loop stops where it waits
                 break
@@ -267,23 +275,37 @@ class Loop:
                 # moved once more
                 self._more = True
                 break
+            batch = chosen[first : first + width]
+            if not (yield from self._begin(batch, look)):
+                break
+        return bool(chosen)
+
+    def _begin(
+        self, batch: list[moves_.Move], look: journey_.Look
+    ) -> collections.abc.Generator[events.Event, None, bool]:
+        """Ask Nova to move some servers; whether to go on with more."""
+        asked = []
+        for move in batch:
             known = look.migrations.get(move.server.id)
             move.after = max(move.after, known.id if known else 0)
             target = self._journey.target(move)
+            ask = functools.partial(self._ask, move, target)
+            asked.append((move, parallel.start(ask)))
+        go_on = True
+        for move, answer in asked:
             try:
-                move.request = self._ask(move, target)
+                move.request = answer.result()
             except api.OvertakenError as exc:
                 # look again before the next: somebody else may be at work
                 # on this host, and what is in motion counts
                 self._listing.outdated()
-                self._more = True
+                self._more, go_on = True, False
                 yield self._met_somebody(move, str(exc))
-                break
             except api.TransientError as exc:
+                go_on = False
                 move.begin(self._clock(), unsure=True)
                 move.cause = str(exc)
                 yield events.Trouble(str(exc), 0.0)
-                break
             except exceptions.CommandError as exc:
                 # its slot is for the next one
                 self._more = True
@@ -292,7 +314,7 @@ class Loop:
                 move.begin(self._clock(), unsure=False)
                 self._settler.changed = self._clock()
                 yield events.Started(move)
-        return bool(chosen)
+        return go_on
 
     def _outdated(self, chosen: list[moves_.Move]) -> bool:
         """Whether the journey has found that the look is too old."""
