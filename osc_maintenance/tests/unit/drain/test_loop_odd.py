@@ -221,6 +221,21 @@ class TestCompany(base.LoopTestCase):
 
 
 class TestPace(base.LoopTestCase):
+    def test_some_are_asked_for_side_by_side(self) -> None:
+        for evacuate, at_once in ((False, 4), (True, 1)):
+            self.afresh()
+            if evacuate:
+                self.world.hosts[base.HOST] = 'down'
+            for number in range(6):
+                self.world.add(f'web{number}')
+            drain = self.drain(evacuate=evacuate, max_parallel=6)
+            while not drain.of(events.Started):
+                drain.step()
+            asked = self.world.requests
+            self.assertEqual(
+                at_once, asked['live-migration'] + asked['evacuation']
+            )
+
     def test_one_that_takes_much_longer_than_all_before(self) -> None:
         for number in range(3):
             self.world.script(
