@@ -95,7 +95,7 @@ class Loop:
         self._listing = listing.Listing()
         if options.wait and 0 <= self._began - journey.listed < _PLAN_HOLDS:
             self._listing.looked(journey.listed, journey.listed)
-        self._looked = self._began
+        self._looked, self._first = self._began, True
         self._more = False
         self._slots = options.max_parallel
         self._company = False
@@ -181,7 +181,8 @@ class Loop:
         before = self._clock()
         urgent = any(map(ending.matters, self.moves))
         # the first look goes by that of the plan, if it is of just now
-        idle = bool(self.moves) and not in_motion
+        idle = not (self._first or in_motion)
+        self._first = False
         fresh = idle or self._listing.due(before, urgent=urgent)
         moving = {move.server.id for move in in_motion}
         look = self._journey.look(fresh=fresh, moving=moving)
