@@ -28,6 +28,7 @@ from osc_maintenance.drain import ending
 from osc_maintenance.drain import events
 from osc_maintenance.drain import follow
 from osc_maintenance.drain import journey as journey_
+from osc_maintenance.drain import limit
 from osc_maintenance.drain import listing
 from osc_maintenance.drain import moves as moves_
 from osc_maintenance.drain import options as options_
@@ -53,9 +54,6 @@ class Ending(enum.Enum):
     INTERRUPTED = 'interrupted'
 
 
-#: How long to wait for what ends by itself once nothing else is left, unless
-#: the timeout of a server says otherwise.
-_PATIENCE = 600.0
 _LONGEST_PAUSE = 30.0
 #: How long the look at the servers holds that the plan goes by, in seconds.
 _PLAN_HOLDS = 3.0
@@ -387,7 +385,7 @@ class Loop:
             move.cause = ending.why_not_started(
                 self.moves, self._options.max_parallel
             )
-        patience = self._options.server_timeout or _PATIENCE
+        patience = self._options.server_timeout or limit.PATIENCE
         if now - self._settler.changed >= patience:
             return True
         return not ending.passing(self.moves, look)
