@@ -115,7 +115,8 @@ class TestKilledAtEachWrite(KillTestCase):
         for number in range(1, WRITES + 1):
 
             def is_it(method: str, _path: str, number: int = number) -> bool:
-                return method != 'GET' and len(self.proxy.writes) == number
+                # requests to move go side by side: two may come at once
+                return method != 'GET' and len(self.proxy.writes) >= number
 
             killed = self.killed(here, when, is_it, *options)
             for server in (web, off):
