@@ -16,16 +16,11 @@ import dataclasses
 import datetime
 import enum
 
+from osc_maintenance import causes
 from osc_maintenance import journal as journal_
 from osc_maintenance import policy
 from osc_maintenance import record as record_
 from osc_maintenance import servers as servers_
-from osc_maintenance import text
-from osc_maintenance import times
-
-
-#: How many servers a cause tells by name.
-_NAMED = 10
 
 
 class State(enum.StrEnum):
@@ -253,14 +248,14 @@ def _recorded(
             record.policy.migrate != policy.NONE
         )
         if unconfirmed and not by_apply:
-            return _error(_told_unconfirmed(record, unconfirmed))
+            return _error(causes.unconfirmed(record, unconfirmed))
         if any(server.moves for server in left):
             return Standing(State.MIGRATING)
         if by_apply and (left or unconfirmed):
-            told = _told_by_apply(left, unconfirmed, host.journal)
+            told = causes.by_apply(left, unconfirmed, host.journal)
             return Standing(State.MIGRATING, told)
         if left:
-            return _error(_told(left, host.journal, load))
+            return _error(causes.left_behind(left, host.journal, load))
         return Standing(State.MAINTENANCE)
     if host.journal.returning:
         return _returning(service, load)
@@ -298,81 +293,6 @@ def _ours_unconfirmed(host: Host, load: servers_.Load) -> int:
         host.journal.has_cold(migration, host.name)
         for migration in load.unconfirmed
     )
-
-
-def _told_unconfirmed(record: record_.Record, count: int) -> str:
-    """What to do with cold migrations of ours, for people to read."""
-    if record.policy.migrate == policy.NONE:
-        return (
-            f'{count} cold migrated and not confirmed, and no server is to be '
-            'moved any more: "openstack server migration confirm" or "revert" '
-            'them'
-        )
-    return (
-        f'the drain was interrupted, {count} cold migrated and not confirmed: '
-        'run set again, and it goes on'
-    )
-
-
-def _told_by_apply(
-    left: list[servers_.Server], unconfirmed: int, journal: journal_.Journal
-) -> str:
-    """What a drain by ``apply`` waits for, for people to read."""
-    if journal.idle_since and left:
-        since = times.format_time(journal.idle_since)
-        return (
-            f'{_count(left)} left, and nothing moves since {since}; apply '
-            f'tries for ten minutes: {_causes(left, journal)}'
-        )
-    told = []
-    if unconfirmed:
-        told.append(f'{unconfirmed} to be confirmed')
-    if left:
-        told.append(f'{_count(left)} left')
-    does = 'moves the next' if left else 'does'
-    return f'{", ".join(told)}: apply {does} at its next run'
-
-
-def _told(
-    left: list[servers_.Server],
-    journal: journal_.Journal,
-    load: servers_.Load,
-) -> str:
-    """What is left, and why, for people to read."""
-    if not journal.ended:
-        again = 'run set again'
-        if any(move.evacuated for move in journal.moves.values()):
-            again += ' with --evacuate --fenced'
-        paused = ''
-        if any(
-            server.id in load.leaving and load.leaving[server.id].failed
-            for server in left
-        ):
-            paused = ' or pauses before it tries again'
-        return (
-            f'the drain was interrupted{paused}, {_count(left)} left: {again},'
-            ' and it goes on'
-        )
-    return (
-        f'{_count(left)} left that should be gone, and nothing moves: '
-        f'{_causes(left, journal)}'
-    )
-
-
-def _causes(left: list[servers_.Server], journal: journal_.Journal) -> str:
-    """Why servers are left, as far as it was noted."""
-    causes = [
-        f'{text.escape(server.name)} ({server.id}): '
-        f'{journal.stayed.get(server.id, "not tried yet")}'
-        for server in left[:_NAMED]
-    ]
-    if len(left) > _NAMED:
-        causes.append(f'and {len(left) - _NAMED} more')
-    return '; '.join(causes)
-
-
-def _count(left: list[servers_.Server]) -> str:
-    return f'{len(left)} server{"s" if len(left) > 1 else ""}'
 
 
 def _returning(service: Service, load: servers_.Load) -> Standing:
