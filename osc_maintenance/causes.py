@@ -60,30 +60,46 @@ def by_apply(
     return f'{_to_do(left, unconfirmed)}: apply {does} at its next run'
 
 
-def left_behind(
-    left: list[servers.Server],
-    journal: journal_.Journal,
-    load: servers.Load,
+def lull_of_drain(
+    left: list[servers.Server], unconfirmed: int, seconds: int
 ) -> str:
+    """What a drain that may be alive is about to do.
+
+    :param left: the servers that should be gone.
+    :param unconfirmed: how many cold migrations are to be confirmed.
+    :param seconds: how long it may still take.
+    """
+    return (
+        f'{_to_do(left, unconfirmed)}, and nothing moves at this moment: the '
+        'drain is about to go on, or was interrupted just now: '
+        f'look again in {seconds} s'
+    )
+
+
+def lull_of_return(seconds: int) -> str:
+    """What a return that may be alive is about to do.
+
+    :param seconds: how long it may still take.
+    """
+    return (
+        'nothing moves at this moment: the return is about to go on, or has '
+        f'just stopped: look again in {seconds} s'
+    )
+
+
+def left_behind(left: list[servers.Server], journal: journal_.Journal) -> str:
     """What is left, and why.
 
     :param left: the servers that should be gone.
     :param journal: what has been noted.
-    :param load: what is on the host, and its migrations.
     """
     if not journal.ended:
         again = 'run set again'
         if any(move.evacuated for move in journal.moves.values()):
             again += ' with --evacuate --fenced'
-        paused = ''
-        if any(
-            server.id in load.leaving and load.leaving[server.id].failed
-            for server in left
-        ):
-            paused = ' or pauses before it tries again'
         return (
-            f'the drain was interrupted{paused}, {_count(left)} left: {again},'
-            ' and it goes on'
+            f'the drain was interrupted, {_count(left)} left: {again}, and it '
+            'goes on'
         )
     return (
         f'{_count(left)} left that should be gone, and nothing moves: '

@@ -58,6 +58,18 @@ class DrainTestCase(base.TestCommand):
         """Nobody waits; a signal may come all the same."""
         yield lambda _seconds: self.interrupted
 
+    @contextlib.contextmanager
+    def interrupted_by_a_move(self) -> collections.abc.Iterator[None]:
+        """The first server is moved, and then there is a signal."""
+        move = self.clients.servers.live_migrate
+
+        def once(server: servers.Server, target: str | None) -> str | None:
+            self.interrupted = True
+            return move(server, target)
+
+        with mock.patch.object(self.clients.servers, 'live_migrate', once):
+            yield
+
     def given(
         self, host: state.Host, *here: servers.Server, there: bool = True
     ) -> None:
@@ -199,6 +211,21 @@ class TestMigrate(DrainTestCase):
             SET, 'compute1', '--migrate', 'all', code=CODE.INTERRUPTED
         )
         self.assertIn('moves', told)
+
+    def test_a_drain_that_was_interrupted_knows_that_it_is_over(self) -> None:
+        self.given(scenes.host(), WEB, DB)
+        with self.interrupted_by_a_move():
+            told = self.run_command(
+                *(SET, 'compute1', '--migrate', 'all'),
+                *('--max-parallel', '1'),
+                code=CODE.INTERRUPTED,
+            )
+        self.assertEqual('error', told['state'])
+        self.assertIn('interrupted, 1 server left', told['cause'])
+        # who looks on does not
+        self.assertEqual(
+            'migrating', self.run_command(SHOW, 'compute1')['state']
+        )
 
     def test_what_is_planned_is_not_moved_yet(self) -> None:
         self.given(scenes.host(), WEB)

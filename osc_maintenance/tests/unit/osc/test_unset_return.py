@@ -22,9 +22,10 @@ from osc_maintenance.tests.unit import scenes
 
 CODE = exit_codes.ExitCode
 SET = host_maintenance.SetHostMaintenance
+SHOW = host_maintenance.ShowHostMaintenance
 UNSET = host_maintenance.UnsetHostMaintenance
 ALL, PET = test_set_drain.ALL, test_set_drain.PET
-WEB = test_set_drain.WEB
+WEB, DB = test_set_drain.WEB, test_set_drain.DB
 
 
 class TestReturnServers(test_set_drain.DrainTestCase):
@@ -90,6 +91,21 @@ class TestReturnServers(test_set_drain.DrainTestCase):
         told = self.run_command(UNSET, 'compute1', '--return-servers')
         self.assertEqual('none', told['state'])
         self.assertEqual(1, len(self.clients.servers.on('compute1')))
+
+    def test_an_interrupted_return_knows_that_it_is_over(self) -> None:
+        self.given(scenes.host(), WEB, DB)
+        self.run_command(SET, 'compute1', '--migrate', 'all')
+        with self.interrupted_by_a_move():
+            told = self.run_command(
+                *(UNSET, 'compute1', '--return-servers'),
+                *('--max-parallel', '1'),
+                code=CODE.INTERRUPTED,
+            )
+        self.assertEqual('error', told['state'])
+        self.assertIn('unset --return-servers again', told['cause'])
+        self.assertEqual(
+            'migrating', self.run_command(SHOW, 'compute1')['state']
+        )
 
     def test_a_return_to_a_host_that_is_down_is_refused(self) -> None:
         host = scenes.entered(request=change.Request(policy=ALL))
