@@ -210,7 +210,7 @@ def _act(
         case change.Call.END:
             return host, 'overdue'
         case change.Call.MEND:
-            standing = state.derive(host, servers.Load(host.name))
+            standing = state.derive(host, servers.Load(host.name), now)
             raise change.RefusedError(str(standing.cause))
         case _:
             return host, None

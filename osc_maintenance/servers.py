@@ -260,16 +260,20 @@ class Load:
         )
 
     @property
-    def coming(self) -> list[Migration]:
-        """The migrations in progress that come to the host."""
-        found = latest(
+    def arriving(self) -> dict[str, Migration]:
+        """The latest migration of each server to the host, by its id."""
+        return latest(
             migration
             for migration in self.migrations
             if migration.dest == self.host != migration.source
         )
+
+    @property
+    def coming(self) -> list[Migration]:
+        """The migrations in progress that come to the host."""
         return [
             item
-            for item in found.values()
+            for item in self.arriving.values()
             if item.in_progress and item.id not in self.forgotten
         ]
 

@@ -16,16 +16,12 @@ import dataclasses
 import datetime
 import enum
 
+from osc_maintenance import causes
 from osc_maintenance import journal as journal_
+from osc_maintenance import lull
 from osc_maintenance import policy
 from osc_maintenance import record as record_
 from osc_maintenance import servers as servers_
-from osc_maintenance import text
-from osc_maintenance import times
-
-
-#: How many servers a cause tells by name.
-_NAMED = 10
 
 
 class State(enum.StrEnum):
@@ -35,7 +31,7 @@ class State(enum.StrEnum):
     NONE = 'none'
     #: the window is recorded, and has not been entered
     PLANNED = 'planned'
-    #: in maintenance, and migrations are in progress
+    #: in maintenance, and migrations are in progress, or about to be
     MIGRATING = 'migrating'
     #: in maintenance, and nothing moves
     MAINTENANCE = 'maintenance'
@@ -178,12 +174,20 @@ class Standing:
     cause: str | None = None
 
 
-def derive(host: Host, load: servers_.Load) -> Standing:
+def derive(
+    host: Host,
+    load: servers_.Load,
+    now: datetime.datetime,
+    *,
+    over: bool = False,
+) -> Standing:
     """How a host stands.
 
     :param host: the host's service and aggregate.
     :param load: what is on the host, and moving.
-    :returns: the state, with the cause of an error.
+    :param now: the present, in UTC.
+    :param over: who asks has moved servers, and knows that this is over.
+    :returns: the state, with the cause of an error, or what is waited for.
     """
     record, service = host.record, host.service
     if host.aggregate is None:
@@ -222,7 +226,7 @@ def derive(host: Host, load: servers_.Load) -> Standing:
             'unset was interrupted, or somebody took it out; run set again, '
             'or unset'
         )
-    return _recorded(host, record, service, load)
+    return _recorded(host, record, service, load, None if over else now)
 
 
 def _recorded(
@@ -230,8 +234,12 @@ def _recorded(
     record: record_.Record,
     service: Service,
     load: servers_.Load,
+    now: datetime.datetime | None,
 ) -> Standing:
-    """How a host with a sound record stands."""
+    """How a host with a sound record stands.
+
+    :param now: the present; None if no move is about to start.
+    """
     ours = host.ours
     if not record.entered:
         if ours:
@@ -245,35 +253,63 @@ def _recorded(
             f'the status of the service is {service.status}: its cell is down'
         )
     if ours:
-        if load.moving:
-            return Standing(State.MIGRATING)
-        left = left_behind(record, load)
-        unconfirmed = _ours_unconfirmed(host, load)
-        by_apply = host.journal.by_apply and (
-            record.policy.migrate != policy.NONE
-        )
-        if unconfirmed and not by_apply:
-            return _error(_told_unconfirmed(record, unconfirmed))
-        if any(server.moves for server in left):
-            return Standing(State.MIGRATING)
-        if by_apply and (left or unconfirmed):
-            told = _told_by_apply(left, unconfirmed, host.journal)
-            return Standing(State.MIGRATING, told)
-        if left:
-            return _error(_told(left, host.journal, load))
-        return Standing(State.MAINTENANCE)
+        return _in_maintenance(host, record, load, now)
     if host.journal.returning:
-        return _returning(service, load)
-    now = f'the service is {service.as_set}'
+        return _returning(host, service, load, now)
+    seen = f'the service is {service.as_set}'
     if service.as_set == record.before:
         return _error(
-            f'{now}, as it was before the maintenance: set or unset was '
+            f'{seen}, as it was before the maintenance: set or unset was '
             'interrupted, or somebody put it back; run set again, or unset'
         )
     return _error(
-        f'{now}, which somebody else has done: set disables it again for the '
+        f'{seen}, which somebody else has done: set disables it again for the '
         'maintenance and keeps this as what to go back to'
     )
+
+
+def _in_maintenance(
+    host: Host,
+    record: record_.Record,
+    load: servers_.Load,
+    now: datetime.datetime | None,
+) -> Standing:
+    """How a host stands that is disabled for its maintenance."""
+    if load.moving:
+        return Standing(State.MIGRATING)
+    left = left_behind(record, load)
+    unconfirmed = _ours_unconfirmed(host, load)
+    drains = record.policy.migrate != policy.NONE and not host.journal.ended
+    by_apply = drains and host.journal.by_apply
+    lasts = 0
+    if drains and not by_apply and now is not None:
+        lasts = _lull_of_drain(load, left, now)
+    if unconfirmed and not (by_apply or lasts):
+        return _error(causes.unconfirmed(record, unconfirmed))
+    if any(server.moves for server in left):
+        return Standing(State.MIGRATING)
+    if (lasts or by_apply) and (left or unconfirmed):
+        told = (
+            causes.lull_of_drain(left, unconfirmed, lasts)
+            if lasts
+            else causes.by_apply(left, unconfirmed, host.journal)
+        )
+        return Standing(State.MIGRATING, told)
+    if left:
+        return _error(causes.left_behind(left, host.journal))
+    return Standing(State.MAINTENANCE)
+
+
+def _lull_of_drain(
+    load: servers_.Load,
+    left: list[servers_.Server],
+    now: datetime.datetime,
+) -> int:
+    """How many seconds a living drain may still take to go on."""
+    tried_again = {server.id for server in left}
+    kept = {server.id for server in load.servers or ()} - tried_again
+    moves = [item for item in load.leaving.values() if item.server not in kept]
+    return lull.seconds_left(moves, tried_again, now)
 
 
 def left_behind(
@@ -300,85 +336,20 @@ def _ours_unconfirmed(host: Host, load: servers_.Load) -> int:
     )
 
 
-def _told_unconfirmed(record: record_.Record, count: int) -> str:
-    """What to do with cold migrations of ours, for people to read."""
-    if record.policy.migrate == policy.NONE:
-        return (
-            f'{count} cold migrated and not confirmed, and no server is to be '
-            'moved any more: "openstack server migration confirm" or "revert" '
-            'them'
-        )
-    return (
-        f'the drain was interrupted, {count} cold migrated and not confirmed: '
-        'run set again, and it goes on'
-    )
-
-
-def _told_by_apply(
-    left: list[servers_.Server], unconfirmed: int, journal: journal_.Journal
-) -> str:
-    """What a drain by ``apply`` waits for, for people to read."""
-    if journal.idle_since and left:
-        since = times.format_time(journal.idle_since)
-        return (
-            f'{_count(left)} left, and nothing moves since {since}; apply '
-            f'tries for ten minutes: {_causes(left, journal)}'
-        )
-    told = []
-    if unconfirmed:
-        told.append(f'{unconfirmed} to be confirmed')
-    if left:
-        told.append(f'{_count(left)} left')
-    does = 'moves the next' if left else 'does'
-    return f'{", ".join(told)}: apply {does} at its next run'
-
-
-def _told(
-    left: list[servers_.Server],
-    journal: journal_.Journal,
+def _returning(
+    host: Host,
+    service: Service,
     load: servers_.Load,
-) -> str:
-    """What is left, and why, for people to read."""
-    if not journal.ended:
-        again = 'run set again'
-        if any(move.evacuated for move in journal.moves.values()):
-            again += ' with --evacuate --fenced'
-        paused = ''
-        if any(
-            server.id in load.leaving and load.leaving[server.id].failed
-            for server in left
-        ):
-            paused = ' or pauses before it tries again'
-        return (
-            f'the drain was interrupted{paused}, {_count(left)} left: {again},'
-            ' and it goes on'
-        )
-    return (
-        f'{_count(left)} left that should be gone, and nothing moves: '
-        f'{_causes(left, journal)}'
-    )
-
-
-def _causes(left: list[servers_.Server], journal: journal_.Journal) -> str:
-    """Why servers are left, as far as it was noted."""
-    causes = [
-        f'{text.escape(server.name)} ({server.id}): '
-        f'{journal.stayed.get(server.id, "not tried yet")}'
-        for server in left[:_NAMED]
-    ]
-    if len(left) > _NAMED:
-        causes.append(f'and {len(left) - _NAMED} more')
-    return '; '.join(causes)
-
-
-def _count(left: list[servers_.Server]) -> str:
-    return f'{len(left)} server{"s" if len(left) > 1 else ""}'
-
-
-def _returning(service: Service, load: servers_.Load) -> Standing:
+    now: datetime.datetime | None,
+) -> Standing:
     """How a host stands whose servers are on their way back."""
     if load.coming:
         return Standing(State.MIGRATING)
+    returns = host.journal.returns
+    moves = [item for item in load.arriving.values() if item.server in returns]
+    lasts = lull.seconds_left(moves, returns, now) if now else 0
+    if lasts:
+        return Standing(State.MIGRATING, causes.lull_of_return(lasts))
     return _error(
         f'the service is {service.as_set}, and not all servers that were '
         'to return are back: run unset --return-servers again, or unset to '

@@ -34,6 +34,8 @@ def fields(
     load: servers.Load | None,
     emptied: bool | None,
     now: datetime.datetime,
+    *,
+    over: bool = False,
 ) -> dict[str, typing.Any]:
     """Everything that is known about one host.
 
@@ -41,13 +43,16 @@ def fields(
     :param load: what is on it, and on its way; None if that was not asked.
     :param emptied: whether it is emptied, or None if that is not known.
     :param now: the present, in UTC.
+    :param over: who asks has moved servers, and knows that this is over.
     :returns: values by field name, as JSON shows them: text (what came from
         Nova with its control characters escaped), numbers, booleans, None,
         times in ISO 8601, and ``servers`` as an object.
     """
     record = host.known or record_.Record()
     service = host.service
-    standing = state.derive(host, load or servers.Load(host.name))
+    standing = state.derive(
+        host, load or servers.Load(host.name), now, over=over
+    )
     movement = load.movement._asdict() if load else _NOT_ASKED
     retry_after = None
     if record.end:

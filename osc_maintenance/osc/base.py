@@ -125,13 +125,16 @@ class HostCommand(Command, command.ShowOne):
         from osc_maintenance import view
 
         load = self.look(host.name)
-        if host.aggregate and 'moves' in self.more:
+        moved = 'moves' in self.more
+        if host.aggregate and moved:
             # what has been noted, and done by others, in the meantime
             host = facts.find(self.clients.nova, host.name)
         emptied = facts.emptied(self.clients, host, load)
         if emptied.note:
             self.log.warning('%s', emptied.note)
-        fields = view.fields(host, load, emptied.known, times.now())
+        fields = view.fields(
+            host, load, emptied.known, times.now(), over=moved
+        )
         return {**fields, **self.more}
 
 

@@ -43,6 +43,10 @@ MOVE_FIELDS = {
 SECONDS = 240.0
 #: What ends a migration; `finished` is a cold one to be confirmed.
 ENDED = ('completed', 'confirmed', 'done', 'error', 'failed', 'cancelled')
+#: What ``show`` says while a drain may be alive, and nothing moves.
+LULL = 'nothing moves at this moment'
+#: How long it says so at most.
+_LULL_SECONDS = 90.0
 #: How long Nova takes at most to begin with a confirmation.
 _CONFIRMING = 2.0
 
@@ -204,6 +208,20 @@ class DrainTestCase(base.TestCase):
     def shown(self, host: str) -> Json:
         """What ``show`` says of a host."""
         return self.maintenance('show', host)
+
+    def shown_at_last(self, host: str) -> Json:
+        """What ``show`` says once no drain can be about to go on."""
+
+        def look() -> Json | None:
+            shown = self.shown(host)
+            if LULL not in (shown['cause'] or ''):
+                return shown
+            self.assertEqual('migrating', shown['state'], str(shown))
+            return None
+
+        return operations.wait_for(
+            f'nobody goes on with {host}', look, _LULL_SECONDS, every=1
+        )
 
     # -- what Nova says ----------------------------------------------------
 

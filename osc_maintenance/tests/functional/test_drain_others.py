@@ -59,7 +59,7 @@ class TestTokens(drains.DrainTestCase):
         self.assertIn('run the same command again', last)
         for server in self.made:
             self.at_rest(server)
-        shown = self.shown(self.here)
+        shown = self.shown_at_last(self.here)
         self.assertEqual('error', shown['state'])
         self.assertIn('interrupted', shown['cause'])
         drain = self.set_(self.here)

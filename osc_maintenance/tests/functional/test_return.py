@@ -109,7 +109,10 @@ class TestReturn(drains.DrainTestCase):
         self.assertIn('--return-servers', back.told['cause'])
         # it is in use again, and cron does not take it out of use
         self.assertEqual(('enabled', None), self.service(self.here))
-        self.assertEqual('error', self.shown(self.here)['state'])
+        # who looks on does not know yet that nobody tries again
+        shown = self.shown(self.here)
+        self.assertEqual('migrating', shown['state'], str(shown))
+        self.assertIn('has just stopped', shown['cause'])
 
         self.scene.migration_of(db)
         back = self.unset()

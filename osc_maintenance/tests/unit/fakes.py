@@ -294,6 +294,7 @@ class Servers:
             status=status,
             source=source.host,
             dest=target or 'compute2',
+            updated=scenes.NOW,
         )
         left = [item for item in source.servers or () if item.id != server.id]
         self.loads[source.host] = servers.Load(

@@ -41,7 +41,7 @@ class TestMend(base.BaseTestCase):
             start=NOW, duration=HOUR, policy=policy.NOTHING
         )
         mended = scenes.after(seen, *change.to_set(seen, request, 'bob', NOW))
-        standing = state.derive(mended, scenes.NOTHING)
+        standing = state.derive(mended, scenes.NOTHING, scenes.NOW)
         self.assertEqual(state.State.MAINTENANCE, standing.state)
 
     def test_an_entered_host_whose_start_is_lost(self) -> None:
@@ -67,7 +67,8 @@ class TestMend(base.BaseTestCase):
         self.assertIsInstance(steps[-1], change.SetService)
         killed = scenes.after(lost, *steps[:-1])
         self.assertEqual(
-            state.State.ERROR, state.derive(killed, scenes.NOTHING).state
+            state.State.ERROR,
+            state.derive(killed, scenes.NOTHING, scenes.NOW).state,
         )
         again = scenes.after(
             killed, *change.to_set(killed, change.Request(), 'bob', NOW)

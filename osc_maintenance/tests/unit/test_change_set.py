@@ -60,7 +60,7 @@ class TestSet(base.BaseTestCase):
         steps = change.to_set(seen, request, 'alice', NOW)
         killed = scenes.after(seen, *steps[:done])
         # show never says that a half-entered host is in maintenance
-        standing = state.derive(killed, scenes.NOTHING)
+        standing = state.derive(killed, scenes.NOTHING, scenes.NOW)
         if done < len(steps):
             self.assertEqual(state.State.ERROR, standing.state)
         again = change.to_set(killed, request, 'alice', NOW)

@@ -164,7 +164,7 @@ class TestSet(MaintenanceTestCase):
         self.assertEqual(clients.nova.hosts['compute1'], host)
         self.assertEqual(
             state.State.MAINTENANCE,
-            state.derive(host, scenes.NOTHING).state,
+            state.derive(host, scenes.NOTHING, scenes.NOW).state,
         )
         self.assertEqual(scenes.host(), self.unset(clients)[0])
 

@@ -145,7 +145,9 @@ class TestDerive(base.BaseTestCase):
             ),
         ):
             with self.subTest(what):
-                standing = state.derive(seen, scenes.load(None, *load))
+                standing = state.derive(
+                    seen, scenes.load(None, *load), scenes.NOW
+                )
                 self.assertEqual(expected, standing.state)
                 if cause is None:
                     self.assertIsNone(standing.cause)

@@ -103,7 +103,8 @@ class ApplyTestCase(base.LoopTestCase):
             self.client.on(base.HOST),
             self.client.migrations(base.HOST),
         )
-        return state.derive(host, load)
+        now = simulation.EPOCH + datetime.timedelta(seconds=self.world.now)
+        return state.derive(host, load, now)
 
 
 class TestEnds(ApplyTestCase):

@@ -113,7 +113,7 @@ class TestApply(base.TestCommand):
         self.assertEqual(
             state.State.NONE,
             state.derive(
-                self.clients.nova.hosts['compute1'], scenes.NOTHING
+                self.clients.nova.hosts['compute1'], scenes.NOTHING, NOW
             ).state,
         )
         self.assertEqual([], self.run_command(APPLY, '--unset-overdue'))

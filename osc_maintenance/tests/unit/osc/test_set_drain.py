@@ -58,6 +58,18 @@ class DrainTestCase(base.TestCommand):
         """Nobody waits; a signal may come all the same."""
         yield lambda _seconds: self.interrupted
 
+    @contextlib.contextmanager
+    def interrupted_by_a_move(self) -> collections.abc.Iterator[None]:
+        """The first server is moved, and then there is a signal."""
+        move = self.clients.servers.live_migrate
+
+        def once(server: servers.Server, target: str | None) -> str | None:
+            self.interrupted = True
+            return move(server, target)
+
+        with mock.patch.object(self.clients.servers, 'live_migrate', once):
+            yield
+
     def given(
         self, host: state.Host, *here: servers.Server, there: bool = True
     ) -> None:
@@ -200,6 +212,21 @@ class TestMigrate(DrainTestCase):
         )
         self.assertIn('moves', told)
 
+    def test_a_drain_that_was_interrupted_knows_that_it_is_over(self) -> None:
+        self.given(scenes.host(), WEB, DB)
+        with self.interrupted_by_a_move():
+            told = self.run_command(
+                *(SET, 'compute1', '--migrate', 'all'),
+                *('--max-parallel', '1'),
+                code=CODE.INTERRUPTED,
+            )
+        self.assertEqual('error', told['state'])
+        self.assertIn('interrupted, 1 server left', told['cause'])
+        # who looks on does not
+        self.assertEqual(
+            'migrating', self.run_command(SHOW, 'compute1')['state']
+        )
+
     def test_what_is_planned_is_not_moved_yet(self) -> None:
         self.given(scenes.host(), WEB)
         told = self.run_command(
@@ -334,76 +361,3 @@ class TestShow(DrainTestCase):
         table = self.app.stdout.getvalue()
         self.assertIn('| Verdicts | web (web-id): live-migrate ', table)
         self.assertIn('|          | stuck (stuck-id): blocked: is ', table)
-
-
-class TestUnset(DrainTestCase):
-    def test_a_return_is_of_the_whole(self) -> None:
-        self.given(scenes.entered())
-        for option in ('--reason', '--ticket-url', '--window'):
-            command, parsed = self.parsed(
-                UNSET, 'compute1', '--return-servers', option
-            )
-            error = self.assertRaises(SystemExit, command.run, parsed)
-            self.assertEqual(CODE.USAGE, error.code)
-            self.assertIn('--return-servers', self.stderr.getvalue())
-            self.assertEqual(0, self.clients.changes)
-
-    def test_servers_come_back(self) -> None:
-        self.given(scenes.host(), WEB, PET)
-        self.run_command(SET, 'compute1', '--migrate', 'all')
-        self.assertEqual((PET,), self.clients.servers.on('compute1'))
-        told = self.run_command(UNSET, 'compute1', '--return-servers')
-        self.assertEqual(
-            [('web', 'moved', 'compute1')],
-            [
-                (row['name'], row['outcome'], row['destination'])
-                for row in told['moves']
-            ],
-        )
-        self.assertEqual(('none', True), (told['state'], told['changed']))
-        here = {server.id for server in self.clients.servers.on('compute1')}
-        self.assertEqual({'web-id', 'pet-id'}, here)
-        self.assertEqual('enabled', told['service_status'])
-        self.assertIsNone(self.clients.nova.hosts['compute1'].aggregate)
-
-    def test_servers_stay_away_if_that_is_not_asked(self) -> None:
-        self.given(scenes.host(), WEB)
-        self.run_command(SET, 'compute1', '--migrate', 'all')
-        told = self.run_command(UNSET, 'compute1')
-        self.assertEqual('none', told['state'])
-        self.assertNotIn('moves', told)
-        self.assertEqual((), self.clients.servers.on('compute1'))
-
-    def test_a_return_that_is_handed_over_keeps_the_record(self) -> None:
-        self.given(scenes.host(), WEB)
-        self.run_command(SET, 'compute1', '--migrate', 'all')
-        self.app.options.verbose_level = 0
-        self.stderr.truncate(0)
-        self.run_command(UNSET, 'compute1', '--return-servers', '--no-wait')
-        self.assertEqual('', self.stderr.getvalue())
-        self.assertTrue(self.clients.nova.hosts['compute1'].journal.returning)
-        told = self.run_command(UNSET, 'compute1', '--return-servers')
-        self.assertEqual('none', told['state'])
-
-    def test_an_interrupted_return_goes_on(self) -> None:
-        self.given(scenes.host(), WEB)
-        self.run_command(SET, 'compute1', '--migrate', 'all')
-        self.interrupted = True
-        told = self.run_command(
-            UNSET, 'compute1', '--return-servers', code=CODE.INTERRUPTED
-        )
-        # the service is back, and the record is kept
-        self.assertEqual('enabled', told['service_status'])
-        self.assertTrue(self.clients.nova.hosts['compute1'].journal.returning)
-        self.interrupted = False
-        told = self.run_command(UNSET, 'compute1', '--return-servers')
-        self.assertEqual('none', told['state'])
-        self.assertEqual(1, len(self.clients.servers.on('compute1')))
-
-    def test_a_return_to_a_host_that_is_down_is_refused(self) -> None:
-        host = scenes.entered(request=change.Request(policy=ALL))
-        assert host.service is not None
-        down = dataclasses.replace(host.service, state='down')
-        self.given(dataclasses.replace(host, service=down))
-        told = self.refused(UNSET, 'compute1', '--return-servers')
-        self.assertIn('is down', told)

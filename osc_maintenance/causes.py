@@ -1,0 +1,130 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+"""Why servers are left on a host, for people to read. Pure."""
+
+from osc_maintenance import journal as journal_
+from osc_maintenance import policy
+from osc_maintenance import record as record_
+from osc_maintenance import servers
+from osc_maintenance import text
+from osc_maintenance import times
+
+#: How many servers a cause tells by name.
+_NAMED = 10
+
+
+def unconfirmed(record: record_.Record, count: int) -> str:
+    """What to do with cold migrations of ours that nobody confirms.
+
+    :param record: the record of the maintenance.
+    :param count: how many there are.
+    """
+    if record.policy.migrate == policy.NONE:
+        return (
+            f'{count} cold migrated and not confirmed, and no server is to be '
+            'moved any more: "openstack server migration confirm" or "revert" '
+            'them'
+        )
+    return (
+        f'the drain was interrupted, {count} cold migrated and not confirmed: '
+        'run set again, and it goes on'
+    )
+
+
+def by_apply(
+    left: list[servers.Server], unconfirmed: int, journal: journal_.Journal
+) -> str:
+    """What a drain by ``apply`` waits for.
+
+    :param left: the servers that should be gone.
+    :param unconfirmed: how many cold migrations are to be confirmed.
+    :param journal: what has been noted.
+    """
+    if journal.idle_since and left:
+        since = times.format_time(journal.idle_since)
+        return (
+            f'{_count(left)} left, and nothing moves since {since}; apply '
+            f'tries for ten minutes: {_each(left, journal)}'
+        )
+    does = 'moves the next' if left else 'does'
+    return f'{_to_do(left, unconfirmed)}: apply {does} at its next run'
+
+
+def lull_of_drain(
+    left: list[servers.Server], unconfirmed: int, seconds: int
+) -> str:
+    """What a drain that may be alive is about to do.
+
+    :param left: the servers that should be gone.
+    :param unconfirmed: how many cold migrations are to be confirmed.
+    :param seconds: how long it may still take.
+    """
+    return (
+        f'{_to_do(left, unconfirmed)}, and nothing moves at this moment: the '
+        'drain is about to go on, or was interrupted just now: '
+        f'look again in {seconds} s'
+    )
+
+
+def lull_of_return(seconds: int) -> str:
+    """What a return that may be alive is about to do.
+
+    :param seconds: how long it may still take.
+    """
+    return (
+        'nothing moves at this moment: the return is about to go on, or has '
+        f'just stopped: look again in {seconds} s'
+    )
+
+
+def left_behind(left: list[servers.Server], journal: journal_.Journal) -> str:
+    """What is left, and why.
+
+    :param left: the servers that should be gone.
+    :param journal: what has been noted.
+    """
+    if not journal.ended:
+        again = 'run set again'
+        if any(move.evacuated for move in journal.moves.values()):
+            again += ' with --evacuate --fenced'
+        return (
+            f'the drain was interrupted, {_count(left)} left: {again}, and it '
+            'goes on'
+        )
+    return (
+        f'{_count(left)} left that should be gone, and nothing moves: '
+        f'{_each(left, journal)}'
+    )
+
+
+def _each(left: list[servers.Server], journal: journal_.Journal) -> str:
+    """Why servers are left, as far as it was noted."""
+    told = [
+        f'{text.escape(server.name)} ({server.id}): '
+        f'{journal.stayed.get(server.id, "not tried yet")}'
+        for server in left[:_NAMED]
+    ]
+    if len(left) > _NAMED:
+        told.append(f'and {len(left) - _NAMED} more')
+    return '; '.join(told)
+
+
+def _to_do(left: list[servers.Server], unconfirmed: int) -> str:
+    told = [f'{unconfirmed} to be confirmed'] if unconfirmed else []
+    if left:
+        told.append(f'{_count(left)} left')
+    return ', '.join(told)
+
+
+def _count(left: list[servers.Server]) -> str:
+    return f'{len(left)} server{"s" if len(left) > 1 else ""}'

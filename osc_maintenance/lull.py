@@ -1,0 +1,60 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+"""The lull between two moves: one has ended, the next is about to start.
+
+Whether a drain or a return is alive is known to nobody: it runs on some
+client. But one that is alive does not let much time pass between two moves.
+Pure.
+"""
+
+import collections.abc
+import datetime
+import math
+
+from osc_maintenance import servers
+
+#: How long nothing moves at most until the next move is started: the end of
+#: one is noticed within six seconds, and then the servers are looked at.
+NEXT = datetime.timedelta(seconds=15)
+#: The same until a move that has failed is tried again: the longest pause
+#: before that is a minute.
+AGAIN = datetime.timedelta(seconds=70)
+
+
+def seconds_left(
+    migrations: collections.abc.Iterable[servers.Migration],
+    tried_again: collections.abc.Collection[str],
+    now: datetime.datetime,
+) -> int:
+    """How much longer it is no wonder that nothing moves.
+
+    Nova's clock and ours may differ. A move that has ended in the future
+    counts within the same bounds as one that has ended in the past, or else a
+    wrong clock would hide for long that nobody goes on.
+
+    :param migrations: the latest migrations of servers.
+    :param tried_again: the ids of servers whose move is tried again if it has
+        failed.
+    :param now: the present, in UTC.
+    :returns: seconds; 0 if it has taken too long already.
+    """
+    left = 0
+    for migration in migrations:
+        if migration.in_progress or migration.updated is None:
+            continue
+        again = migration.failed and migration.server in tried_again
+        bound = AGAIN if again else NEXT
+        age = now - migration.updated
+        if abs(age) < bound:
+            left = max(left, math.ceil((bound - age).total_seconds()))
+    return left
