@@ -21,11 +21,14 @@ from osc_maintenance.drain import verdict
 
 _MIB_PER_GIB = 1024
 #: How many of them are taken, those nearest in size.
-_ALIKE = 5
+_ALIKE = 8
 #: How many times as large a server is at most to tell something.
 _FURTHEST = 16.0
 #: How many of the latest moves tell how long the next ones take.
 _RECENT = 20
+#: How far beyond the earliest and the latest that was seen an end may be, as a
+#: part of how long it takes: if only one was seen, and at least.
+_ONE_SEEN, _BLUR = 0.3, 0.02
 
 
 class Took(typing.NamedTuple):
@@ -73,7 +76,8 @@ def window(
     """When a move is going to end, from the latest ones of its kind.
 
     What has to be copied decides: a server of twice the size takes twice as
-    long. The few that are nearest in size tell it best.
+    long. The few that are nearest in size tell it best, and the next one may
+    be a little beyond them.
 
     :param move: a move.
     :param took: how long moves have taken, in their order.
@@ -86,10 +90,21 @@ def window(
     alike = [item for item in known if mine <= 2 * item.size <= 4 * mine]
     # the nearest last, and of those that are as near the latest
     alike.sort(key=lambda item: -abs(item.size - mine))
+    alike = (alike or known)[-_ALIKE:]
+    if not alike:
+        return None
     times = [
         (item.least + item.most) / 2 * _scale(mine, item.size)
-        for item in (alike or known)[-_ALIKE:]
+        for item in alike
     ]
-    if not times:
-        return None
-    return Window(min(times), statistics.median(times), max(times))
+    earliest, latest = min(times), max(times)
+    beyond = latest * _ONE_SEEN
+    if len(times) > 1:
+        beyond = (latest - earliest) / (len(times) - 1)
+    unsure = max((item.most - item.least) / 2 for item in alike)
+    beyond = max(beyond, unsure, latest * _BLUR)
+    return Window(
+        max(earliest - beyond, 0.0),
+        statistics.median(times),
+        latest + beyond,
+    )

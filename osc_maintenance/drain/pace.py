@@ -12,24 +12,53 @@
 
 """Which servers go next, and when to look again. Pure."""
 
+import bisect
 import collections.abc
+import math
+import typing
 
 from osc_maintenance.drain import forecast
 from osc_maintenance.drain import moves
 from osc_maintenance.drain import verdict
 
 #: How long to wait before the next look, in seconds.
-_SOONEST, _LATEST = 0.2, 6.0
+_SOONEST, _LATEST = 0.1, 6.0
 #: The same while nothing tells yet how long moves take.
 _UNKNOWN = 0.5
-#: How much of the time until a move can have ended is waited without a look.
-_EARLY = 0.9
-#: How many looks the window takes in which a move is going to end.
-_LOOKS = 6
-#: How much later than it happened the end of a move may be noticed, as a part
-#: of how long it takes.
-_SLACK = 0.02
-_SLACK_UNKNOWN = 0.1
+#: What every move takes at least, in seconds.
+_SHORTEST = 1.0
+#: How much idle time of slots, as parts of what their moves take, is to be
+#: expected until the next look. It costs a drain that part of its time, and
+#: the fewer it is, the more looks it takes.
+_IDLE = 0.006
+#: How long to wait for something that may happen at any moment, as a part of
+#: how long it has not happened.
+_SLACK = 0.1
+
+
+class _End(typing.NamedTuple):
+    """When a move is going to end: each moment of a time is as likely.
+
+    :ivar begins: when that time begins, in seconds from now.
+    :ivar lasts: how long it is.
+    :ivar takes: how long the whole move takes, in seconds.
+    """
+
+    begins: float
+    lasts: float
+    takes: float
+
+    def idle(self, wait: float) -> float:
+        """How long its slot is idle if the next look comes after a wait.
+
+        :returns: what is to be expected, as a part of what the move takes.
+        """
+        late = max(wait - self.begins, 0.0)
+        if late < self.lasts:
+            idle = late * late / (2 * self.lasts)
+        else:
+            idle = late - self.lasts / 2
+        return idle / self.takes
 
 
 def next_moves(
@@ -80,9 +109,10 @@ def next_look(
 ) -> float:
     """How long to wait before looking again, in seconds.
 
-    A slot is idle from the end of a move until that is noticed. So there are
-    looks close to each other where an end is to be expected, and none before;
-    for moves of minutes seconds are close, and Nova is left in peace.
+    A slot is idle from the end of a move until that is noticed. So looks are
+    close to each other where ends are to be expected, the more of them the
+    closer, and there is none before; for moves of minutes seconds are close,
+    and Nova is left in peace.
 
     :param moving: the moves in motion that are waited for.
     :param took: how long moves have taken, in their order.
@@ -90,39 +120,39 @@ def next_look(
     :param idle: how long ago something has changed, in seconds.
     :returns: seconds.
     """
-    return min(
-        (_wait(move, took, now, idle) for move in moving),
-        default=_unknown(idle),
+    latest, soonest, ends = _LATEST, _SOONEST, []
+    for move in moving:
+        if move.overdue or (move.migration and move.migration.unconfirmed):
+            # it ends as soon as what was asked for has an effect
+            latest = min(latest, _soon(idle))
+            continue
+        window = forecast.window(move, took)
+        if window is None:
+            soonest = _UNKNOWN
+        ends.append(_end(move, window, now))
+    if not ends:
+        return min(latest, _soon(idle))
+    steps = bisect.bisect_left(
+        range(math.ceil(_LATEST / _SOONEST)),
+        _IDLE,
+        key=lambda step: sum(end.idle(step * _SOONEST) for end in ends),
     )
+    return min(max(steps * _SOONEST, soonest), latest)
 
 
-def _wait(
-    move: moves.Move,
-    took: collections.abc.Sequence[forecast.Took],
-    now: float,
-    idle: float,
-) -> float:
-    if move.overdue or (move.migration and move.migration.unconfirmed):
-        # it ends as soon as what was asked for has an effect
-        return _unknown(idle)
+def _end(move: moves.Move, window: forecast.Window | None, now: float) -> _End:
     age = now - (now if move.begun is None else move.begun)
-    window = forecast.window(move, took)
-    if window is None:
-        return _unknown(age)
-    if age > 2 * window.latest:
-        # this one is unlike the others
-        return _unknown(age)
-    wait = max(
-        _SOONEST,
-        window.earliest * _EARLY - age,
-        (window.latest - window.earliest) / _LOOKS,
-        max(window.latest, age) * _SLACK,
-    )
-    return min(wait, _LATEST)
+    earliest, typical, latest = window or (0.0, age, 0.0)
+    begins = max(earliest - age, 0.0)
+    lasts = latest - age - begins
+    if age >= latest:
+        # it is unlike the others, and may take that much longer once more
+        lasts, typical = age - earliest, age
+    return _End(begins, max(lasts, _SOONEST), max(typical, _SHORTEST))
 
 
-def _unknown(age: float) -> float:
-    return min(max(_UNKNOWN, age * _SLACK_UNKNOWN), _LATEST)
+def _soon(idle: float) -> float:
+    return min(max(_UNKNOWN, idle * _SLACK), _LATEST)
 
 
 def time_left(

@@ -137,26 +137,28 @@ class TestNextLook(base.BaseTestCase):
         return pace.next_look([moving], known, 1000.0, idle)
 
     def test_at_first_nothing_is_known(self) -> None:
-        for age, wait in ((0, 0.5), (20, 2), (600, 6)):
+        for age, wait in ((0, 0.5), (2, 0.5), (10, 1.1), (600, 6)):
             self.assertAlmostEqual(wait, self.wait(age))
 
     def test_the_end_is_waited_for_and_then_watched_closely(self) -> None:
         for age, took, wait in (
-            (0, (4,), 3.6),
-            (3, (4,), 0.6),
-            (3.6, (4,), 0.2),
-            (4.4, (4,), 0.2),
+            (0, (4,), 3.2),
+            (2.7, (4,), 0.5),
+            (3.6, (4,), 0.3),
+            (5.1, (4,), 0.1),
             # it takes longer than any before, and then much longer
-            (7, (4,), 0.2),
+            (7, (4,), 0.6),
             (9, (4,), 0.9),
             (0, (100,), 6),
-            (89, (100,), 2),
+            (100, (100,), 6),
             (600, (100,), 6),
-            # the less is known, the wider apart are the looks
-            (4, (4, 10), 1),
-            (60, (60, 84), 4),
+            # the better it is known, the closer are the looks
+            (4, (4, 4, 4, 4), 0.1),
+            (4, (4, 5, 4, 5), 0.3),
+            (4, (4, 8, 4, 8), 0.7),
+            (60, (60, 61, 62, 63), 1.8),
         ):
-            self.assertAlmostEqual(wait, self.wait(age, took), msg=f'{age}')
+            self.assertAlmostEqual(wait, self.wait(age, took), 6, f'{age}')
 
     def test_what_was_asked_for_has_its_effect_soon(self) -> None:
         finished = servers.Migration(1, 'a', 'migration', 'finished')
@@ -169,7 +171,30 @@ class TestNextLook(base.BaseTestCase):
         small, large = move('a', ram=1024), move('b', ram=2048)
         small.begun, large.begun = 1000.0, 999.0
         self.assertAlmostEqual(
-            3.6, pace.next_look([large, small], known, 1000.0, 0.0)
+            3.2, pace.next_look([large, small], known, 1000.0, 0.0)
+        )
+
+    def test_the_more_may_end_the_closer_are_the_looks(self) -> None:
+        known = [
+            forecast.Took(_A.LIVE_MIGRATE, 1024, seconds, seconds)
+            for seconds in (10, 16)
+        ]
+        moving = [move(name, ram=1024) for name in 'abcd']
+        for item in moving:
+            item.begun = 990.0
+        waits = [
+            pace.next_look(moving[:number], known, 1000.0, 0.0)
+            for number in range(1, 5)
+        ]
+        self.assertEqual(sorted(waits, reverse=True), waits)
+        self.assertAlmostEqual(waits[0], 2 * waits[3], delta=0.1)
+
+    def test_one_that_was_asked_for_does_not_hide_the_others(self) -> None:
+        known = [forecast.Took(_A.LIVE_MIGRATE, 1024, 4, 4)] * 4
+        slow, normal = move('a', ram=1024), move('b', ram=1024)
+        slow.begun, slow.overdue, normal.begun = 900.0, 'aborted', 996.0
+        self.assertAlmostEqual(
+            0.1, pace.next_look([slow, normal], known, 1000.0, 90.0)
         )
 
     def test_nothing_is_in_motion(self) -> None:
@@ -185,7 +210,7 @@ class TestNextLook(base.BaseTestCase):
         self, age: float, took: list[float], idle: float
     ) -> None:
         wait = self.wait(age, tuple(took), idle)
-        self.assertGreaterEqual(wait, 0.2)
+        self.assertGreaterEqual(wait, 0.1)
         self.assertLessEqual(wait, 6)
 
 
