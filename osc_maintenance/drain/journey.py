@@ -63,11 +63,19 @@ class Journey(typing.Protocol):
     command: str
     listed: float
 
-    def look(self, *, fresh: bool, moving: collections.abc.Set[str]) -> Look:
+    def look(
+        self,
+        *,
+        fresh: bool,
+        moving: collections.abc.Set[str],
+        again: bool = True,
+    ) -> Look:
         """Look at Nova, with a constant number of requests.
 
         :param fresh: look at the servers as well as at their migrations.
         :param moving: ids of the servers in motion.
+        :param again: look at the migrations; otherwise what the last look has
+            shown of them is of just now.
         :raises TransientError: if Nova does not answer.
         :raises CommandError: if it refuses, or the maintenance has ended.
         """

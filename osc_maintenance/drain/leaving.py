@@ -45,8 +45,6 @@ _SETTLE = 5.0
 _KNOWN = frozenset(('enabled', 'disabled'))
 #: How often to look whether the maintenance is still what it was, in seconds.
 _CHECK = 20.0
-#: How old the look at the service may be when a move is started, in seconds.
-_HEED = 10.0
 #: How often to ask again where servers can go, in seconds.
 _SURVEY = 60.0
 
@@ -83,8 +81,8 @@ class Leaving:
         self._wanted = plan.wanted
         self._how = how
         self._clock = clock
-        self._checked = self._heeded = clock()
-        self._heed_again = _HEED
+        self._checked = clock()
+        self._check_again = _CHECK
         self._watch = watch.Watch(
             lambda since: clients.servers.migrations(self.host, since=since)
         )
@@ -107,17 +105,22 @@ class Leaving:
         self._asked_for: set[int] = set()
 
     def look(
-        self, *, fresh: bool, moving: collections.abc.Set[str]
+        self,
+        *,
+        fresh: bool,
+        moving: collections.abc.Set[str],
+        again: bool = True,
     ) -> journey.Look:
         """Look at Nova: one request or two, and another now and then.
 
         :param fresh: look at the servers as well as at their migrations.
         :param moving: ids of the servers in motion.
+        :param again: look at the migrations, and not only at the servers.
         """
-        if self._clock() - self._checked >= _CHECK:
+        if self._clock() - self._checked >= self._check_again:
             self._check()
         # in this order: a server whose migration has ended is seen elsewhere
-        migrations = self._watch.look()
+        migrations = self._watch.look() if again else self._watch.known
         if self._evacuate:
             migrations = _evacuations(migrations)
         if fresh:
@@ -193,7 +196,7 @@ class Leaving:
         name = text.escape(self.host)
         if self._at.aggregate is None:
             raise AssertionError(f'{name} has no record to be drained by')
-        nova = self._clients.nova
+        nova, before = self._clients.nova, self._clock()
         try:
             aggregate = nova.aggregate(self._at.aggregate)
             service = nova.service(self.host)
@@ -218,6 +221,8 @@ class Leaving:
             )
         self._heed(service)
         self._checked = self._clock()
+        # a Nova that is slow is asked more seldom
+        self._check_again = max(_CHECK, 10 * (self._checked - before))
 
     def _heed(self, service: state.Service | None) -> None:
         """See whether the host is still disabled for this maintenance.
@@ -236,7 +241,6 @@ class Leaving:
             self._around = dataclasses.replace(
                 self._around, up=service.state == 'up'
             )
-        self._heeded = self._clock()
 
     def _ended(self) -> journey.LostError:
         name = text.escape(self.host)
@@ -258,11 +262,6 @@ class Leaving:
             # a colleague may have noted the same servers meanwhile
             self._check()
             self._noted.update(move.server.id for move in moves)
-        before = self._clock()
-        if before - self._heeded >= self._heed_again:
-            self._heed(self._clients.nova.service(self.host))
-            # a Nova that is slow is not asked before each move
-            self._heed_again = max(_HEED, 10 * (self._clock() - before))
         old = self._at.journal
         new = {}
         for move in moves:

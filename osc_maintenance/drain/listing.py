@@ -18,11 +18,13 @@ when no end is expected for a while, for all that have moved meanwhile.
 """
 
 #: How soon to look again in a pause, in seconds.
-_SOON = 5.0
+_SOON = 8.0
 #: How old a look may be to start something: an owner may lock a server.
-_LATE = 10.0
+_LATE = 15.0
 #: How old it may be while nothing is to be started.
 _LATEST = 30.0
+#: What a look costs as long as that is not known, in seconds.
+_USUAL = 1.0
 #: At most one part in so many of the time goes into looking.
 _SHARE = 5
 
@@ -32,7 +34,7 @@ class Listing:
 
     def __init__(self) -> None:
         self._at: float | None = None
-        self._cost = 0.0
+        self._cost = _USUAL
         self._pause = False
 
     def looked(self, before: float, now: float) -> None:
@@ -42,6 +44,13 @@ class Listing:
         :param now: when it had ended.
         """
         self._at, self._cost, self._pause = now, now - before, False
+
+    def known(self, at: float) -> None:
+        """Note that somebody else looked at them.
+
+        :param at: when, by our clock.
+        """
+        self._at = at
 
     def outdated(self) -> None:
         """Note that they have to be looked at before anything else."""

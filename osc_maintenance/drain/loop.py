@@ -20,6 +20,7 @@ waiting are passed in.
 import collections.abc
 import enum
 import functools
+import math
 import typing
 
 from osc_lib import exceptions
@@ -59,8 +60,9 @@ _LONGEST_PAUSE = 30.0
 _PLAN_HOLDS = 3.0
 #: How many requests to start a move are under way at once.
 _AT_ONCE = 4
-#: How long moves may be started after a look, in seconds.
-_LOOK_HOLDS = 1.0
+#: How long after a look at the migrations moves may be started, and how long
+#: the servers may be looked at without another one, in seconds.
+_LOOK_HOLDS, _JUST_NOW = 1.0, 0.5
 #: How long Nova may be silent.
 _SILENCE = 900.0
 
@@ -92,8 +94,8 @@ class Loop:
         self._began = clock()
         self._listing = listing.Listing()
         if options.wait and 0 <= self._began - journey.listed < _PLAN_HOLDS:
-            self._listing.looked(journey.listed, journey.listed)
-        self._looked, self._first = self._began, True
+            self._listing.known(journey.listed)
+        self._looked, self._first = -math.inf, True
         self._more = False
         self._slots = options.max_parallel
         self._company = False
@@ -141,7 +143,7 @@ class Loop:
                 if not self._options.wait or now - silent_since >= _SILENCE:
                     raise
                 yield events.Trouble(str(exc), pause)
-                self._listing.outdated()
+                self._outdate()
                 interval = pause
                 pause = min(pause * 2, _LONGEST_PAUSE)
             else:
@@ -183,11 +185,19 @@ class Loop:
         self._first = False
         fresh = idle or self._listing.due(before, urgent=urgent)
         moving = {move.server.id for move in in_motion}
-        look = self._journey.look(fresh=fresh, moving=moving)
-        self._looked = self._clock()
+        again = not fresh or before - self._looked >= _JUST_NOW
+        look = self._journey.look(fresh=fresh, moving=moving, again=again)
+        now = self._clock()
+        if again:
+            self._looked = now
         if fresh:
-            self._listing.looked(before, self._looked)
+            self._listing.looked(before, now)
         return look
+
+    def _outdate(self) -> None:
+        """Look at everything again, whatever was seen just now."""
+        self._looked = -math.inf
+        self._listing.outdated()
 
     def _planned(self) -> events.Event:
         return events.Planned(
@@ -297,7 +307,7 @@ class Loop:
             except api.OvertakenError as exc:
                 # look again before the next: somebody else may be at work
                 # on this host, and what is in motion counts
-                self._listing.outdated()
+                self._outdate()
                 self._more, go_on = True, False
                 yield self._met_somebody(move, str(exc))
             except api.TransientError as exc:

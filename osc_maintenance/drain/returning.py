@@ -172,15 +172,21 @@ class Returning:
     # -- as a journey ------------------------------------------------------
 
     def look(
-        self, *, fresh: bool, moving: collections.abc.Set[str]
+        self,
+        *,
+        fresh: bool,
+        moving: collections.abc.Set[str],
+        again: bool = True,
     ) -> journey.Look:
         """Look at Nova: one request, and a few for those in motion.
 
         :param fresh: look at the servers as well as at their migrations.
         :param moving: ids of the servers in motion.
+        :param again: look at the migrations, and not only at the servers.
         """
+        found = self._watch.look() if again else self._watch.known
         migrations = servers.latest(
-            item for item in self._watch.look() if self._comes(item)
+            item for item in found if self._comes(item)
         )
         asked = set(moving)
         if fresh:

@@ -51,6 +51,11 @@ class Watch:
             changed = migration.updated
             if changed and (self._newest is None or changed > self._newest):
                 self._newest = changed
+        return self.known
+
+    @property
+    def known(self) -> tuple[servers.Migration, ...]:
+        """The migrations as they were at the last look."""
         return tuple(self._known.values())
 
     @property

@@ -29,8 +29,8 @@ class TestListing(base.BaseTestCase):
 
     def test_at_the_latest(self) -> None:
         for cost, now, too_old, due in (
-            (0.2, 109.9, False, False),
-            (0.2, 110.0, True, False),
+            (0.2, 114.9, False, False),
+            (0.2, 115.0, True, False),
             (0.2, 129.9, True, False),
             (0.2, 130.0, True, True),
             # the longer it takes, the more seldom
@@ -44,16 +44,25 @@ class TestListing(base.BaseTestCase):
 
     def test_in_a_pause(self) -> None:
         for now, pause, fits in (
-            (105.0, 0.5, True),
-            (104.9, 6.0, False),
+            (108.0, 0.5, True),
+            (107.9, 6.0, False),
             # something would be noticed late
-            (105.0, 0.3, False),
+            (108.0, 0.3, False),
         ):
             found = self.looked()
             self.assertIs(fits, found.fits(now, pause))
             self.assertIs(fits, found.due(now, urgent=False))
             found.looked(now, now)
             self.assertFalse(found.due(now, urgent=True))
+
+    def test_by_somebody_else(self) -> None:
+        found = listing.Listing()
+        found.known(100.0)
+        self.assertFalse(found.too_old(114.9))
+        self.assertTrue(found.too_old(115.0))
+        # what it costs is not known
+        self.assertFalse(found.fits(108.0, 0.5))
+        self.assertTrue(found.fits(108.0, 2.0))
 
     def test_they_are_outdated(self) -> None:
         found = self.looked()

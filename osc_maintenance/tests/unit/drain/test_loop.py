@@ -12,6 +12,7 @@
 
 """A drain from its beginning to its end, on the simulated Nova."""
 
+import itertools
 import math
 
 from osc_lib import exceptions
@@ -124,6 +125,23 @@ class TestRequests(base.LoopTestCase):
         self.assertLessEqual(many, 3)
         # and the servers are not listed at each of them
         self.assertLess(self.world.requests['on'], 600 / 10 + 5)
+
+    def test_migrations_are_not_looked_at_twice_in_a_row(self) -> None:
+        for name, seconds in (('web', 20), ('db', 60)):
+            self.world.script(self.world.add(name), seconds=seconds)
+        drain = self.drain(max_parallel=2)
+        asked: list[tuple[int, int]] = []
+        while drain.step():
+            before = asked[-1] if asked else (0, 0)
+            now = self.world.requests['migrations'], self.world.requests['on']
+            if now != before:
+                asked.append(now)
+        # where web has gone is looked at as soon as its migration has ended
+        self.assertIn(
+            (0, 1),
+            [(b[0] - a[0], b[1] - a[1]) for a, b in itertools.pairwise(asked)],
+        )
+        self.assertEqual('moved', drain.outcomes()['web'])
 
     def test_the_figures_of_one_migration_at_each_look(self) -> None:
         for number in range(6):

@@ -186,7 +186,7 @@ class TestAnswers(base.LoopTestCase):
         self.world.script(self.world.add('web'), answers=['dropped'])
         self.drain().run()
         self.check_gone('web')
-        self.assertLess(self.world.now, 30)
+        self.assertLess(self.world.now, 35)
 
     def test_a_lost_evacuation_is_never_asked_for_twice(self) -> None:
         for answer in ('lost', 'dropped'):
