@@ -16,6 +16,7 @@ import collections.abc
 import contextlib
 import dataclasses
 import datetime
+import time
 import typing
 
 from osc_lib import exceptions
@@ -128,7 +129,14 @@ def _drain(
 
     try:
         result = run.drain(
-            clients, host, plan, how, hear, _never, how=journal.BY_APPLY
+            clients,
+            host,
+            plan,
+            how,
+            hear,
+            _pause,
+            time.monotonic,
+            how=journal.BY_APPLY,
         )
     except exceptions.CommandError:
         host = facts.find(clients.nova, host.name)
@@ -187,8 +195,9 @@ def _noted(
     return dataclasses.replace(host, aggregate=aggregate)
 
 
-def _never(_seconds: float) -> bool:
-    """Nothing is waited for."""
+def _pause(seconds: float) -> bool:
+    """Wait before the next look: whether Nova has taken a request."""
+    time.sleep(seconds)
     return False
 
 

@@ -14,9 +14,11 @@
 
 import dataclasses
 import datetime
+import types
 import typing
 from unittest import mock
 
+import fixtures
 from osc_lib import exceptions
 
 from osc_maintenance import apply
@@ -57,6 +59,18 @@ class Client(base.Client):
 
 
 class ApplyTestCase(base.LoopTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        clock = types.SimpleNamespace(
+            monotonic=lambda: self.world.now, sleep=self.sleep
+        )
+        self.useFixture(
+            fixtures.MonkeyPatch('osc_maintenance.apply.time', clock)
+        )
+
+    def sleep(self, seconds: float) -> None:
+        self.world.advance(self.world.now + seconds)
+
     def afresh(self, wanted: policy.Policy = base.EVERYTHING) -> None:
         super().afresh()
         self.world.end = 99999
@@ -140,6 +154,12 @@ class TestEnds(ApplyTestCase):
                     self.runs(max_parallel=parallel)
                     self.assertIs(S.ERROR, self.standing().state)
                     self.assertNotIn('not tried', str(self.standing().cause))
+
+    def test_nova_is_not_pressed_for_what_may_be_lost(self) -> None:
+        self.world.script(self.world.add('a'), answers=['dropped'])
+        before = sum(self.world.requests.values())
+        self.apply()
+        self.assertLess(sum(self.world.requests.values()) - before, 60)
 
     def test_a_refusal_that_passes(self) -> None:
         self.world.script(self.world.add('a'), answers=['400'])
