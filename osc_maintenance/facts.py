@@ -14,6 +14,7 @@
 
 import dataclasses
 import datetime
+import time
 import typing
 
 from osc_lib import exceptions
@@ -95,8 +96,9 @@ def load(servers: servers_api.Servers, name: str) -> servers_.Load:
     :returns: the servers and the migrations.
     """
     # in this order: a server whose migration has ended is seen elsewhere
-    migrations = servers.migrations(name)
-    return load_of(servers, name, servers.on(name), migrations)
+    migrations, read = servers.migrations(name), time.monotonic()
+    found = load_of(servers, name, servers.on(name), migrations)
+    return dataclasses.replace(found, read=read)
 
 
 def load_of(

@@ -16,6 +16,7 @@ import collections
 import collections.abc
 import dataclasses
 import datetime
+import math
 import typing
 
 LIVE_MIGRATION = 'live-migration'
@@ -208,12 +209,14 @@ class Load:
     :ivar servers: the servers that are there; None if that was not asked.
     :ivar migrations: the migrations from or to the host, ended ones as well.
     :ivar forgotten: ids of migrations to the host that Nova never ends.
+    :ivar read: when reading the servers began, by the monotonic clock.
     """
 
     host: str
     servers: tuple[Server, ...] | None = ()
     migrations: tuple[Migration, ...] = ()
     forgotten: frozenset[int] = frozenset()
+    read: float = -math.inf
 
     @property
     def statuses(self) -> dict[str, int] | None:

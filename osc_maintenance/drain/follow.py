@@ -187,7 +187,7 @@ class Follower:
         if not look.fresh:
             return
         if move.server.id not in look.here:
-            if move.open or move.outcome is moves_.Outcome.BLOCKED:
+            if self._was_here(move):
                 yield from self._settler.vanished(move, migration)
             return
         if migration and not self._goes_on(migration):
@@ -204,6 +204,16 @@ class Follower:
         self._judge(move)
         if move.outcome is not before:
             self._settler.changed = self._clock()
+
+    def _was_here(self, move: moves_.Move) -> bool:
+        """Whether a server was still where it was to leave."""
+        if move.outcome is not moves_.Outcome.FAILED:
+            return move.open or move.outcome is moves_.Outcome.BLOCKED
+        # its move may have failed elsewhere, or when it was to be confirmed
+        known = move.migration
+        return known is None or (
+            known.source == move.server.host and not known.unconfirmed
+        )
 
     def _follow_moving(
         self,

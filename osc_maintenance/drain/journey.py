@@ -37,6 +37,10 @@ class Look:
     :ivar verdicts: what is to be done with each server, by id.
     :ivar groups: server groups, by server id.
     :ivar fresh: the servers were looked at, and not just their migrations.
+    :ivar watched: when their migrations had been looked at, by the clock of
+        the drain, if that is not when the look ended.
+    :ivar listing: when listing the servers began and ended, if that is not
+        when the look did.
     :ivar arriving: ids of servers that are on their way here.
     :ivar up: nova-compute is up, where it has to be.
     """
@@ -46,6 +50,8 @@ class Look:
     verdicts: collections.abc.Mapping[str, verdict.Verdict]
     groups: collections.abc.Mapping[str, verdict.Group]
     fresh: bool = True
+    watched: float | None = None
+    listing: tuple[float, float] | None = None
     arriving: frozenset[str] = frozenset()
     up: bool = True
 

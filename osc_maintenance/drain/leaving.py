@@ -43,8 +43,9 @@ if typing.TYPE_CHECKING:
 _SETTLE = 5.0
 #: The other statuses of a service tell nothing: its cell is down.
 _KNOWN = frozenset(('enabled', 'disabled'))
-#: How often to look whether the maintenance is still what it was, in seconds.
-_CHECK = 20.0
+#: How often to look whether the maintenance is still what it was, in seconds,
+#: and how often at least where Nova is slow.
+_CHECK, _CHECK_SLOW = 20.0, 60.0
 #: How often to ask again where servers can go, in seconds.
 _SURVEY = 60.0
 
@@ -99,9 +100,12 @@ class Leaving:
         self._returned = host.journal.returning
         self._noted: set[str] = set()
         self._load = plan.load
-        self.listed = plan.made
+        self.listed = plan.load.read
+        self._planned: servers.Load | None = plan.load
+        self._seen = clock()
+        self._listing: tuple[float, float] | None = None
         self._arriving: frozenset[str] = frozenset()
-        self._forgotten: set[int] = set()
+        self._forgotten = _forgotten(plan.load)
         self._asked_for: set[int] = set()
 
     def look(
@@ -120,11 +124,17 @@ class Leaving:
         if self._clock() - self._checked >= self._check_again:
             self._check()
         # in this order: a server whose migration has ended is seen elsewhere
-        migrations = self._watch.look() if again else self._watch.known
+        if again:
+            self._watch.look()
+            self._seen = self._clock()
+        migrations = self._watch.known
+        fresh = fresh or self._left_since(migrations)
         if self._evacuate:
             migrations = _evacuations(migrations)
         if fresh:
+            before = self._clock()
             found = self._clients.servers.on(self.host)
+            self._listing = before, self._clock()
             self._load = facts.load_of(
                 self._clients.servers, self.host, found, migrations
             )
@@ -145,12 +155,7 @@ class Leaving:
             self._arriving = self._arrivals.expected(
                 self._at, load, verdicts, idle=not moving
             )
-            going = {migration.id for migration in load.out}
-            self._forgotten = {
-                migration.id
-                for migration in load.leaving.values()
-                if migration.in_progress and migration.id not in going
-            }
+            self._forgotten = _forgotten(load)
         return journey.Look(
             here={server.id: server for server in found},
             migrations={
@@ -161,9 +166,20 @@ class Leaving:
             verdicts=verdicts,
             groups=self._around.groups,
             fresh=fresh,
+            watched=self._seen,
+            listing=self._listing,
             arriving=self._arriving,
             up=self._around.up or self._evacuate,
         )
+
+    def _left_since(
+        self, migrations: collections.abc.Iterable[servers.Migration]
+    ) -> bool:
+        """Whether servers may have moved since the plan looked at them."""
+        before, self._planned = self._planned, None
+        return before is not None and {
+            (item.id, item.status) for item in before.migrations
+        } != {(item.id, item.status) for item in migrations}
 
     def _survey(
         self, found: collections.abc.Iterable[servers.Server], *, fresh: bool
@@ -222,7 +238,8 @@ class Leaving:
         self._heed(service)
         self._checked = self._clock()
         # a Nova that is slow is asked more seldom
-        self._check_again = max(_CHECK, 10 * (self._checked - before))
+        cost = self._checked - before
+        self._check_again = min(max(_CHECK, 10 * cost), _CHECK_SLOW)
 
     def _heed(self, service: state.Service | None) -> None:
         """See whether the host is still disabled for this maintenance.
@@ -349,6 +366,16 @@ class Leaving:
         if self._token:
             self._check()
         return self._policy.target
+
+
+def _forgotten(load: servers.Load) -> set[int]:
+    """The migrations that seem to leave a host, and never will."""
+    going = {migration.id for migration in load.out}
+    return {
+        migration.id
+        for migration in load.leaving.values()
+        if migration.in_progress and migration.id not in going
+    }
 
 
 def _evacuations(

@@ -43,7 +43,8 @@ class Listing:
         :param before: when that began, by our clock.
         :param now: when it had ended.
         """
-        self._at, self._cost, self._pause = now, now - before, False
+        # what it shows was so when it began
+        self._at, self._cost, self._pause = before, now - before, False
 
     def known(self, at: float) -> None:
         """Note that somebody else looked at them.

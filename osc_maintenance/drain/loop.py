@@ -99,7 +99,7 @@ class Loop:
         self._more = False
         self._slots = options.max_parallel
         self._company = False
-        self._down = False
+        self._down_since: float | None = None
         self._waiting: tuple[str, ...] = ()
         self._settler = settle.Settler(nova, options, clock)
         self._follower = follow.Follower(
@@ -129,9 +129,9 @@ class Loop:
                     yield self._planned()
                     yield from adopted
                     planned = True
-                if look.up is self._down:
-                    self._down = not look.up
-                    yield events.Down(self._down)
+                if look.up is not (self._down_since is None):
+                    self._down_since = None if look.up else self._clock()
+                    yield events.Down(not look.up)
                 for event in self._follower.follow(look):
                     self._company |= isinstance(event, events.Adopted)
                     yield event
@@ -150,6 +150,13 @@ class Loop:
                 silent_since, pause = None, 1.0
                 yield events.Looked(tuple(self.moves), self._time_left())
                 if self._finished(look, started):
+                    if look.arriving:
+                        coming = ', '.join(sorted(look.arriving))
+                        yield self._stopped(
+                            Ending.TIMED_OUT,
+                            f'still on the way here, for too long: {coming}',
+                        )
+                        return
                     yield events.Finished(tuple(self.moves))
                     return
                 unsure = any(m.unsure and m.in_motion for m in self.moves)
@@ -180,8 +187,9 @@ class Loop:
         in_motion = self._follower.in_motion
         before = self._clock()
         urgent = any(map(ending.matters, self.moves))
-        # the first look goes by that of the plan, if it is of just now
-        idle = not (self._first or in_motion)
+        # the first look goes by that of the plan, if it is of just now, and
+        # one because something is left to start by the one before
+        idle = not (self._first or self._more or in_motion)
         self._first = False
         fresh = idle or self._listing.due(before, urgent=urgent)
         moving = {move.server.id for move in in_motion}
@@ -189,9 +197,9 @@ class Loop:
         look = self._journey.look(fresh=fresh, moving=moving, again=again)
         now = self._clock()
         if again:
-            self._looked = now
-        if fresh:
-            self._listing.looked(before, now)
+            self._looked = now if look.watched is None else look.watched
+        if look.fresh:
+            self._listing.looked(*(look.listing or (before, now)))
         return look
 
     def _outdate(self) -> None:
@@ -371,6 +379,12 @@ class Loop:
         now = self._clock()
         if started or not look.fresh:
             return False
+        patience = self._options.server_timeout or limit.PATIENCE
+        idle = now - self._settler.changed
+        if self._down_since is not None:
+            down = now - self._down_since
+            if min(down, idle) >= patience:
+                ending.give_up_as_down(self._follower.in_motion)
         if any(
             move.moving
             and not (
@@ -395,8 +409,7 @@ class Loop:
             move.cause = ending.why_not_started(
                 self.moves, self._options.max_parallel
             )
-        patience = self._options.server_timeout or limit.PATIENCE
-        if now - self._settler.changed >= patience:
+        if idle >= patience:
             return True
         return not ending.passing(self.moves, look)
 

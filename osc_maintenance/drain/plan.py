@@ -14,8 +14,6 @@
 
 import collections.abc
 import dataclasses
-import math
-import time
 import typing
 
 from osc_maintenance import change
@@ -41,7 +39,6 @@ class Plan:
     :ivar others: servers that are not on the host but on their way to it, or
         whose resize away from it is not confirmed, by id.
     :ivar notes: what could not be asked.
-    :ivar made: when its servers were looked at, by the monotonic clock.
     """
 
     load: servers.Load
@@ -51,7 +48,6 @@ class Plan:
     verdicts: collections.abc.Mapping[str, verdict.Verdict]
     others: collections.abc.Mapping[str, servers.Server]
     notes: tuple[str, ...] = ()
-    made: float = -math.inf
 
     @property
     def wanted(self) -> bool:
@@ -146,7 +142,6 @@ def make(
     :returns: the plan.
     :raises CommandError: if Nova does not answer.
     """
-    made = time.monotonic()
     found = load.servers or ()
     surveyor = surroundings.Surveyor(clients, load.host, policy.target)
     around = surveyor.survey(
@@ -167,7 +162,6 @@ def make(
         },
         others={server.id: server for server in others if server},
         notes=tuple(surveyor.notes),
-        made=made,
     )
 
 

@@ -19,7 +19,7 @@ class TestListing(base.BaseTestCase):
     def looked(self, cost: float = 0.2) -> listing.Listing:
         """The servers were looked at, at 100 s."""
         found = listing.Listing()
-        found.looked(100.0 - cost, 100.0)
+        found.looked(100.0, 100.0 + cost)
         return found
 
     def test_at_first_they_have_to_be_looked_at(self) -> None:
