@@ -108,7 +108,12 @@ def drain(
             report(event)
         if loop.ending is loop_.Ending.COMPLETE and how != journal.BY_APPLY:
             causes = stayed(loop.moves)
-            api.patiently(lambda: journey.conclude(causes), pause)
+            try:
+                api.patiently(lambda: journey.conclude(causes), pause)
+            except exceptions.CommandError as exc:
+                # what became of all servers is told nevertheless
+                lost = isinstance(exc, journey_.LostError)
+                report(events.Unnoted(str(exc), lost))
     return Result(loop.moves, loop.ending)
 
 

@@ -156,6 +156,11 @@ class Story:
                 return self._interrupted(event)
             case events.Finished():
                 return _finished(event)
+            case events.Unnoted():
+                told = f'the end is not noted: {text.escape(event.cause)}'
+                return (
+                    [told] if event.lost else [told, f'{self._again} notes it']
+                )
             case events.Trouble():
                 return []
         move = event.move

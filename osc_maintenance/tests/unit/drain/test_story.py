@@ -330,6 +330,13 @@ class TestChanges(Base):
                     self.told(events.Interrupted(moving, cause)),
                 )
 
+    def test_the_end_is_not_noted(self) -> None:
+        told = r'the end is not noted: HTTP\x1b 503'
+        again = '"openstack host maintenance set compute1" notes it'
+        for lost, lines in ((False, [told, again]), (True, [told])):
+            event = events.Unnoted('HTTP\x1b 503', lost)
+            self.assertEqual(lines, self.told(event))
+
     def test_interrupted_before_the_plan(self) -> None:
         self.story = story.Story(lambda: self.seconds)
         self.assertEqual(
