@@ -103,6 +103,7 @@ def drain(
     loop = loop_.Loop(clients.servers, journey, options, clock, pause)
     with _resumable('drain', host.name):
         if not journey.claim(pause):
+            report(events.Interrupted((), 'interrupted'))
             return Result([], loop_.Ending.INTERRUPTED)
         for event in loop.run():
             report(event)

@@ -210,6 +210,9 @@ class Story:
         return f'"openstack host maintenance {self._command}"'
 
     def _interrupted(self, event: events.Interrupted) -> list[str]:
+        if not self.host:
+            # what others have started is not known yet
+            return [f'{event.cause}: nothing was started']
         names = [text.escape(move.server.name) for move in event.moves]
         if len(names) > 1:
             what = f'{len(names)} servers are in motion and go on in Nova: '
@@ -217,8 +220,6 @@ class Story:
             what = '1 server is in motion and goes on in Nova: '
         else:
             what = 'no server is in motion'
-        if not self.host:
-            return [f'{event.cause}: {what}{", ".join(names)}']
         return [
             f'{event.cause}: {self._count()} done; {what}{", ".join(names)}',
             f'{self._again} continues',

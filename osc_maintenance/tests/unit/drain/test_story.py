@@ -340,7 +340,7 @@ class TestChanges(Base):
     def test_interrupted_before_the_plan(self) -> None:
         self.story = story.Story(lambda: self.seconds)
         self.assertEqual(
-            ['interrupted: no server is in motion'],
+            ['interrupted: nothing was started'],
             self.told(events.Interrupted((), 'interrupted')),
         )
 
