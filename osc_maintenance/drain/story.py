@@ -220,9 +220,16 @@ class Story:
             what = '1 server is in motion and goes on in Nova: '
         else:
             what = 'no server is in motion'
+        waiting = tally(self.moves.values()).waiting
+        rest = f'{waiting} to go: ' if waiting else ''
+        cold = any(
+            move.ours and move.kind == servers.COLD_MIGRATION
+            for move in event.moves
+        )
+        confirms = ', and confirms cold migrations' if cold else ''
         return [
             f'{event.cause}: {self._count()} done; {what}{", ".join(names)}',
-            f'{self._again} continues',
+            f'{rest}{self._again} continues{confirms}',
         ]
 
     def _had_trouble(self, event: events.Trouble) -> list[str]:

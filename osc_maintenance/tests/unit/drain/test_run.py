@@ -188,8 +188,17 @@ class TestDrain(base.BaseTestCase):
         self.assertEqual({'web-id'}, journal.moves.keys())
 
     def test_handed_over(self) -> None:
-        found = self._drain(WEB, wait=False)
+        found = self._drain(WEB, DB, scenes.server('third'), wait=False)
         self.assertIs(E.HANDED_OVER, found.ending)
+        rows = [move.as_dict() for move in found.moves]
+        self.assertEqual(
+            [
+                ('waiting', 'not started: run the same command again'),
+                ('moving', None),
+                ('moving', None),
+            ],
+            [(row['outcome'], row['cause']) for row in rows],
+        )
         journal = self.clients.nova.hosts['compute1'].journal
         self.assertFalse(journal.ended)
 
