@@ -237,6 +237,10 @@ class UnsetHostMaintenance(base.ChangingCommand):
     maintenance has moved away and that have not moved since are moved back,
     and the record is kept until they are.
 
+    Exit status: 0 all done, 1 error, 2 usage, 5 refused before anything was
+    changed, 130 interrupted; with --return-servers also 3 some servers have
+    stayed away, 4 timed out.
+
     Example::
 
         $ openstack host maintenance unset compute1 --return-servers
@@ -362,6 +366,8 @@ class ShowHostMaintenance(base.HostCommand):
     maintenance, or error with its cause. A host is emptied when no server, no
     migration in either direction, no unconfirmed resize and no allocation in
     Placement is left on it: then the work on it may start.
+
+    Exit status: 0 in whatever state the host is, 1 error, 2 usage.
 
     Example::
 
