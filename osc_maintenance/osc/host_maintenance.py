@@ -306,6 +306,8 @@ class UnsetHostMaintenance(base.ChangingCommand):
                     'maintenance, and does not go with options that clear one '
                     'property'
                 )
+        away = None if parsed_args.return_servers else '--return-servers'
+        drain.check_pace(self._parser, parsed_args, without=away)
         name = parsed_args.host
         with base.refusals(self.clients, self.changes_before):
             if properties:
