@@ -185,8 +185,8 @@ def add_pace(parser: argparse.ArgumentParser) -> None:
         metavar='<duration>',
         type=options.duration,
         help=(
-            'How long the move of one server may take, from when Nova begins '
-            '(default: no limit)'
+            'How long the move of one server may take, from when Nova begins, '
+            'or from when this run finds it under way (default: no limit)'
         ),
     )
     group.add_argument(
