@@ -151,6 +151,18 @@ class Finished:
 
 
 @dataclasses.dataclass(frozen=True)
+class Unnoted:
+    """That the drain has come to its end could not be noted.
+
+    :ivar cause: why.
+    :ivar lost: it is no longer to be noted, as somebody else goes on.
+    """
+
+    cause: str
+    lost: bool
+
+
+@dataclasses.dataclass(frozen=True)
 class Interrupted:
     """The drain stops; what is in motion goes on in Nova.
 
@@ -177,5 +189,6 @@ Event = (
     | Trouble
     | Looked
     | Finished
+    | Unnoted
     | Interrupted
 )

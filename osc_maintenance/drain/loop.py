@@ -162,6 +162,8 @@ class Loop:
                 unsure = any(m.unsure and m.in_motion for m in self.moves)
                 if not (self._options.wait or self._more or unsure):
                     self.ending = Ending.HANDED_OVER
+                    in_motion = self._follower.in_motion
+                    yield events.Interrupted(in_motion, '--no-wait')
                     return
                 yield from self._say_what_is_waited_for(look)
                 interval = self._interval()

@@ -186,7 +186,10 @@ class Move:
         """The fields of ``moves``, as JSON shows them: a contract."""
         moved = self.outcome is Outcome.MOVED
         known = self.migration if moved or self.moving else None
-        action = self.verdict.action
+        action, cause = self.verdict.action, self.cause
+        if self.outcome is Outcome.WAITING:
+            # nobody waits for its turn
+            cause = cause or 'not started: run the same command again'
         if self.migration and (moved or self.moving):
             # somebody else may have chosen another way
             action = verdict_.ACTIONS.get(self.migration.kind, action)
@@ -197,5 +200,5 @@ class Move:
             'outcome': self.outcome.value,
             'destination': known.dest if known else None,
             'seconds': known.seconds if known and moved else None,
-            'cause': text.escape(self.cause) if self.cause else None,
+            'cause': text.escape(cause) if cause else None,
         }

@@ -62,9 +62,26 @@ class Plan:
         """The servers that have to go and cannot."""
         return [
             server
-            for server in self.load.servers or ()
-            if self.verdicts[server.id].action is verdict.Action.BLOCKED
+            for server, found in self._becomes
+            if found.action is verdict.Action.BLOCKED
         ]
+
+    @property
+    def _becomes(
+        self,
+    ) -> collections.abc.Iterator[tuple[servers.Server, verdict.Verdict]]:
+        """What becomes of each server: one in motion off the host goes on."""
+        moving = {
+            item.server: item
+            for item in self.load.out
+            # nothing else goes on where a host is down
+            if item.evacuation or not self.evacuate
+        }
+        for server in self.load.servers or ():
+            found = self.verdicts[server.id]
+            if server.id in moving:
+                found = _on_its_way(moving[server.id], found)
+            yield server, found
 
     def rows(self) -> list[dict[str, typing.Any]]:
         """The verdict on each server, as JSON shows it: a contract.
@@ -72,13 +89,10 @@ class Plan:
         :returns: for each server ``id``, ``name``, ``project``, ``status``,
             ``verdict`` and ``cause``.
         """
-        moving = {item.server: item for item in self.load.out}
-        rows = []
-        for server in self.load.servers or ():
-            found = self.verdicts[server.id]
-            if server.id in moving:
-                found = _on_its_way(moving[server.id], found)
-            rows.append(_row(server, found.action.value, found.cause))
+        rows = [
+            _row(server, found.action.value, found.cause)
+            for server, found in self._becomes
+        ]
         for migration in self.load.coming:
             if migration.server in self.verdicts:
                 # it has just come

@@ -103,12 +103,18 @@ def drain(
     loop = loop_.Loop(clients.servers, journey, options, clock, pause)
     with _resumable('drain', host.name):
         if not journey.claim(pause):
+            report(events.Interrupted((), 'interrupted'))
             return Result([], loop_.Ending.INTERRUPTED)
         for event in loop.run():
             report(event)
         if loop.ending is loop_.Ending.COMPLETE and how != journal.BY_APPLY:
             causes = stayed(loop.moves)
-            api.patiently(lambda: journey.conclude(causes), pause)
+            try:
+                api.patiently(lambda: journey.conclude(causes), pause)
+            except exceptions.CommandError as exc:
+                # what became of all servers is told nevertheless
+                lost = isinstance(exc, journey_.LostError)
+                report(events.Unnoted(str(exc), lost))
     return Result(loop.moves, loop.ending)
 
 

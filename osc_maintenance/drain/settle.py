@@ -36,6 +36,8 @@ RETRY = 10.0
 _LONGEST_PAUSE = 60.0
 #: How many looks Nova may take to write down why a move has failed.
 _PATIENT = 2
+#: What Nova calls a live migration that was aborted.
+_ABORTED = 'cancelled'
 #: How often somebody else may be busy with a server.
 MOST_CONFLICTS = 5
 #: How long Nova may not take requests to move a server, but answer others.
@@ -235,21 +237,24 @@ class Settler:
         if server is None:
             yield self.end(move, moves_.Outcome.DELETED)
             return
-        cause = self._why(move, server)
-        if cause is None and move.asked_why < _PATIENT:
+        why = self._why(move, server)
+        if why is None and move.asked_why < _PATIENT:
             # Nova writes down why a little later
             move.asked_why += 1
             return
         stayed = server.host == move.server.host
         move.server = server
-        if cause is None:
-            status = move.migration.status if move.migration else 'lost'
-            cause = f'its migration is {status}, and Nova does not tell why'
-        if move.overdue and move.migration:
-            cause = f'{move.overdue} ({move.migration.status})'
-            yield self.end(move, moves_.Outcome.FAILED, cause)
-        elif server.status == 'ERROR' or not stayed:
+        status = move.migration.status if move.migration else 'lost'
+        cause = why or f'its migration is {status}, and Nova does not tell why'
+        if move.overdue:
+            cause = f'{move.overdue} ({status})'
+            # one that was aborted has ended as it should
+            if why and status != _ABORTED:
+                cause = f'{cause}: {why}'
+        broken = server.status == 'ERROR' or not stayed
+        if broken:
             cause = f'{cause}; it is {server.status} on {server.host}'
+        if move.overdue or broken:
             yield self.end(move, moves_.Outcome.FAILED, cause)
         else:
             yield from self.again(move, cause)

@@ -156,6 +156,11 @@ class Story:
                 return self._interrupted(event)
             case events.Finished():
                 return _finished(event)
+            case events.Unnoted():
+                told = f'the end is not noted: {text.escape(event.cause)}'
+                return (
+                    [told] if event.lost else [told, f'{self._again} notes it']
+                )
             case events.Trouble():
                 return []
         move = event.move
@@ -205,6 +210,9 @@ class Story:
         return f'"openstack host maintenance {self._command}"'
 
     def _interrupted(self, event: events.Interrupted) -> list[str]:
+        if not self.host:
+            # what others have started is not known yet
+            return [f'{event.cause}: nothing was started']
         names = [text.escape(move.server.name) for move in event.moves]
         if len(names) > 1:
             what = f'{len(names)} servers are in motion and go on in Nova: '
@@ -212,11 +220,16 @@ class Story:
             what = '1 server is in motion and goes on in Nova: '
         else:
             what = 'no server is in motion'
-        if not self.host:
-            return [f'{event.cause}: {what}{", ".join(names)}']
+        waiting = tally(self.moves.values()).waiting
+        rest = f'{waiting} to go: ' if waiting else ''
+        cold = any(
+            move.ours and move.kind == servers.COLD_MIGRATION
+            for move in event.moves
+        )
+        confirms = ', and confirms cold migrations' if cold else ''
         return [
             f'{event.cause}: {self._count()} done; {what}{", ".join(names)}',
-            f'{self._again} continues',
+            f'{rest}{self._again} continues{confirms}',
         ]
 
     def _had_trouble(self, event: events.Trouble) -> list[str]:

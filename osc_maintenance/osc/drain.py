@@ -13,6 +13,8 @@
 """What ``set`` and ``unset`` have in common when servers are moved."""
 
 import argparse
+import collections.abc
+import datetime
 import sys
 import time
 import typing
@@ -38,6 +40,21 @@ _SELECTION = {
     'include_locked': '--include-locked',
     'include_pinned': '--include-pinned',
     'target_host': '--target-host',
+}
+#: Options that say how servers are moved, by name.
+_PACE = {
+    'max_parallel': '--max-parallel',
+    'server_timeout': '--server-timeout',
+    'on_timeout': '--on-timeout',
+    'timeout': '--timeout',
+    'retries': '--retries',
+    'wait': '--wait/--no-wait',
+}
+#: What is made of what argparse has read of them.
+_READ: dict[str, collections.abc.Callable[[typing.Any], typing.Any]] = {
+    'server_timeout': datetime.timedelta.total_seconds,
+    'on_timeout': options_.OnTimeout,
+    'timeout': datetime.timedelta.total_seconds,
 }
 
 
@@ -159,25 +176,27 @@ def add_pace(parser: argparse.ArgumentParser) -> None:
 
     :param parser: the command's parser.
     """
-    group = parser.add_argument_group('how servers are moved')
+    group = parser.add_argument_group(
+        'how servers are moved', 'Without effect where no servers are moved.'
+    )
     add_max_parallel(group)
     group.add_argument(
         '--server-timeout',
         metavar='<duration>',
         type=options.duration,
         help=(
-            'How long the move of one server may take, from when Nova begins '
-            '(default: no limit)'
+            'How long the move of one server may take, from when Nova begins, '
+            'or from when this run finds it under way (default: no limit)'
         ),
     )
     group.add_argument(
         '--on-timeout',
         metavar='<action>',
         choices=[choice.value for choice in options_.OnTimeout],
-        default=_DEFAULT.on_timeout.value,
         help=(
-            'What is done with a live migration that takes longer: abort, '
-            'force-complete (the server pauses for the rest) or leave '
+            'What is done with a live migration that takes longer than '
+            '--server-timeout: abort, force-complete (the server pauses for '
+            'the rest) or leave '
             f'(default: {_DEFAULT.on_timeout.value})'
         ),
     )
@@ -194,7 +213,6 @@ def add_pace(parser: argparse.ArgumentParser) -> None:
         '--retries',
         metavar='<number>',
         type=options.number,
-        default=_DEFAULT.retries,
         help=(
             'How often a failed move is tried again, after a pause that '
             f'grows; not one that took too long (default: {_DEFAULT.retries})'
@@ -204,7 +222,6 @@ def add_pace(parser: argparse.ArgumentParser) -> None:
     wait.add_argument(
         '--wait',
         action='store_true',
-        default=True,
         help='Stay until everything has moved or failed (default)',
     )
     wait.add_argument(
@@ -216,6 +233,28 @@ def add_pace(parser: argparse.ArgumentParser) -> None:
             'go on, and to confirm cold migrations'
         ),
     )
+    # what was not given is known as such
+    parser.set_defaults(**dict.fromkeys(_PACE))
+
+
+def check_pace(
+    parser: argparse.ArgumentParser,
+    parsed_args: argparse.Namespace,
+    *,
+    without: str | None = None,
+) -> None:
+    """End with a usage error where options of pace have no effect.
+
+    :param parser: the command's parser.
+    :param parsed_args: the command's arguments.
+    :param without: the option without which no servers are moved, if it was
+        not given.
+    """
+    for name, option in _PACE.items():
+        if without and getattr(parsed_args, name) is not None:
+            parser.error(f'argument {option}: goes with {without}')
+    if parsed_args.on_timeout and parsed_args.server_timeout is None:
+        parser.error('argument --on-timeout: goes with --server-timeout')
 
 
 def check(
@@ -226,6 +265,7 @@ def check(
     :param parser: the command's parser.
     :param parsed_args: the command's arguments.
     """
+    check_pace(parser, parsed_args)
     moving = parsed_args.migrate not in (None, 'none')
     if parsed_args.evacuate:
         if not parsed_args.fenced:
@@ -305,19 +345,12 @@ def options_of(
     :param figures: ask Nova for the figures of single migrations.
     :returns: the options.
     """
-
-    def seconds(duration: typing.Any) -> float | None:
-        return None if duration is None else float(duration.total_seconds())
-
-    return options_.Options(
-        max_parallel=parsed_args.max_parallel,
-        server_timeout=seconds(parsed_args.server_timeout),
-        on_timeout=options_.OnTimeout(parsed_args.on_timeout),
-        timeout=seconds(parsed_args.timeout),
-        retries=parsed_args.retries,
-        wait=parsed_args.wait,
-        figures=figures,
-    )
+    given = {
+        name: _READ.get(name, lambda value: value)(value)
+        for name in _PACE
+        if (value := getattr(parsed_args, name)) is not None
+    }
+    return options_.Options(**given, figures=figures)
 
 
 class Run(typing.Protocol):

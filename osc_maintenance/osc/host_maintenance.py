@@ -237,6 +237,10 @@ class UnsetHostMaintenance(base.ChangingCommand):
     maintenance has moved away and that have not moved since are moved back,
     and the record is kept until they are.
 
+    Exit status: 0 all done, 1 error, 2 usage, 5 refused before anything was
+    changed, 130 interrupted; with --return-servers also 3 some servers have
+    stayed away, 4 timed out.
+
     Example::
 
         $ openstack host maintenance unset compute1 --return-servers
@@ -302,6 +306,8 @@ class UnsetHostMaintenance(base.ChangingCommand):
                     'maintenance, and does not go with options that clear one '
                     'property'
                 )
+        away = None if parsed_args.return_servers else '--return-servers'
+        drain.check_pace(self._parser, parsed_args, without=away)
         name = parsed_args.host
         with base.refusals(self.clients, self.changes_before):
             if properties:
@@ -362,6 +368,8 @@ class ShowHostMaintenance(base.HostCommand):
     maintenance, or error with its cause. A host is emptied when no server, no
     migration in either direction, no unconfirmed resize and no allocation in
     Placement is left on it: then the work on it may start.
+
+    Exit status: 0 in whatever state the host is, 1 error, 2 usage.
 
     Example::
 

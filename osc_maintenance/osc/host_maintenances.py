@@ -147,8 +147,10 @@ class ApplyHostMaintenance(base.Command, command.Lister):
     was before, is disabled again. Whoever is done before the window ends runs
     unset.
 
-    One host's failure does not keep it from the others; the exit status says
-    that there was one.
+    One host's failure does not keep it from the others.
+
+    Exit status: 0 all done, or nothing to do, 1 a host or more failed, 2
+    usage.
 
     Example::
 

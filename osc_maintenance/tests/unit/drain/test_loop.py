@@ -361,6 +361,11 @@ class TestEnding(base.LoopTestCase):
             list(drain.outcomes().values()),
         )
         self.assertLess(self.world.now, 1)
+        (event,) = drain.of(events.Interrupted)
+        self.assertEqual('--no-wait', event.cause)
+        self.assertEqual(
+            ['web0', 'web1'], [move.server.id for move in event.moves]
+        )
 
     def test_it_stops_when_its_time_is_over(self) -> None:
         drain = self.drain(timeout=45).run()

@@ -248,6 +248,7 @@ class TestOverdue(base.LoopTestCase):
         self.afresh()
         self.world.add('web', ram=8192, disk=99, vm_state=vm_state)
         self.world.script('web', fails=['hang'], abortable=abortable)
+        self.world.words['web'] = 'it was told to stop'
         for number in range(3):
             self.world.add(f'db{number}')
         drain = self.drain(server_timeout=60, on_timeout=on_timeout).run()
@@ -287,11 +288,30 @@ class TestOverdue(base.LoopTestCase):
         ):
             drain, *found = self.overdue(on_timeout, **how)
             self.assertEqual(outcome, found[0], f'{on_timeout} {how}')
-            self.assertIn(cause, found[1])
+            # an abort has done what was asked for: nothing is told beside it
+            self.assertTrue(found[1].endswith(cause), found[1])
             self.assertLess(self.world.now, at_last)
             self.assertGreater(self.world.now, 60)
             told = drain.of(events.Overdue)
             self.assertEqual(2 if at_last == 135 else 1, len(told))
+
+    def test_why_one_that_took_too_long_has_failed(self) -> None:
+        _abort, force, _leave = options.OnTimeout
+        post = simulation.WORDS['post']
+        for fail, words, cause in (
+            ('post', {}, f'(error): {post}; it is ERROR on h3'),
+            ('driver', {}, '(error); it is ERROR on h1'),
+            ('driver', {'web': 'no'}, '(error): no; it is ERROR on h1'),
+        ):
+            self.afresh()
+            # it fails after it was forced, and before it is given up
+            self.world.script(self.world.add('web'), fails=[fail], seconds=90)
+            self.world.scripts['web'].abortable = False
+            self.world.words.update(words)
+            drain = self.drain(server_timeout=60, on_timeout=force).run()
+            self.assertEqual({'web': 'failed'}, drain.outcomes())
+            took = 'took longer than 1m and was forced to complete'
+            self.assertEqual(f'{took} {cause}', drain.move('web').cause)
 
     def test_one_that_waits_in_a_queue_is_not_overdue(self) -> None:
         self.world.limit = 1

@@ -112,7 +112,8 @@ class TestInterrupted(StopsTestCase):
                 self.assertIs(_CODE.INTERRUPTED, result.exit_code)
                 # it has not even looked
                 self.assertEqual({'write_record': 1}, self.world.requests)
-                self.assertEqual([], self.told)
+                told = [events.Interrupted((), 'interrupted')]
+                self.assertEqual(told, self.told)
 
     def test_nothing_is_started_once_it_is_interrupted(self) -> None:
         # before a look, in the middle of it, between two requests

@@ -117,6 +117,32 @@ class TestMake(PlanTestCase):
         self.assertEqual([stuck], made.blocked)
         self.assertEqual([], self.plan().blocked)
 
+    def test_what_is_on_its_way_is_not_blocked(self) -> None:
+        moving = dataclasses.replace(WEB, task_state='migrating')
+        resizing = dataclasses.replace(DB, task_state='resize_migrating')
+        made = self.plan(
+            *(moving, resizing),
+            migrations=(
+                migration('web', 'running'),
+                migration('db', 'migrating', kind=servers.RESIZE),
+            ),
+        )
+        # nobody knows how its owner's resize will end
+        self.assertEqual([resizing], made.blocked)
+
+    def test_what_a_host_that_is_down_has_broken_off(self) -> None:
+        self.given(scenes.service(state='down'), scenes.service())
+        stuck = scenes.server(
+            'web', vm_state='rescued', task_state='migrating'
+        )
+        for kind, blocked in (
+            (servers.LIVE_MIGRATION, [stuck]),
+            (servers.EVACUATION, []),
+        ):
+            found = migration('web', 'running', kind=kind)
+            made = self.plan(stuck, migrations=(found,), evacuate=True)
+            self.assertEqual(blocked, made.blocked)
+
 
 class TestRows(PlanTestCase):
     def _rows(
@@ -290,6 +316,12 @@ class TestCheck(PlanTestCase):
         self.assertIn(r'd\x1bb (db-id): is rescued', told)
         self.assertNotIn('web', told)
         self.assertNotIn('pet', told)
+
+    def test_strict_lets_a_drain_go_on(self) -> None:
+        moving = dataclasses.replace(WEB, task_state='migrating')
+        under_way = (migration('web', 'running'),)
+        self._check(self.plan(moving, migrations=under_way), strict=True)
+        self._refused(self.plan(moving), strict=True)
 
     def test_nothing_is_asked_if_nothing_has_to_go(self) -> None:
         wanted = policy.Policy('none', target='gone')

@@ -11,12 +11,15 @@
 #   under the License.
 
 import collections.abc
+from unittest import mock
 
 from osc_lib import exceptions
 from oslotest import base
 
 from osc_maintenance import change
 from osc_maintenance.drain import events
+from osc_maintenance.drain import journey
+from osc_maintenance.drain import leaving
 from osc_maintenance.drain import loop
 from osc_maintenance.drain import moves
 from osc_maintenance.drain import options
@@ -25,6 +28,7 @@ from osc_maintenance.drain import run
 from osc_maintenance.drain import verdict
 from osc_maintenance import exit_codes
 from osc_maintenance import facts
+from osc_maintenance.nova import api
 from osc_maintenance import policy
 from osc_maintenance import servers
 from osc_maintenance.tests.unit import fakes
@@ -153,6 +157,22 @@ class TestDrain(base.BaseTestCase):
         self.assertTrue(journal.ended)
         self.assertEqual({'web-id': 'web (web-id): no'}, journal.stayed)
 
+    def test_what_became_of_all_is_told_though_it_cannot_be_noted(
+        self,
+    ) -> None:
+        for error, lost in (
+            (exceptions.CommandError('HTTP 403'), False),
+            (api.TransientError('HTTP 503'), False),
+            (journey.LostError('it was ended by somebody else'), True),
+        ):
+            with mock.patch.object(
+                leaving.Leaving, 'conclude', side_effect=error
+            ):
+                found = self._drain(WEB)
+            self.assertIs(CODE.DONE, found.exit_code)
+            self.assertEqual([OUT.MOVED], [m.outcome for m in found.moves])
+            self.assertEqual(events.Unnoted(str(error), lost), self.told[-1])
+
     def test_an_empty_host_is_left_alone(self) -> None:
         found = self._drain()
         self.assertIs(CODE.DONE, found.exit_code)
@@ -168,8 +188,17 @@ class TestDrain(base.BaseTestCase):
         self.assertEqual({'web-id'}, journal.moves.keys())
 
     def test_handed_over(self) -> None:
-        found = self._drain(WEB, wait=False)
+        found = self._drain(WEB, DB, scenes.server('third'), wait=False)
         self.assertIs(E.HANDED_OVER, found.ending)
+        rows = [move.as_dict() for move in found.moves]
+        self.assertEqual(
+            [
+                ('waiting', 'not started: run the same command again'),
+                ('moving', None),
+                ('moving', None),
+            ],
+            [(row['outcome'], row['cause']) for row in rows],
+        )
         journal = self.clients.nova.hosts['compute1'].journal
         self.assertFalse(journal.ended)
 

@@ -309,8 +309,12 @@ class TestChanges(Base):
 
     def test_interrupted(self) -> None:
         web1, web2 = reports.in_motion('web1'), reports.in_motion('web2')
-        self.told(events.Ended(reports.ended('web3', _O.MOVED)))
-        goes_on = '"openstack host maintenance set compute1" continues'
+        web3 = reports.ended('web3', _O.MOVED)
+        to_go = reports.server_move('web4')
+        self.told(events.Looked((web1, web2, web3, to_go)))
+        goes_on = (
+            '1 to go: "openstack host maintenance set compute1" continues'
+        )
         for moving, cause, words in (
             ((), 'interrupted', 'no server is in motion'),
             (
@@ -330,10 +334,32 @@ class TestChanges(Base):
                     self.told(events.Interrupted(moving, cause)),
                 )
 
+    def test_interrupted_with_nothing_but_a_cold_migration(self) -> None:
+        cold = reports.in_motion('web1', _A.COLD_MIGRATE)
+        again = '"openstack host maintenance set compute1" continues'
+        for ours, told in (
+            (True, f'{again}, and confirms cold migrations'),
+            # that is for whoever has started it
+            (False, again),
+        ):
+            cold.ours = ours
+            _first, second = self.told(
+                events.Looked((cold,)),
+                events.Interrupted((cold,), '--no-wait'),
+            )
+            self.assertEqual(told, second)
+
+    def test_the_end_is_not_noted(self) -> None:
+        told = r'the end is not noted: HTTP\x1b 503'
+        again = '"openstack host maintenance set compute1" notes it'
+        for lost, lines in ((False, [told, again]), (True, [told])):
+            event = events.Unnoted('HTTP\x1b 503', lost)
+            self.assertEqual(lines, self.told(event))
+
     def test_interrupted_before_the_plan(self) -> None:
         self.story = story.Story(lambda: self.seconds)
         self.assertEqual(
-            ['interrupted: no server is in motion'],
+            ['interrupted: nothing was started'],
             self.told(events.Interrupted((), 'interrupted')),
         )
 

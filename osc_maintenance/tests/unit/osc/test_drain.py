@@ -98,6 +98,10 @@ class TestCheck(DrainTestCase):
             ),
             (('--fenced',), 'argument --fenced: '),
             (('--fenced', '--migrate', 'all'), 'argument --fenced: '),
+            (
+                ('--migrate', 'all', '--on-timeout', 'leave'),
+                'argument --on-timeout: goes with --server-timeout',
+            ),
         ):
             with self.subTest(arguments=arguments):
                 self.assertIn(named, self.usage_error(*arguments))
@@ -195,12 +199,14 @@ class TestOptions(DrainTestCase):
             (('--no-wait',), options.Options(wait=False)),
             (('--wait',), options.Options()),
             (
-                ('--on-timeout', 'force-complete'),
-                options.Options(on_timeout=kinds.FORCE_COMPLETE),
+                ('--server-timeout', '1s', '--on-timeout', 'force-complete'),
+                options.Options(
+                    server_timeout=1.0, on_timeout=kinds.FORCE_COMPLETE
+                ),
             ),
             (
-                ('--on-timeout', 'leave'),
-                options.Options(on_timeout=kinds.LEAVE),
+                ('--server-timeout', '1s', '--on-timeout', 'leave'),
+                options.Options(server_timeout=1.0, on_timeout=kinds.LEAVE),
             ),
         ):
             with self.subTest(arguments=arguments):
@@ -209,7 +215,8 @@ class TestOptions(DrainTestCase):
     def test_choices_are_those_of_the_drain(self) -> None:
         # argparse has them without importing it
         for kind in options.OnTimeout:
-            found = self._options('--on-timeout', kind.value)
+            given = ('--server-timeout', '1m', '--on-timeout', kind.value)
+            found = self._options(*given)
             self.assertIs(kind, found.on_timeout)
         for choice in policy.CHOICES:
             self.assertEqual(choice, self.parsed('--migrate', choice).migrate)

@@ -66,6 +66,25 @@ class TestReturnServers(test_set_drain.DrainTestCase):
         self.assertNotIn('moves', told)
         self.assertEqual((), self.clients.servers.on('compute1'))
 
+    def test_the_pace_of_what_does_not_move(self) -> None:
+        for option in (
+            ('--max-parallel', '2'),
+            ('--server-timeout', '1m'),
+            ('--on-timeout', 'leave'),
+            ('--timeout', '1h'),
+            ('--retries', '0'),
+            ('--wait',),
+            ('--no-wait',),
+        ):
+            command, parsed = self.parsed(UNSET, 'compute1', *option)
+            self.stderr.truncate(0)
+            error = self.assertRaises(SystemExit, command.run, parsed)
+            self.assertEqual(CODE.USAGE, error.code)
+            said = self.stderr.getvalue()
+            self.assertIn(option[0], said)
+            self.assertIn('goes with --return-servers', said)
+        self.assertEqual(0, self.clients.changes)
+
     def test_a_return_that_is_handed_over_keeps_the_record(self) -> None:
         self.given(scenes.host(), WEB)
         self.run_command(SET, 'compute1', '--migrate', 'all')
