@@ -11,6 +11,7 @@
 #   under the License.
 
 import dataclasses
+import datetime
 
 from oslotest import base
 
@@ -26,12 +27,15 @@ WEB, DB = scenes.server('web'), scenes.server('db')
 
 
 def drained(
-    *notes: dict[str, str | None], wanted: policy.Policy | None = None
+    *notes: dict[str, str | None],
+    wanted: policy.Policy | None = None,
+    ago: datetime.timedelta = scenes.HOUR,
 ) -> state.Host:
-    """A host in maintenance from which servers have to go."""
+    """A host in maintenance for so long, from which servers have to go."""
     request = change.Request(policy=wanted or policy.Policy(policy.ALL))
     steps = [change.WriteRecord(note) for note in notes]
-    return scenes.after(scenes.entered(request=request), *steps)
+    entered = scenes.entered(request=request, now=scenes.NOW - ago)
+    return scenes.after(entered, *steps)
 
 
 def with_servers(*here: servers.Server, out: int = 0) -> servers.Load:

@@ -17,6 +17,7 @@ import typing
 
 from oslotest import base
 
+from osc_maintenance import change
 from osc_maintenance.drain import pace
 from osc_maintenance.drain import settle
 from osc_maintenance import journal
@@ -192,6 +193,49 @@ class TestBetweenTwoMoves(LullTestCase):
         found = load((), ended('db', 1, 'completed'))
         standing = state.derive(drained(STARTED), found, NOW)
         self.assertEqual(state.Standing(S.MAINTENANCE), standing)
+
+
+class TestBeforeTheFirstMove(LullTestCase):
+    def test_the_maintenance_was_entered_just_now(self) -> None:
+        for note in ({}, STARTED):
+            for ago in (-14, 0, 14):
+                self.assert_goes_on(
+                    drained(note, ago=seconds(ago)),
+                    load((WEB,)),
+                    '1 server left',
+                    f'look again in {15 - ago} s',
+                )
+            for ago in (-15, 15):
+                self.assert_error(
+                    drained(note, ago=seconds(ago)),
+                    load((WEB,)),
+                    'interrupted, 1 server left',
+                )
+
+    def test_or_was_entered_later_than_it_was_planned(self) -> None:
+        window = change.Request(
+            start=NOW, policy=policy.Policy(policy.ALL), end=NOW + scenes.HOUR
+        )
+        planned = scenes.entered(request=window, now=NOW - scenes.HOUR)
+        steps = change.to_set(planned, change.Request(), 'bob', NOW)
+        self.assert_goes_on(scenes.after(planned, *steps), load((WEB,)))
+
+    def test_nobody_goes_on(self) -> None:
+        just_now = seconds(0)
+        nothing = drained(wanted=policy.NOTHING, ago=just_now)
+        for host, here in ((nothing, (WEB,)), (drained(ago=just_now), ())):
+            standing = state.derive(host, load(here), NOW)
+            self.assertEqual(state.Standing(S.MAINTENANCE), standing)
+        stayed = journal.ended(journal.Journal(), {'web-id': 'no room'})
+        self.assert_error(
+            drained(stayed, ago=just_now), load((WEB,)), 'web-id): no room'
+        )
+        self.assert_error(
+            drained(STARTED, ago=just_now),
+            load((WEB,)),
+            'interrupted, 1 server left',
+            over=True,
+        )
 
 
 class TestUnconfirmed(LullTestCase):
