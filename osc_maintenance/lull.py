@@ -28,8 +28,9 @@ from osc_maintenance import servers
 #: first one is started sooner: once the host is disabled.
 NEXT = datetime.timedelta(seconds=15)
 #: The same until a move that has failed is tried again: the longest pause
-#: before that is a minute.
-AGAIN = datetime.timedelta(seconds=70)
+#: before that is a minute, and up to three looks come before it, as Nova may
+#: tell later why it has failed.
+AGAIN = datetime.timedelta(seconds=80)
 
 
 def seconds_left(

@@ -128,13 +128,13 @@ class TestBetweenTwoMoves(LullTestCase):
     def test_a_failure_is_tried_again_after_a_pause(self) -> None:
         host = drained(STARTED)
         for status in ('error', 'failed'):
-            for ago in (-69, 0, 15, 69):
+            for ago in (-79, 0, 15, 79):
                 self.assert_goes_on(
                     host,
                     load((WEB,), ended('web', ago, status)),
-                    f'look again in {70 - ago} s',
+                    f'look again in {80 - ago} s',
                 )
-            for ago in (-70, 70):
+            for ago in (-80, 80):
                 self.assert_error(
                     host,
                     load((WEB,), ended('web', ago, status)),
@@ -146,9 +146,9 @@ class TestBetweenTwoMoves(LullTestCase):
 
     def test_as_long_as_a_living_drain_may_take(self) -> None:
         self.assertGreater(lull.NEXT, 2 * seconds(pace._LATEST))
-        self.assertGreater(
-            lull.AGAIN, seconds(settle._LONGEST_PAUSE + pace._LATEST)
-        )
+        # the look that finds the end, and those that wait for its cause
+        looks = (1 + settle._PATIENT) * pace._LATEST
+        self.assertGreater(lull.AGAIN, seconds(settle._LONGEST_PAUSE + looks))
 
     def test_others_do_not_count(self) -> None:
         kept = policy.Policy(policy.ALL, exclude=frozenset(['db-id']))
@@ -275,7 +275,7 @@ class TestReturning(LullTestCase):
             for migration in (
                 back('web', 14, 'completed'),
                 back('web', -14, 'finished', **cold),
-                back('db', 69, 'failed'),
+                back('db', 79, 'failed'),
             ):
                 self.assert_goes_on(
                     self.host,
@@ -286,7 +286,7 @@ class TestReturning(LullTestCase):
         for migration in (
             back('web', 15, 'completed'),
             back('web', -15, 'completed'),
-            back('db', 70, 'failed'),
+            back('db', 80, 'failed'),
             # the host is in use again
             back('stranger', 1, 'completed'),
             ended('web', 1, 'completed'),
