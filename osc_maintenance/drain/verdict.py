@@ -187,16 +187,12 @@ def verdict(
     if cause := policy.leaves(server):
         return Verdict(Action.LEAVE, cause)
     # what was under way on a host that is dead goes on no more
-    if server.task_state is not None and not (
-        evacuate and not server.task_state.endswith(_DELETING)
-    ):
-        return Verdict(
-            Action.BLOCKED,
-            f'a task is under way: {server.task_state}',
-            passing=True,
-        )
-    if server.vm_state == 'building':
-        return Verdict(Action.BLOCKED, 'is being built', passing=True)
+    goes_on = not evacuate or (
+        server.vm_state == 'building'
+        or (server.task_state or '').endswith(_DELETING)
+    )
+    if server.busy and goes_on:
+        return Verdict(Action.BLOCKED, server.busy, passing=True)
     action: Action | None
     if evacuate:
         known = server.vm_state in _EVACUABLE

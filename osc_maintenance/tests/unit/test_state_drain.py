@@ -118,6 +118,31 @@ class TestLeftBehind(base.BaseTestCase):
             self.assertIn('run set again', told)
         self.assertIn(' 1 server left', self._cause(drained(), WEB))
 
+    def test_a_drain_that_may_be_waiting_for_all_of_them(self) -> None:
+        snapshot = dataclasses.replace(WEB, task_state='image_snapshot')
+        built = dataclasses.replace(DB, vm_state='building')
+        for host in (drained(), drained(STARTED)):
+            self.assertEqual(
+                '2 servers left, which a drain waits for: '
+                'web (web-id): a task is under way: image_snapshot; '
+                'db (db-id): is being built; if no drain runs, run set again',
+                self._cause(host, snapshot, built),
+            )
+        evacuated = journal.started(
+            journal.Journal(), {'web-id': journal.Move('evacuate', 6)}
+        )
+        self.assertTrue(
+            self._cause(drained(evacuated), snapshot).endswith(
+                'if no drain runs, run set again with --evacuate --fenced'
+            )
+        )
+        # it would move this one meanwhile
+        told = self._cause(drained(STARTED), snapshot, DB)
+        self.assertIn('the drain was interrupted, 2 servers left', told)
+        # it has ended, and waited long enough
+        told = self._cause(drained(ended({'web-id': 'busy'})), snapshot)
+        self.assertIn('web (web-id): busy', told)
+
     def test_cold_migrations_that_wait_to_be_confirmed(self) -> None:
         finished = servers.Migration(
             *(7, 'db-id', servers.COLD_MIGRATION, 'finished'),
