@@ -181,13 +181,16 @@ class Surveyor:
         except exceptions.CommandError as exc:
             self.notes.append(f'Whether there is room is not known: {exc}')
             return {}
-        room = dict(zip(asked, found, strict=True))
-        return {
-            server: frozenset(
-                hosts[node] for node in room[asked_for] if node in hosts
+        # where it is told of a part only it may be anywhere
+        room = {
+            query: frozenset(
+                hosts[node]
+                for node in (hosts if nodes is None else nodes)
+                if node in hosts
             )
-            for server, asked_for in queries.items()
+            for query, nodes in zip(asked, found, strict=True)
         }
+        return {server: room[query] for server, query in queries.items()}
 
 
 def _usable(service: state.Service) -> bool:

@@ -109,8 +109,9 @@ class Surroundings:
     :ivar zones: the availability zone of each enabled host that is up, but
         for the host itself.
     :ivar groups: the server groups of the servers on the host, by their ids.
-    :ivar room: the hosts on which Placement has room, by server id; a server
-        that is not there is one that Placement was not asked about.
+    :ivar room: the hosts on which Placement has room, or may have, by server
+        id; a server that is not there is one that Placement was not asked
+        about.
     :ivar images: the properties of images, by image id.
     """
 
