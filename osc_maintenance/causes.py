@@ -12,6 +12,8 @@
 
 """Why servers are left on a host, for people to read. Pure."""
 
+import collections.abc
+
 from osc_maintenance import journal as journal_
 from osc_maintenance import policy
 from osc_maintenance import record as record_
@@ -54,7 +56,7 @@ def by_apply(
         since = times.format_time(journal.idle_since)
         return (
             f'{_count(left)} left, and nothing moves since {since}; apply '
-            f'tries for ten minutes: {_each(left, journal)}'
+            f'tries for ten minutes: {_each(left, journal.stayed)}'
         )
     does = 'moves the next' if left else 'does'
     return f'{_to_do(left, unconfirmed)}: apply {does} at its next run'
@@ -97,21 +99,29 @@ def left_behind(left: list[servers.Server], journal: journal_.Journal) -> str:
         again = 'run set again'
         if any(move.evacuated for move in journal.moves.values()):
             again += ' with --evacuate --fenced'
+        busy = {server.id: server.busy for server in left if server.busy}
+        if len(busy) == len(left):
+            return (
+                f'{_count(left)} left, which a drain waits for: '
+                f'{_each(left, busy)}; if no drain runs, {again}'
+            )
         return (
             f'the drain was interrupted, {_count(left)} left: {again}, and it '
             'goes on'
         )
     return (
         f'{_count(left)} left that should be gone, and nothing moves: '
-        f'{_each(left, journal)}'
+        f'{_each(left, journal.stayed)}'
     )
 
 
-def _each(left: list[servers.Server], journal: journal_.Journal) -> str:
-    """Why servers are left, as far as it was noted."""
+def _each(
+    left: list[servers.Server], why: collections.abc.Mapping[str, str]
+) -> str:
+    """Why servers are left, as far as it is known."""
     told = [
         f'{text.escape(server.name)} ({server.id}): '
-        f'{journal.stayed.get(server.id, "not tried yet")}'
+        f'{why.get(server.id, "not tried yet")}'
         for server in left[:_NAMED]
     ]
     if len(left) > _NAMED:

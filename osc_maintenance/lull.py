@@ -10,11 +10,11 @@
 #   License for the specific language governing permissions and limitations
 #   under the License.
 
-"""The lull between two moves: one has ended, the next is about to start.
+"""The lull before a move: one has ended, or all of it has begun just now.
 
 Whether a drain or a return is alive is known to nobody: it runs on some
-client. But one that is alive does not let much time pass between two moves.
-Pure.
+client. But one that is alive does not let much time pass before it starts the
+next move. Pure.
 """
 
 import collections.abc
@@ -24,37 +24,42 @@ import math
 from osc_maintenance import servers
 
 #: How long nothing moves at most until the next move is started: the end of
-#: one is noticed within six seconds, and then the servers are looked at.
+#: one is noticed within six seconds, and then the servers are looked at. The
+#: first one is started sooner: once the host is disabled.
 NEXT = datetime.timedelta(seconds=15)
 #: The same until a move that has failed is tried again: the longest pause
-#: before that is a minute.
-AGAIN = datetime.timedelta(seconds=70)
+#: before that is a minute, and up to three looks come before it, as Nova may
+#: tell later why it has failed.
+AGAIN = datetime.timedelta(seconds=80)
 
 
 def seconds_left(
     migrations: collections.abc.Iterable[servers.Migration],
     tried_again: collections.abc.Collection[str],
     now: datetime.datetime,
+    begun: datetime.datetime | None = None,
 ) -> int:
     """How much longer it is no wonder that nothing moves.
 
-    Nova's clock and ours may differ. A move that has ended in the future
-    counts within the same bounds as one that has ended in the past, or else a
-    wrong clock would hide for long that nobody goes on.
+    Nova's clock, or that of another client, and ours may differ. What was in
+    the future counts within the same bounds as what was in the past, or else
+    a wrong clock would hide for long that nobody goes on.
 
     :param migrations: the latest migrations of servers.
     :param tried_again: the ids of servers whose move is tried again if it has
         failed.
     :param now: the present, in UTC.
+    :param begun: when all of it has begun, if that is known.
     :returns: seconds; 0 if it has taken too long already.
     """
-    left = 0
+    moments = [(begun, NEXT)]
     for migration in migrations:
-        if migration.in_progress or migration.updated is None:
-            continue
-        again = migration.failed and migration.server in tried_again
-        bound = AGAIN if again else NEXT
-        age = now - migration.updated
-        if abs(age) < bound:
-            left = max(left, math.ceil((bound - age).total_seconds()))
+        if not migration.in_progress:
+            again = migration.failed and migration.server in tried_again
+            moments.append((migration.updated, AGAIN if again else NEXT))
+    left = 0
+    for moment, bound in moments:
+        if moment is not None and abs(now - moment) < bound:
+            rest = bound - (now - moment)
+            left = max(left, math.ceil(rest.total_seconds()))
     return left

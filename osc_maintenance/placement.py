@@ -117,22 +117,25 @@ class Placement:
             path = f'/resource_providers/{uuid}/allocations'
             yield uuid, self._get(path)['allocations']
 
-    def candidates(self, query: str) -> frozenset[str]:
+    def candidates(self, query: str) -> frozenset[str] | None:
         """The compute nodes that have room for what is asked.
 
         Rests on GET /allocation_candidates, microversion 1.31 (in_tree; the
         root providers of what is found, and forbidden traits, are older).
 
         :param query: from :func:`query`.
-        :returns: their UUIDs.
+        :returns: their UUIDs; None if there may be more than Placement tells.
         :raises UnavailableError: if Placement does not answer, or not us.
         """
         with _explained():
             body = self._get(f'/allocation_candidates?{query}', _CANDIDATES)
+            requests = body['allocation_requests']
+            if len(requests) >= _LIMIT:
+                return None
             summaries = body['provider_summaries']
             return frozenset(
                 summaries[provider]['root_provider_uuid']
-                for request in body['allocation_requests']
+                for request in requests
                 for provider in request['allocations']
             )
 

@@ -90,6 +90,13 @@ class Server:
         )
 
     @property
+    def busy(self) -> str | None:
+        """What is being done to it, in words; None if nothing is."""
+        if self.task_state is not None:
+            return f'a task is under way: {self.task_state}'
+        return 'is being built' if self.vm_state == 'building' else None
+
+    @property
     def runs(self) -> bool:
         """Whether its guest runs, or will in a moment."""
         if self.vm_state == 'error':

@@ -283,7 +283,7 @@ def _in_maintenance(
     by_apply = drains and host.journal.by_apply
     lasts = 0
     if drains and not by_apply and now is not None:
-        lasts = _lull_of_drain(load, left, now)
+        lasts = _lull_of_drain(record, load, left, now)
     if unconfirmed and not (by_apply or lasts):
         return _error(causes.unconfirmed(record, unconfirmed))
     if any(server.moves for server in left):
@@ -301,6 +301,7 @@ def _in_maintenance(
 
 
 def _lull_of_drain(
+    record: record_.Record,
     load: servers_.Load,
     left: list[servers_.Server],
     now: datetime.datetime,
@@ -309,7 +310,8 @@ def _lull_of_drain(
     tried_again = {server.id for server in left}
     kept = {server.id for server in load.servers or ()} - tried_again
     moves = [item for item in load.leaving.values() if item.server not in kept]
-    return lull.seconds_left(moves, tried_again, now)
+    # entering the maintenance, and every other choice of servers, is stamped
+    return lull.seconds_left(moves, tried_again, now, record.set_at)
 
 
 def left_behind(

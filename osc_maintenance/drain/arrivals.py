@@ -30,6 +30,23 @@ if typing.TYPE_CHECKING:
     from osc_maintenance import clients as clients_
 
 
+def builds(
+    clients: 'clients_.Clients', consumers: collections.abc.Iterable[str]
+) -> list[servers.Server]:
+    """Servers that were scheduled to a host, and not taken up by it yet.
+
+    :param clients: Nova.
+    :param consumers: who has allocations there, and is not listed by Nova.
+    :returns: the servers.
+    """
+    found = parallel.each(clients.servers.server, sorted(consumers))
+    return [
+        server
+        for server in found
+        if server and server.vm_state == 'building' and not server.host
+    ]
+
+
 class Arrivals:
     """The servers on their way to a host that will have to leave it again.
 
@@ -87,10 +104,5 @@ class Arrivals:
         except (placement.UnavailableError, exceptions.CommandError):
             # whether the host is emptied will not be known either
             return []
-        unlisted = sorted(held - verdicts.keys() - load.leaving.keys())
-        found = parallel.each(self._clients.servers.server, unlisted)
-        return [
-            server
-            for server in found
-            if server and server.vm_state == 'building' and not server.host
-        ]
+        unlisted = held - verdicts.keys() - load.leaving.keys()
+        return builds(self._clients, unlisted)

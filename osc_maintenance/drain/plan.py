@@ -17,6 +17,7 @@ import dataclasses
 import typing
 
 from osc_maintenance import change
+from osc_maintenance.drain import arrivals
 from osc_maintenance.drain import surroundings
 from osc_maintenance.drain import verdict
 from osc_maintenance import policy as policy_
@@ -25,6 +26,9 @@ from osc_maintenance import text
 
 if typing.TYPE_CHECKING:
     from osc_maintenance import clients as clients_
+
+
+_LEAVE = verdict.Action.LEAVE.value
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +42,8 @@ class Plan:
     :ivar verdicts: what is done with each server on the host, by its id.
     :ivar others: servers that are not on the host but on their way to it, or
         whose resize away from it is not confirmed, by id.
+    :ivar builds: servers that were scheduled to the host, and that it has not
+        taken up yet.
     :ivar notes: what could not be asked.
     """
 
@@ -47,6 +53,7 @@ class Plan:
     around: verdict.Surroundings
     verdicts: collections.abc.Mapping[str, verdict.Verdict]
     others: collections.abc.Mapping[str, servers.Server]
+    builds: tuple[servers.Server, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -105,14 +112,18 @@ class Plan:
                 f'{self.load.host} is not confirmed yet'
             )
             rows += self._other(migration, cause)
+        for server in self.builds:
+            cause = (
+                f'is being built, and {self.load.host} has not taken it up yet'
+            )
+            rows.append(_row(server, _LEAVE, cause))
         return rows
 
     def _other(
         self, migration: servers.Migration, cause: str
     ) -> list[dict[str, typing.Any]]:
         server = self.others.get(migration.server)
-        leave = verdict.Action.LEAVE.value
-        return [_row(server, leave, cause)] if server else []
+        return [_row(server, _LEAVE, cause)] if server else []
 
 
 def _on_its_way(
@@ -163,6 +174,7 @@ def make(
     )
     elsewhere = {item.server for item in (*load.coming, *load.unconfirmed)}
     others = (clients.servers.server(item) for item in sorted(elsewhere))
+    listed = {server.id for server in found} | load.leaving.keys() | elsewhere
     return Plan(
         load=load,
         policy=policy,
@@ -175,6 +187,7 @@ def make(
             for server in found
         },
         others={server.id: server for server in others if server},
+        builds=tuple(arrivals.builds(clients, surveyor.consumers - listed)),
         notes=tuple(surveyor.notes),
     )
 

@@ -43,6 +43,7 @@ class Surveyor:
     :param host: the host's name.
     :param target: the only host that servers may go to, or None.
     :ivar notes: what could not be asked, and why.
+    :ivar consumers: who holds allocations on the host, as far as is known.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Surveyor:
         self._host = host
         self._target = target
         self.notes: list[str] = []
+        self.consumers: frozenset[str] = frozenset()
 
     def survey(
         self, servers: collections.abc.Collection[servers_.Server]
@@ -157,6 +159,7 @@ class Surveyor:
             hosts = self._clients.nova.providers()
             mine = [node for node, host in hosts.items() if host == self._host]
             held = self._clients.placement.held(mine)
+            self.consumers = frozenset(held)
             root = None
             if self._target:
                 root = next(
@@ -181,13 +184,16 @@ class Surveyor:
         except exceptions.CommandError as exc:
             self.notes.append(f'Whether there is room is not known: {exc}')
             return {}
-        room = dict(zip(asked, found, strict=True))
-        return {
-            server: frozenset(
-                hosts[node] for node in room[asked_for] if node in hosts
+        # where it is told of a part only it may be anywhere
+        room = {
+            query: frozenset(
+                hosts[node]
+                for node in (hosts if nodes is None else nodes)
+                if node in hosts
             )
-            for server, asked_for in queries.items()
+            for query, nodes in zip(asked, found, strict=True)
         }
+        return {server: room[query] for server, query in queries.items()}
 
 
 def _usable(service: state.Service) -> bool:

@@ -109,8 +109,9 @@ class Surroundings:
     :ivar zones: the availability zone of each enabled host that is up, but
         for the host itself.
     :ivar groups: the server groups of the servers on the host, by their ids.
-    :ivar room: the hosts on which Placement has room, by server id; a server
-        that is not there is one that Placement was not asked about.
+    :ivar room: the hosts on which Placement has room, or may have, by server
+        id; a server that is not there is one that Placement was not asked
+        about.
     :ivar images: the properties of images, by image id.
     """
 
@@ -187,16 +188,12 @@ def verdict(
     if cause := policy.leaves(server):
         return Verdict(Action.LEAVE, cause)
     # what was under way on a host that is dead goes on no more
-    if server.task_state is not None and not (
-        evacuate and not server.task_state.endswith(_DELETING)
-    ):
-        return Verdict(
-            Action.BLOCKED,
-            f'a task is under way: {server.task_state}',
-            passing=True,
-        )
-    if server.vm_state == 'building':
-        return Verdict(Action.BLOCKED, 'is being built', passing=True)
+    goes_on = not evacuate or (
+        server.vm_state == 'building'
+        or (server.task_state or '').endswith(_DELETING)
+    )
+    if server.busy and goes_on:
+        return Verdict(Action.BLOCKED, server.busy, passing=True)
     action: Action | None
     if evacuate:
         known = server.vm_state in _EVACUABLE

@@ -171,7 +171,7 @@ class TestKilled(KillTestCase):
                 *('--migrate', 'active'),
             )
         )
-        shown = self.shown(here)
+        shown = self.shown_at_last(here)
         self.assertEqual('error', shown['state'])
         self.assertEqual(
             'the drain was interrupted, 1 server left: run set again, and it '

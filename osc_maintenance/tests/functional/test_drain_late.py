@@ -209,7 +209,7 @@ class TestBusy(LateTestCase):
         self.assertEqual('blocked', drain.outcome(web))
         self.assertIn('a task is under way', drain.of(web)['cause'])
         # nothing is on its way: no migration, and no drain
-        shown = self.shown(self.here)
+        shown = self.shown_at_last(self.here)
         self.assertEqual(0, shown['migrations_out'])
         self.assertEqual('error', shown['state'])
 

@@ -145,7 +145,7 @@ class Placement:
         #: what consumers hold, by resource provider and class
         self.holdings: dict[str, dict[str, dict[str, int]]] = {}
         #: the nodes that have room, by what was asked
-        self.room: dict[str, frozenset[str]] = {}
+        self.room: dict[str, frozenset[str] | None] = {}
         #: the nodes that have room for anything else
         self.anything: frozenset[str] = frozenset()
         #: what was asked, in alphabetical order
@@ -169,7 +169,7 @@ class Placement:
             raise placement.UnavailableError('Placement says no \x1b[2J')
         return self.holdings
 
-    def candidates(self, query: str) -> frozenset[str]:
+    def candidates(self, query: str) -> frozenset[str] | None:
         self.asked = sorted([*self.asked, query])
         return self.room.get(query, self.anything)
 

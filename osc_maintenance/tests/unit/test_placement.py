@@ -142,7 +142,7 @@ class TestConsumers(PlacementTestCase):
 class TestCandidates(PlacementTestCase):
     MICROVERSION = '1.31'
 
-    def _candidates(self, body: typing.Any) -> frozenset[str]:
+    def _candidates(self, body: typing.Any) -> frozenset[str] | None:
         self._answers({'/allocation_candidates?resources=VCPU%3A1': body})
         return self.placement.candidates('resources=VCPU%3A1')
 
@@ -166,6 +166,14 @@ class TestCandidates(PlacementTestCase):
                 }
             ),
         )
+
+    def test_there_may_be_more_than_it_tells(self) -> None:
+        for count, expected in ((999, {'n1'}), (1000, None), (1001, None)):
+            body = {
+                'allocation_requests': [{'allocations': {'n1': {}}}] * count,
+                'provider_summaries': {'n1': {'root_provider_uuid': 'n1'}},
+            }
+            self.assertEqual(expected, self._candidates(body))
 
     def test_there_is_no_room(self) -> None:
         body: dict[str, typing.Any] = {

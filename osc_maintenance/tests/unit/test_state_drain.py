@@ -11,6 +11,7 @@
 #   under the License.
 
 import dataclasses
+import datetime
 
 from oslotest import base
 
@@ -26,12 +27,15 @@ WEB, DB = scenes.server('web'), scenes.server('db')
 
 
 def drained(
-    *notes: dict[str, str | None], wanted: policy.Policy | None = None
+    *notes: dict[str, str | None],
+    wanted: policy.Policy | None = None,
+    ago: datetime.timedelta = scenes.HOUR,
 ) -> state.Host:
-    """A host in maintenance from which servers have to go."""
+    """A host in maintenance for so long, from which servers have to go."""
     request = change.Request(policy=wanted or policy.Policy(policy.ALL))
     steps = [change.WriteRecord(note) for note in notes]
-    return scenes.after(scenes.entered(request=request), *steps)
+    entered = scenes.entered(request=request, now=scenes.NOW - ago)
+    return scenes.after(entered, *steps)
 
 
 def with_servers(*here: servers.Server, out: int = 0) -> servers.Load:
@@ -113,6 +117,31 @@ class TestLeftBehind(base.BaseTestCase):
             self.assertIn('interrupted, 2 servers left', told)
             self.assertIn('run set again', told)
         self.assertIn(' 1 server left', self._cause(drained(), WEB))
+
+    def test_a_drain_that_may_be_waiting_for_all_of_them(self) -> None:
+        snapshot = dataclasses.replace(WEB, task_state='image_snapshot')
+        built = dataclasses.replace(DB, vm_state='building')
+        for host in (drained(), drained(STARTED)):
+            self.assertEqual(
+                '2 servers left, which a drain waits for: '
+                'web (web-id): a task is under way: image_snapshot; '
+                'db (db-id): is being built; if no drain runs, run set again',
+                self._cause(host, snapshot, built),
+            )
+        evacuated = journal.started(
+            journal.Journal(), {'web-id': journal.Move('evacuate', 6)}
+        )
+        self.assertTrue(
+            self._cause(drained(evacuated), snapshot).endswith(
+                'if no drain runs, run set again with --evacuate --fenced'
+            )
+        )
+        # it would move this one meanwhile
+        told = self._cause(drained(STARTED), snapshot, DB)
+        self.assertIn('the drain was interrupted, 2 servers left', told)
+        # it has ended, and waited long enough
+        told = self._cause(drained(ended({'web-id': 'busy'})), snapshot)
+        self.assertIn('web (web-id): busy', told)
 
     def test_cold_migrations_that_wait_to_be_confirmed(self) -> None:
         finished = servers.Migration(

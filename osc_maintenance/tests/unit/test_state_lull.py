@@ -17,6 +17,7 @@ import typing
 
 from oslotest import base
 
+from osc_maintenance import change
 from osc_maintenance.drain import pace
 from osc_maintenance.drain import settle
 from osc_maintenance import journal
@@ -127,13 +128,13 @@ class TestBetweenTwoMoves(LullTestCase):
     def test_a_failure_is_tried_again_after_a_pause(self) -> None:
         host = drained(STARTED)
         for status in ('error', 'failed'):
-            for ago in (-69, 0, 15, 69):
+            for ago in (-79, 0, 15, 79):
                 self.assert_goes_on(
                     host,
                     load((WEB,), ended('web', ago, status)),
-                    f'look again in {70 - ago} s',
+                    f'look again in {80 - ago} s',
                 )
-            for ago in (-70, 70):
+            for ago in (-80, 80):
                 self.assert_error(
                     host,
                     load((WEB,), ended('web', ago, status)),
@@ -145,9 +146,9 @@ class TestBetweenTwoMoves(LullTestCase):
 
     def test_as_long_as_a_living_drain_may_take(self) -> None:
         self.assertGreater(lull.NEXT, 2 * seconds(pace._LATEST))
-        self.assertGreater(
-            lull.AGAIN, seconds(settle._LONGEST_PAUSE + pace._LATEST)
-        )
+        # the look that finds the end, and those that wait for its cause
+        looks = (1 + settle._PATIENT) * pace._LATEST
+        self.assertGreater(lull.AGAIN, seconds(settle._LONGEST_PAUSE + looks))
 
     def test_others_do_not_count(self) -> None:
         kept = policy.Policy(policy.ALL, exclude=frozenset(['db-id']))
@@ -194,6 +195,49 @@ class TestBetweenTwoMoves(LullTestCase):
         self.assertEqual(state.Standing(S.MAINTENANCE), standing)
 
 
+class TestBeforeTheFirstMove(LullTestCase):
+    def test_the_maintenance_was_entered_just_now(self) -> None:
+        for note in ({}, STARTED):
+            for ago in (-14, 0, 14):
+                self.assert_goes_on(
+                    drained(note, ago=seconds(ago)),
+                    load((WEB,)),
+                    '1 server left',
+                    f'look again in {15 - ago} s',
+                )
+            for ago in (-15, 15):
+                self.assert_error(
+                    drained(note, ago=seconds(ago)),
+                    load((WEB,)),
+                    'interrupted, 1 server left',
+                )
+
+    def test_or_was_entered_later_than_it_was_planned(self) -> None:
+        window = change.Request(
+            start=NOW, policy=policy.Policy(policy.ALL), end=NOW + scenes.HOUR
+        )
+        planned = scenes.entered(request=window, now=NOW - scenes.HOUR)
+        steps = change.to_set(planned, change.Request(), 'bob', NOW)
+        self.assert_goes_on(scenes.after(planned, *steps), load((WEB,)))
+
+    def test_nobody_goes_on(self) -> None:
+        just_now = seconds(0)
+        nothing = drained(wanted=policy.NOTHING, ago=just_now)
+        for host, here in ((nothing, (WEB,)), (drained(ago=just_now), ())):
+            standing = state.derive(host, load(here), NOW)
+            self.assertEqual(state.Standing(S.MAINTENANCE), standing)
+        stayed = journal.ended(journal.Journal(), {'web-id': 'no room'})
+        self.assert_error(
+            drained(stayed, ago=just_now), load((WEB,)), 'web-id): no room'
+        )
+        self.assert_error(
+            drained(STARTED, ago=just_now),
+            load((WEB,)),
+            'interrupted, 1 server left',
+            over=True,
+        )
+
+
 class TestUnconfirmed(LullTestCase):
     def test_a_living_drain_confirms(self) -> None:
         host, cold = drained(STARTED), {'kind': servers.COLD_MIGRATION}
@@ -231,7 +275,7 @@ class TestReturning(LullTestCase):
             for migration in (
                 back('web', 14, 'completed'),
                 back('web', -14, 'finished', **cold),
-                back('db', 69, 'failed'),
+                back('db', 79, 'failed'),
             ):
                 self.assert_goes_on(
                     self.host,
@@ -242,7 +286,7 @@ class TestReturning(LullTestCase):
         for migration in (
             back('web', 15, 'completed'),
             back('web', -15, 'completed'),
-            back('db', 70, 'failed'),
+            back('db', 80, 'failed'),
             # the host is in use again
             back('stranger', 1, 'completed'),
             ended('web', 1, 'completed'),

@@ -67,7 +67,8 @@ class TestFields(base.BaseTestCase):
     def test_which_servers_have_to_go(self) -> None:
         wanted = change.Request(policy=policy.Policy(policy.ACTIVE))
         host = scenes.entered(request=wanted)
-        fields = view.fields(host, scenes.load({'ACTIVE': 1}), None, NOW)
+        here = scenes.load({'ACTIVE': 1})
+        fields = view.fields(host, here, None, NOW + HOUR)
         self.assertEqual('active', fields['migrate'])
         self.assertEqual('error', fields['state'])
         self.assertIn('1 server left', fields['cause'])

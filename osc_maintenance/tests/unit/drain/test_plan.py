@@ -238,6 +238,43 @@ class TestRows(PlanTestCase):
             ),
         )
 
+    def test_what_nova_compute_has_not_taken_up(self) -> None:
+        new = scenes.server('new', vm_state='building', status='BUILD')
+        there = scenes.server(
+            'there', vm_state='building', host='compute2', status='BUILD'
+        )
+        deleted = scenes.server('deleted', vm_state='soft-delete')
+        other = scenes.server('other', vm_state='building', project='p2')
+        known = (new, there, deleted, other, DB)
+        self.clients.servers.loads = {'all': servers.Load('x', known)}
+        holders = [*(server.id for server in known), 'of-a-migration']
+        self.clients.placement.holdings = {key: {} for key in holders}
+        cause = 'is being built, and compute1 has not taken it up yet'
+        rows = [
+            ('web', 'live-migrate', None),
+            ('new', 'leave', cause),
+            ('other', 'leave', cause),
+        ]
+        self.assertEqual(rows, self._rows(WEB, migrations=[]))
+        self.assertFalse(self.plan(WEB).blocked)
+        # those that Nova tells of are not asked for
+        with mock.patch.object(
+            self.clients.servers,
+            'server',
+            side_effect=self.clients.servers.server,
+        ) as asked:
+            self._rows(
+                WEB,
+                migrations=[
+                    migration('db', 'done', kind=servers.EVACUATION),
+                    migration('there', 'running', 'compute2', 'compute1'),
+                ],
+            )
+        self.assertEqual(
+            ['deleted-id', 'new-id', 'of-a-migration', 'other-id', 'there-id'],
+            sorted(call.args[0] for call in asked.mock_calls),
+        )
+
 
 class TestCheck(PlanTestCase):
     def _check(self, made: plan.Plan, *, strict: bool = False) -> None:
