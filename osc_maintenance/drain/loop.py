@@ -19,11 +19,9 @@ waiting are passed in.
 
 import collections.abc
 import enum
-import functools
 import math
 import typing
 
-from osc_lib import exceptions
 
 from osc_maintenance.drain import ending
 from osc_maintenance.drain import events
@@ -35,9 +33,8 @@ from osc_maintenance.drain import moves as moves_
 from osc_maintenance.drain import options as options_
 from osc_maintenance.drain import pace
 from osc_maintenance.drain import settle
-from osc_maintenance.drain import verdict
+from osc_maintenance.drain import start
 from osc_maintenance.nova import api
-from osc_maintenance import parallel
 from osc_maintenance import servers
 
 if typing.TYPE_CHECKING:
@@ -86,7 +83,6 @@ class Loop:
         clock: collections.abc.Callable[[], float],
         pause: collections.abc.Callable[[float], bool],
     ) -> None:
-        self._servers = nova
         self._journey = journey
         self._options = options
         self._clock = clock
@@ -102,6 +98,7 @@ class Loop:
         self._down_since: float | None = None
         self._waiting: tuple[str, ...] = ()
         self._settler = settle.Settler(nova, options, clock)
+        self._starter = start.Starter(nova, journey, self._settler, clock)
         self._follower = follow.Follower(
             nova, options, clock, journey.is_ours, self._settler
         )
@@ -295,45 +292,15 @@ class Loop:
                 self._more = True
                 break
             batch = chosen[first : first + width]
-            if not (yield from self._begin(batch, look)):
+            started = yield from self._starter.start(batch, look)
+            self._more |= started.free
+            if started.met:
+                # look again before the next: what is in motion counts
+                self._company = True
+                self._outdate()
+            if not started.go_on:
                 break
         return bool(chosen)
-
-    def _begin(
-        self, batch: list[moves_.Move], look: journey_.Look
-    ) -> collections.abc.Generator[events.Event, None, bool]:
-        """Ask Nova to move some servers; whether to go on with more."""
-        asked = []
-        for move in batch:
-            known = look.migrations.get(move.server.id)
-            move.after = max(move.after, known.id if known else 0)
-            target = self._journey.target(move)
-            ask = functools.partial(self._ask, move, target)
-            asked.append((move, parallel.start(ask)))
-        go_on = True
-        for move, answer in asked:
-            try:
-                move.request = answer.result()
-            except api.OvertakenError as exc:
-                # look again before the next: somebody else may be at work
-                # on this host, and what is in motion counts
-                self._outdate()
-                self._more, go_on = True, False
-                yield self._met_somebody(move, str(exc))
-            except api.TransientError as exc:
-                go_on = False
-                move.begin(self._clock(), unsure=True)
-                move.cause = str(exc)
-                yield events.Trouble(str(exc), 0.0)
-            except exceptions.CommandError as exc:
-                # its slot is for the next one
-                self._more = True
-                yield self._settler.end(move, moves_.Outcome.FAILED, str(exc))
-            else:
-                move.begin(self._clock(), unsure=False)
-                self._settler.changed = self._clock()
-                yield events.Started(move)
-        return go_on
 
     def _outdated(self, chosen: list[moves_.Move]) -> bool:
         """Whether the journey has found that the look is too old."""
@@ -352,27 +319,6 @@ class Loop:
             return False
         self._listing.outdated()
         return True
-
-    def _ask(self, move: moves_.Move, target: str | None) -> str | None:
-        match move.verdict.action:
-            case verdict.Action.LIVE_MIGRATE:
-                return self._servers.live_migrate(move.server, target)
-            case verdict.Action.COLD_MIGRATE:
-                return self._servers.cold_migrate(move.server, target)
-            case verdict.Action.EVACUATE:
-                return self._servers.evacuate(move.server, target)
-            case other:
-                raise AssertionError(f'{move.label} is not moved: {other}')
-
-    def _met_somebody(self, move: moves_.Move, cause: str) -> events.Event:
-        """Nova says that somebody else is busy with a server."""
-        self._company = True
-        move.conflicts += 1
-        if move.conflicts > settle.MOST_CONFLICTS:
-            return self._settler.end(move, moves_.Outcome.FAILED, cause)
-        pause = min(2.0**move.conflicts, _LONGEST_PAUSE)
-        move.wait(self._clock() + pause)
-        return events.Retrying(move, cause, pause)
 
     # -- the end -----------------------------------------------------------
 

@@ -304,6 +304,11 @@ class Drain:
         made = plan.make(fake, load, policy, evacuate=evacuate)
         self.journey = leaving.Leaving(fake, host, made, self._clock)
         self.options = options.Options(**how)
+        self.events: list[events.Event] = []
+        self._since = world.now
+        self._make()
+
+    def _make(self) -> None:
         self.loop = loop.Loop(
             typing.cast(servers_api.Servers, self.client),
             self.journey,
@@ -311,9 +316,13 @@ class Drain:
             self._clock,
             self._pause,
         )
-        self.events: list[events.Event] = []
-        self._since = world.now
         self._running = self.loop.run()
+
+    def planned_just_now(self) -> 'Drain':
+        """Let the first look go by the servers as the plan saw them."""
+        self.journey.listed = self.world.now
+        self._make()
+        return self
 
     def _clock(self) -> float:
         return self.world.now

@@ -222,17 +222,8 @@ class TestCompany(base.LoopTestCase):
 
 class TestPace(base.LoopTestCase):
     def test_an_empty_host_that_the_plan_has_just_looked_at(self) -> None:
-        drain = self.drain()
-        drain.journey.listed = self.world.now
-        found = loop.Loop(
-            drain.loop._servers,
-            drain.journey,
-            drain.options,
-            drain._clock,
-            drain._pause,
-        )
-        list(found.run())
-        self.assertIs(loop.Ending.COMPLETE, found.ending)
+        drain = self.drain().planned_just_now().run()
+        self.assertIs(loop.Ending.COMPLETE, drain.loop.ending)
         self.assertLess(self.world.now, 5)
 
     def test_some_are_asked_for_side_by_side(self) -> None:

@@ -34,20 +34,6 @@ class TruthTestCase(base.LoopTestCase):
         """The exit status of a drain that has ended."""
         return run.Result(drain.loop.moves, drain.loop.ending).exit_code
 
-    def planned(self, **how: typing.Any) -> base.Drain:
-        """A drain whose plan has looked at the servers just now."""
-        drain = self.drain(**how)
-        drain.journey.listed = self.world.now
-        drain.loop = loop.Loop(
-            drain.loop._servers,
-            drain.journey,
-            drain.options,
-            drain._clock,
-            drain._pause,
-        )
-        drain._running = drain.loop.run()
-        return drain
-
     def by(self, name: str) -> list[str]:
         """Who has moved a server."""
         return [
@@ -124,7 +110,7 @@ class TestOnce(TruthTestCase):
             with self.subTest(seconds=seconds):
                 self.afresh()
                 self.world.script(self.world.add('web'), seconds=seconds)
-                drain = self.planned()
+                drain = self.drain().planned_just_now()
                 self.world.begin('web', LIVE, 'bob')
                 self.world.advance(self.world.now + 2.5)
                 drain.run()
@@ -162,7 +148,7 @@ class TestOnce(TruthTestCase):
         self.world.forget(self.world.rows[-1])
         self.world.script('old', scheduling=0.0)
         self.world.add('web')
-        drain = self.planned(max_parallel=1).run()
+        drain = self.drain(max_parallel=1).planned_just_now().run()
         self.assertEqual([], drain.of(events.Adopted))
         self.check_gone('old', 'web')
 
