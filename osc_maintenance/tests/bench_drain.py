@@ -50,7 +50,6 @@ _SIZES, _MIB = 8, 64
 _SERVERS, _MANY = 60, 500
 #: A few servers whose migrations take as long as they do in life.
 _FEW, _MINUTES = 16, (60.0, 120.0)
-_EMPTY_SECONDS = 1800
 #: How long the cloud is left alone before anything is measured, in seconds.
 _REST = 10.0
 _TO_REACH = {4: 1.10, 16: 1.25}
@@ -190,7 +189,7 @@ class Drains:
         process.returncode = 0
         requests = sum(p != '/v2.1' for _m, p in self._proxy.requests)
         ended = time.monotonic()
-        while self._on(source) and ended < began + _EMPTY_SECONDS:
+        while self._busy(source):
             # some ways do not wait for what they start
             time.sleep(0.5)
             ended = time.monotonic()
@@ -206,8 +205,19 @@ class Drains:
         )
 
     def _on(self, host: str) -> int:
-        path = f'/servers?all_tenants=1&host={host}'
-        return len(self._cloud.api().get('compute', path)['servers'])
+        return len(self._servers(host))
+
+    def _busy(self, host: str) -> bool:
+        """Whether something is being done to a server that is there."""
+        task = 'OS-EXT-STS:task_state'
+        return any(server[task] for server in self._servers(host))
+
+    def _servers(self, host: str) -> list[dict[str, typing.Any]]:
+        path = f'/servers/detail?all_tenants=1&host={host}'
+        found: list[dict[str, typing.Any]] = self._cloud.api().get(
+            'compute', path
+        )['servers']
+        return found
 
     def _durations(self, host: str) -> list[float]:
         """How long Nova's records say that the migrations took."""
@@ -248,18 +258,33 @@ def measure(drains: Drains, *, large: bool) -> dict[str, Figures]:
         _XARGS: (drains.xargs(4), 4),
         'nova host-evacuate-live': (drains.evacuate_live, _AT_ONCE),
     }
-    figures = {
-        _row(name, _SERVERS): drains.measure(command, _SERVERS, parallel)
-        for name, (command, parallel) in ways.items()
-    }
-    name = f'{_row(_set(4), _SERVERS)} of one size'
-    figures[name] = drains.measure(drains.set_(4), _SERVERS, 4, alike=True)
-    name = f'{_row(_set(4), _FEW)} of minutes'
-    figures[name] = drains.measure(drains.set_(4), _FEW, 4, _MINUTES)
+    figures: dict[str, Figures] = {}
+
+    def note(name: str, found: Figures) -> None:
+        """All of it takes half an hour: show what is known."""
+        figures[name] = found
+        sys.stderr.write(f'{_line(name, found)}\n')
+
+    for name, (command, parallel) in ways.items():
+        found = drains.measure(command, _SERVERS, parallel)
+        note(_row(name, _SERVERS), found)
+    found = drains.measure(drains.set_(4), _SERVERS, 4, alike=True)
+    note(f'{_row(_set(4), _SERVERS)} of one size', found)
+    found = drains.measure(drains.set_(4), _FEW, 4, _MINUTES)
+    note(f'{_row(_set(4), _FEW)} of minutes', found)
     if large:
-        name = _row(_set(16), _MANY)
-        figures[name] = drains.measure(drains.set_(16), _MANY, 16)
+        found = drains.measure(drains.set_(16), _MANY, 16)
+        note(_row(_set(16), _MANY), found)
     return figures
+
+
+def _line(name: str, figures: Figures) -> str:
+    f = figures
+    return (
+        f'{name:<60} {f.moved:5} {f.wall:9.1f} {f.bound:7.1f} {f.ratio:6.2f} '
+        f'{f.requests:21.2f} {f.requests * f.moved / f.wall:8.2f} '
+        f'{f.cpu:6.2f} {f.memory:5.0f}'
+    )
 
 
 def table(figures: dict[str, Figures]) -> str:
@@ -268,12 +293,7 @@ def table(figures: dict[str, Figures]) -> str:
         f'{"emptying a host":<60} moved   seconds   bound  ratio  '
         'Nova requests/server  /second  cpu s   MiB'
     )
-    rows = [
-        f'{name:<60} {f.moved:5} {f.wall:9.1f} {f.bound:7.1f} {f.ratio:6.2f} '
-        f'{f.requests:21.2f} {f.requests * f.moved / f.wall:8.2f} '
-        f'{f.cpu:6.2f} {f.memory:5.0f}'
-        for name, f in figures.items()
-    ]
+    rows = [_line(name, found) for name, found in figures.items()]
     return '\n'.join([head, *rows, *_goals(figures)])
 
 
