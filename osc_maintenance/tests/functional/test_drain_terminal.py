@@ -109,7 +109,8 @@ class TestTerminal(drains.DrainTestCase):
         return made
 
     def test_progress(self) -> None:
-        here, there = self.scene.host(), self.scene.host()
+        # one goes while the other hangs
+        here, there = self.scene.host(live_migrations=2), self.scene.host()
         web = self.scene.server('web', on=here)
         db = self.scene.server('db', on=here)
         self.scene.migration_of(web, hangs=True)
@@ -125,8 +126,8 @@ class TestTerminal(drains.DrainTestCase):
         self.assertEqual(Exit.DONE, seen.end(), seen.text)
 
         for words in (
-            r'--max-parallel 2',
-            'Ctrl-C',
+            rf'{here}: 2 servers to move \(2 live-migrate\), 2 at a time',
+            'Ctrl-C stops starting moves',
             rf'db \({db.id}\): moved to {there}',
             rf'web \({web.id}\): moved to {there}',
             r'\| State +\| maintenance ',
@@ -150,7 +151,7 @@ class TestTerminal(drains.DrainTestCase):
         self.assertIn(
             'interrupted: 0 of 1 done; 1 server is in motion and goes on in '
             'Nova: web',
-            rest,
+            seen.text,
         )
         self.assertRegex(rest, r'\| State +\| migrating ')
         self.assertNotIn('Traceback', seen.text)
