@@ -32,6 +32,8 @@ OLDEST = api_versions.APIVersion('2.53')
 #: The newest microversion whose answers :mod:`osc_maintenance.nova` knows.
 NEWEST = api_versions.APIVersion('2.96')
 _HYPERVISORS = api_versions.APIVersion('2.87')
+#: How long an answer is waited for unless OSC says it, in seconds.
+_ANSWER = 300.0
 
 
 class Clients:
@@ -40,7 +42,8 @@ class Clients:
     The session brings authentication, --timing, --insecure and --os-cacert;
     region, interface and endpoint override, all of which may differ from
     service to service, come from the configuration that OSC's own clients
-    use.
+    use. A request that is not answered for five minutes ends as if the
+    connection had been lost: OSC itself would wait without end.
 
     :param manager: OSC's client manager.
     """
@@ -48,10 +51,17 @@ class Clients:
     def __init__(self, manager: typing.Any) -> None:
         self._manager = manager
 
+    @property
+    def _session(self) -> typing.Any:
+        session = self._manager.session
+        if session.timeout is None:
+            session.timeout = _ANSWER
+        return session
+
     def _where(self, service_type: str) -> dict[str, typing.Any]:
-        config = self._manager.sdk_connection.config
+        config, session = self._manager.sdk_connection.config, self._session
         return {
-            'session': self._manager.session,
+            'session': session,
             'service_type': service_type,
             'region_name': config.get_region_name(service_type),
             'interface': config.get_interface(service_type),

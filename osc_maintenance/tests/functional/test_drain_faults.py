@@ -13,6 +13,8 @@
 """Clouds that answer now and then: nothing is started twice."""
 
 import collections.abc
+import subprocess
+import sys
 import threading
 
 from osc_maintenance.tests.functional import drains
@@ -20,6 +22,11 @@ from osc_maintenance.tests.functional import proxy
 
 Exit = drains.Exit
 _ALL = ('--migrate', 'all')
+#: An ``openstack`` that waits for an answer for three seconds only.
+_IMPATIENT = (
+    'from osc_maintenance import clients; clients._ANSWER = 3.0; '
+    'from openstackclient import shell; raise SystemExit(shell.main())'
+)
 Told = collections.abc.Callable[[str, str], bool]
 
 
@@ -93,6 +100,35 @@ class TestLooks(FaultTestCase):
             self.here, self.there = self.there, self.here
         for server in made:
             self.assertEqual(['completed'] * 2, self.statuses(server))
+
+    def test_an_answer_never_comes(self) -> None:
+        web = self.scene.server('web', on=self.here)
+        looks: list[str] = []
+        over = threading.Event()
+        self.addCleanup(over.set)
+
+        def hold(method: str, path: str) -> None:
+            if method == 'GET' and '/os-migrations' in path:
+                looks.append(path)
+                if len(looks) == 3:
+                    over.wait()
+
+        self.proxy.before = hold
+        command = ('host', 'maintenance', 'set', self.here, *_ALL)
+        done = subprocess.run(
+            [sys.executable, '-c', _IMPATIENT, *command, '-f', 'json'],
+            env=self.environ,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=drains.SECONDS,
+        )
+        self.assertEqual(Exit.DONE, done.returncode, done.stderr)
+        self.assertIn('Nova does not answer', done.stderr)
+        self.assertIn('Nova answers again', done.stderr)
+        self.assert_on(self.there, web)
+        self.assertEqual(['completed'], self.statuses(web))
 
     def _once_after_the_start(self, method: str, word: str) -> list[str]:
         """The first request like that, once a move was started, fails."""
