@@ -25,6 +25,7 @@ import math
 import os
 import pathlib
 import random
+import shlex
 import subprocess
 import sys
 import time
@@ -116,7 +117,16 @@ class Drains:
     def evacuate_live(self, host: str) -> str:
         """What novaclient has: all at once, and nobody waits."""
         nova = pathlib.Path(sys.executable).with_name('nova')
-        return f'{nova} host-evacuate-live --strict {host}'
+        # it does not know clouds.yaml
+        variables = self._cloud.environ_of_variables()
+        given = (f'{k}={v}' for k, v in variables.items() if k[:3] == 'OS_')
+        return shlex.join(
+            (
+                *('env', *given, str(nova), '--os-endpoint-override'),
+                *(f'{self._proxy.url}/v2.1', 'host-evacuate-live'),
+                *('--strict', host),
+            )
+        )
 
     def xargs(self, parallel: int) -> collections.abc.Callable[[str], str]:
         """What a shell can do with OpenStackClient."""
