@@ -24,13 +24,13 @@ import math
 from osc_maintenance import servers
 
 #: How long nothing moves at most until the next move is started: the end of
-#: one is noticed within six seconds, and then the servers are looked at. The
+#: one is noticed within ten seconds, and then the servers are looked at. The
 #: first one is started sooner: once the host is disabled.
-NEXT = datetime.timedelta(seconds=15)
+NEXT = datetime.timedelta(seconds=25)
 #: The same until a move that has failed is tried again: the longest pause
 #: before that is a minute, and up to three looks come before it, as Nova may
 #: tell later why it has failed.
-AGAIN = datetime.timedelta(seconds=80)
+AGAIN = datetime.timedelta(seconds=100)
 
 
 def seconds_left(

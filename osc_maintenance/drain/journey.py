@@ -86,13 +86,21 @@ class Journey(typing.Protocol):
         :raises CommandError: if it refuses, or the maintenance has ended.
         """
 
+    def check(self) -> None:
+        """See whether servers are still to be moved, before some are.
+
+        :raises TransientError: if Nova does not answer.
+        :raises LostError: if somebody else has changed what they are moved
+            for.
+        """
+
     def outdated(self, moves: collections.abc.Sequence[moves_.Move]) -> bool:
         """Look once more at servers that are about to be moved, if need be.
 
         :param moves: their moves; they are no more than may be in motion.
         :returns: whether the last look does not hold any more.
         :raises TransientError: if Nova does not answer.
-        :raises CommandError: if it refuses, or the maintenance has ended.
+        :raises CommandError: if it refuses.
         """
 
     def note(self, moves: collections.abc.Sequence[moves_.Move]) -> None:

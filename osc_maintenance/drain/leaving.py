@@ -43,11 +43,12 @@ if typing.TYPE_CHECKING:
 _SETTLE = 5.0
 #: The other statuses of a service tell nothing: its cell is down.
 _KNOWN = frozenset(('enabled', 'disabled'))
-#: How often to look whether the maintenance is still what it was, in seconds,
-#: and how often at least where Nova is slow.
+#: How old a look whether the maintenance is still what it was may be, in
+#: seconds: to move a server, and at all, or where Nova is slow.
 _CHECK, _CHECK_SLOW = 20.0, 60.0
-#: How often to ask again where servers can go, in seconds.
-_SURVEY = 60.0
+#: How often to ask again where servers can go, in seconds: while one of them
+#: can go nowhere, and otherwise.
+_SURVEY_BLOCKED, _SURVEY = 60.0, 300.0
 
 
 class Leaving:
@@ -121,7 +122,9 @@ class Leaving:
         :param moving: ids of the servers in motion.
         :param again: look at the migrations, and not only at the servers.
         """
-        if self._clock() - self._checked >= self._check_again:
+        # of a host that is down nothing is started, but looked at here
+        most = _CHECK_SLOW if self._around.up else self._check_again
+        if self._clock() - self._checked >= most:
             self._check()
         # in this order: a server whose migration has ended is seen elsewhere
         if again:
@@ -140,13 +143,14 @@ class Leaving:
             )
         load = dataclasses.replace(self._load, migrations=migrations)
         found = load.servers or ()
-        self._survey(found, fresh=fresh)
-        verdicts = {
-            server.id: verdict.verdict(
-                server, self._policy, self._around, evacuate=self._evacuate
-            )
-            for server in found
-        }
+        verdicts = self._verdicts(found)
+        blocked = any(
+            item.action is verdict.Action.BLOCKED
+            for server, item in verdicts.items()
+            if server not in moving
+        )
+        if self._survey(found, fresh=fresh, blocked=blocked):
+            verdicts = self._verdicts(found)
         if self._how == journal.BY_APPLY:
             verdicts.update(
                 self._failures.given_up(load, verdicts, self._knows)
@@ -181,20 +185,37 @@ class Leaving:
             (item.id, item.status) for item in before.migrations
         } != {(item.id, item.status) for item in migrations}
 
+    def _verdicts(
+        self, found: collections.abc.Iterable[servers.Server]
+    ) -> dict[str, verdict.Verdict]:
+        return {
+            server.id: verdict.verdict(
+                server, self._policy, self._around, evacuate=self._evacuate
+            )
+            for server in found
+        }
+
     def _survey(
-        self, found: collections.abc.Iterable[servers.Server], *, fresh: bool
-    ) -> None:
+        self,
+        found: collections.abc.Iterable[servers.Server],
+        *,
+        fresh: bool,
+        blocked: bool,
+    ) -> bool:
         """Ask where servers can go: for new ones, and now and then for all.
 
         Room may have been made meanwhile, or hosts may have been disabled.
+
+        :returns: whether that was asked.
         """
         wanted = [
             server for server in found if self._policy.leaves(server) is None
         ]
         ids = frozenset(server.id for server in wanted)
-        old = self._clock() - self._surveyed_at >= _SURVEY
+        most = _SURVEY_BLOCKED if blocked else _SURVEY
+        old = self._clock() - self._surveyed_at >= most
         if not (ids - self._surveyed or (old and fresh and wanted)):
-            return
+            return False
         around = self._surveyor.survey(wanted)
         if self._surveyor.notes:
             # what could not be asked now is as it was
@@ -202,6 +223,12 @@ class Leaving:
         self._around = around
         self._surveyed |= ids
         self._surveyed_at = self._clock()
+        return True
+
+    def check(self) -> None:
+        """See whether servers are still to be moved, if need be."""
+        if self._clock() - self._checked >= self._check_again:
+            self._check()
 
     def _check(self) -> None:
         """See whether the maintenance is still what it was.

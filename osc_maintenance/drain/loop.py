@@ -272,6 +272,8 @@ class Loop:
             self._options.max_parallel,
         )
         chosen = [move for move in chosen if move.server.id in ready]
+        if chosen and not self._listing.too_old(now):
+            self._journey.check()
         if chosen and (self._listing.too_old(now) or self._outdated(chosen)):
             # somebody may have locked or moved one of them since
             self._listing.outdated()

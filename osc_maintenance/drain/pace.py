@@ -22,7 +22,7 @@ from osc_maintenance.drain import moves
 from osc_maintenance.drain import verdict
 
 #: How long to wait before the next look, in seconds.
-_SOONEST, _LATEST = 0.1, 6.0
+_SOONEST, _LATEST = 0.1, 10.0
 #: The same while nothing tells yet how long moves take.
 _UNKNOWN = 0.5
 #: What every move takes at least, in seconds.
@@ -31,9 +31,15 @@ _SHORTEST = 1.0
 #: expected until the next look. It costs a drain that part of its time, and
 #: the fewer it is, the more looks it takes.
 _IDLE = 0.006
+#: One look serves all: beyond so many moves at once it is the smaller, the
+#: more they are.
+_FEW = 4
 #: How long to wait for something that may happen at any moment, as a part of
 #: how long it has not happened.
-_SLACK = 0.1
+_SLACK = 0.05
+#: A look costs the same whatever a move takes: of more seconds than so many
+#: both parts may be larger, up to so many times.
+_LONG, _LARGER = 10.0, 3.0
 
 
 class _End(typing.NamedTuple):
@@ -51,14 +57,15 @@ class _End(typing.NamedTuple):
     def idle(self, wait: float) -> float:
         """How long its slot is idle if the next look comes after a wait.
 
-        :returns: what is to be expected, as a part of what the move takes.
+        :returns: what is to be expected, as a part of what the move takes, or
+            a smaller one if it takes long.
         """
         late = max(wait - self.begins, 0.0)
         if late < self.lasts:
             idle = late * late / (2 * self.lasts)
         else:
             idle = late - self.lasts / 2
-        return idle / self.takes
+        return idle / self.takes / _patience(self.takes)
 
 
 def next_moves(
@@ -120,29 +127,31 @@ def next_look(
     :param idle: how long ago something has changed, in seconds.
     :returns: seconds.
     """
-    latest, soonest, ends = _LATEST, _SOONEST, []
+    latest, ends = _LATEST, []
     for move in moving:
+        age = now - (now if move.begun is None else move.begun)
         if move.overdue or (move.migration and move.migration.unconfirmed):
             # it ends as soon as what was asked for has an effect
             latest = min(latest, _soon(idle))
             continue
         window = forecast.window(move, took)
         if window is None:
-            soonest = _UNKNOWN
-        ends.append(_end(move, window, now))
+            latest = min(latest, _soon(age))
+        else:
+            ends.append(_end(window, age))
     if not ends:
         return min(latest, _soon(idle))
+    most = _IDLE * min(_FEW / len(ends), 1.0)
     steps = bisect.bisect_left(
         range(math.ceil(_LATEST / _SOONEST)),
-        _IDLE,
+        most,
         key=lambda step: sum(end.idle(step * _SOONEST) for end in ends),
     )
-    return min(max(steps * _SOONEST, soonest), latest)
+    return min(max(steps * _SOONEST, _SOONEST), latest)
 
 
-def _end(move: moves.Move, window: forecast.Window | None, now: float) -> _End:
-    age = now - (now if move.begun is None else move.begun)
-    earliest, typical, latest = window or (0.0, age, 0.0)
+def _end(window: forecast.Window, age: float) -> _End:
+    earliest, typical, latest = window
     begins = max(earliest - age, 0.0)
     lasts = latest - age - begins
     if age >= latest:
@@ -152,7 +161,12 @@ def _end(move: moves.Move, window: forecast.Window | None, now: float) -> _End:
 
 
 def _soon(idle: float) -> float:
-    return min(max(_UNKNOWN, idle * _SLACK), _LATEST)
+    return min(max(_UNKNOWN, idle * _SLACK * _patience(idle)), _LATEST)
+
+
+def _patience(seconds: float) -> float:
+    """How many times as large a part of a time may be lost, if it is long."""
+    return min(max(seconds / _LONG, 1.0), _LARGER)
 
 
 def time_left(

@@ -260,29 +260,7 @@ class Returning:
         anywhere = dataclasses.replace(server, zone=None)
         return verdict.verdict(anywhere, self._policy, around)
 
-    def outdated(self, moves: collections.abc.Sequence[moves_.Move]) -> bool:
-        """Look once more at servers that are about to be moved.
-
-        A return may take hours, and only what moves is looked at meanwhile.
-
-        :param moves: their moves.
-        :returns: whether the last look does not hold any more.
-        :raises LostError: if they are no longer to return.
-        """
-        self._check()
-        known = self._known([move.server.id for move in moves])
-        for server, (found, history) in known.items():
-            if found and found.host != self.host:
-                self._judge(found, history)
-            else:
-                self._away.pop(server, None)
-        return any(
-            move.server.id not in self._away
-            or self._verdict(self._away[move.server.id]) != move.verdict
-            for move in moves
-        )
-
-    def _check(self) -> None:
+    def check(self) -> None:
         """See whether the servers are still to return.
 
         :raises LostError: if somebody has ended the maintenance, or has put
@@ -302,6 +280,26 @@ class Returning:
             raise journey.LostError(
                 f'{name} was put into maintenance again by somebody else'
             )
+
+    def outdated(self, moves: collections.abc.Sequence[moves_.Move]) -> bool:
+        """Look once more at servers that are about to be moved.
+
+        A return may take hours, and only what moves is looked at meanwhile.
+
+        :param moves: their moves.
+        :returns: whether the last look does not hold any more.
+        """
+        known = self._known([move.server.id for move in moves])
+        for server, (found, history) in known.items():
+            if found and found.host != self.host:
+                self._judge(found, history)
+            else:
+                self._away.pop(server, None)
+        return any(
+            move.server.id not in self._away
+            or self._verdict(self._away[move.server.id]) != move.verdict
+            for move in moves
+        )
 
     def note(self, moves: collections.abc.Sequence[moves_.Move]) -> None:
         """Note which servers are going to be moved, before they are."""

@@ -46,7 +46,7 @@ ENDED = ('completed', 'confirmed', 'done', 'error', 'failed', 'cancelled')
 #: What ``show`` says while a drain may be alive, and nothing moves.
 LULL = 'nothing moves at this moment'
 #: How long it says so at most.
-_LULL_SECONDS = 90.0
+_LULL_SECONDS = 110.0
 #: How long Nova takes at most to begin with a confirmation.
 _CONFIRMING = 2.0
 

@@ -95,7 +95,7 @@ class LullTestCase(base.BaseTestCase):
 class TestBetweenTwoMoves(LullTestCase):
     def test_one_has_left_and_the_next_is_about_to(self) -> None:
         host = drained(STARTED)
-        for ago in (-14, -1, 0, 14):
+        for ago in (-24, -1, 0, 24):
             for status in ('completed', 'confirmed', 'done'):
                 with self.subTest(ago=ago, status=status):
                     self.assert_goes_on(
@@ -103,9 +103,9 @@ class TestBetweenTwoMoves(LullTestCase):
                         load((WEB,), ended('db', ago, status)),
                         '1 server left',
                         'the drain is about to go on, or was interrupted',
-                        f'look again in {15 - ago} s',
+                        f'look again in {25 - ago} s',
                     )
-        for long_ago in (-3600, -15, 15, 16, None):
+        for long_ago in (-3600, -25, 25, 26, None):
             with self.subTest(ago=long_ago):
                 self.assert_error(
                     host,
@@ -122,26 +122,26 @@ class TestBetweenTwoMoves(LullTestCase):
                 ended('db', 3, 'completed'),
                 ended('cat', 14, 'completed', id=8),
             ),
-            'look again in 12 s',
+            'look again in 22 s',
         )
 
     def test_a_failure_is_tried_again_after_a_pause(self) -> None:
         host = drained(STARTED)
         for status in ('error', 'failed'):
-            for ago in (-79, 0, 15, 79):
+            for ago in (-99, 0, 25, 99):
                 self.assert_goes_on(
                     host,
                     load((WEB,), ended('web', ago, status)),
-                    f'look again in {80 - ago} s',
+                    f'look again in {100 - ago} s',
                 )
-            for ago in (-80, 80):
+            for ago in (-100, 100):
                 self.assert_error(
                     host,
                     load((WEB,), ended('web', ago, status)),
                     'interrupted, 1 server left',
                 )
         # one that has gone otherwise is not tried again
-        gone = load((WEB,), ended('db', 20, 'failed'))
+        gone = load((WEB,), ended('db', 30, 'failed'))
         self.assert_error(host, gone, 'interrupted, 1 server left')
 
     def test_as_long_as_a_living_drain_may_take(self) -> None:
@@ -198,14 +198,14 @@ class TestBetweenTwoMoves(LullTestCase):
 class TestBeforeTheFirstMove(LullTestCase):
     def test_the_maintenance_was_entered_just_now(self) -> None:
         for note in ({}, STARTED):
-            for ago in (-14, 0, 14):
+            for ago in (-24, 0, 24):
                 self.assert_goes_on(
                     drained(note, ago=seconds(ago)),
                     load((WEB,)),
                     '1 server left',
-                    f'look again in {15 - ago} s',
+                    f'look again in {25 - ago} s',
                 )
-            for ago in (-15, 15):
+            for ago in (-25, 25):
                 self.assert_error(
                     drained(note, ago=seconds(ago)),
                     load((WEB,)),
@@ -246,9 +246,9 @@ class TestUnconfirmed(LullTestCase):
             ((WEB,), '1 to be confirmed, 1 server left, and'),
         ):
             self.assert_goes_on(
-                host, load(here, ended('db', 14, 'finished', **cold)), words
+                host, load(here, ended('db', 24, 'finished', **cold)), words
             )
-            for over, ago in ((False, 15), (True, 1)):
+            for over, ago in ((False, 25), (True, 1)):
                 self.assert_error(
                     host,
                     load(here, ended('db', ago, 'finished', **cold)),
@@ -273,9 +273,9 @@ class TestReturning(LullTestCase):
         cold = {'kind': servers.COLD_MIGRATION}
         for here in ((WEB,), None):
             for migration in (
-                back('web', 14, 'completed'),
-                back('web', -14, 'finished', **cold),
-                back('db', 79, 'failed'),
+                back('web', 24, 'completed'),
+                back('web', -24, 'finished', **cold),
+                back('db', 99, 'failed'),
             ):
                 self.assert_goes_on(
                     self.host,
@@ -284,9 +284,9 @@ class TestReturning(LullTestCase):
                     'look again in ',
                 )
         for migration in (
-            back('web', 15, 'completed'),
-            back('web', -15, 'completed'),
-            back('db', 80, 'failed'),
+            back('web', 25, 'completed'),
+            back('web', -25, 'completed'),
+            back('db', 100, 'failed'),
             # the host is in use again
             back('stranger', 1, 'completed'),
             ended('web', 1, 'completed'),

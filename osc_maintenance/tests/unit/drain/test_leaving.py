@@ -157,6 +157,17 @@ class TestLook(LeavingTestCase):
         action()
         self.assertEqual(1, self.world.requests['services'])
 
+    def test_where_nothing_is_blocked_that_is_asked_more_seldom(self) -> None:
+        self.world.script(self.world.add('web'), seconds=900)
+        self.world.add('db')
+        journey = self.journey()
+        # what is under way is no reason to ask
+        self.world.begin('web', servers.LIVE_MIGRATION, 'alice')
+        for minute, asked in ((2, 0), (4, 0), (6, 1), (8, 1)):
+            self.world.advance(60.0 * minute)
+            journey.look(fresh=True, moving={'web'})
+            self.assertEqual(asked, self.world.requests['services'])
+
     def test_what_cannot_be_asked_again_is_as_it_was(self) -> None:
         self.world.add('web')
         members = ('web', 'db')
@@ -188,13 +199,25 @@ class TestLook(LeavingTestCase):
 class TestCheck(LeavingTestCase):
     def look_at(self, journey: leaving.Leaving, moment: float) -> None:
         self.world.advance(moment)
-        journey.look(fresh=False, moving=set())
+        journey.check()
 
-    def test_the_maintenance_is_looked_at_now_and_then(self) -> None:
+    def test_the_maintenance_is_looked_at_before_a_move(self) -> None:
         journey = self.journey()
         for moment in range(1, 60):
             self.look_at(journey, moment)
         self.assertEqual(2, self.world.requests['aggregate'])
+
+    def test_and_now_and_then_while_none_is_started(self) -> None:
+        # a host that is down may be up again soon
+        for up, asked in (('up', 2), ('down', 6)):
+            self.afresh()
+            self.world.add('web')
+            self.world.hosts[base.HOST] = up
+            journey = self.journey()
+            for moment in range(1, 130):
+                self.world.advance(moment)
+                journey.look(fresh=False, moving=set())
+            self.assertEqual(asked, self.world.requests['aggregate'], up)
 
     def test_it_stops_if_it_is_no_longer_what_it_was(self) -> None:
         other = base.recorded(policy.Policy(policy.ACTIVE))

@@ -137,7 +137,7 @@ class TestNextLook(base.BaseTestCase):
         return pace.next_look([moving], known, 1000.0, idle)
 
     def test_at_first_nothing_is_known(self) -> None:
-        for age, wait in ((0, 0.5), (2, 0.5), (10, 1.1), (600, 6)):
+        for age, wait in ((0, 0.5), (10, 0.5), (20, 2.0), (600, 10)):
             self.assertAlmostEqual(wait, self.wait(age))
 
     def test_the_end_is_waited_for_and_then_watched_closely(self) -> None:
@@ -149,14 +149,16 @@ class TestNextLook(base.BaseTestCase):
             # it takes longer than any before, and then much longer
             (7, (4,), 0.6),
             (9, (4,), 0.9),
-            (0, (100,), 6),
-            (100, (100,), 6),
-            (600, (100,), 6),
+            (0, (100,), 10),
+            (100, (100,), 10),
+            (600, (100,), 10),
             # the better it is known, the closer are the looks
             (4, (4, 4, 4, 4), 0.1),
             (4, (4, 5, 4, 5), 0.3),
             (4, (4, 8, 4, 8), 0.7),
-            (60, (60, 61, 62, 63), 1.8),
+            # and the longer moves take, the fewer of them
+            (12, (12, 13, 14, 15), 1.0),
+            (60, (60, 61, 62, 63), 3.1),
         ):
             self.assertAlmostEqual(wait, self.wait(age, took), 6, f'{age}')
 
@@ -164,7 +166,7 @@ class TestNextLook(base.BaseTestCase):
         finished = servers.Migration(1, 'a', 'migration', 'finished')
         for fields in ({'overdue': 'aborted'}, {'migration': finished}):
             self.assertEqual(0.5, self.wait(0, (100,), idle=0.0, **fields))
-            self.assertEqual(6, self.wait(0, (100,), idle=90.0, **fields))
+            self.assertEqual(9, self.wait(0, (100,), idle=60.0, **fields))
 
     def test_the_first_to_end_counts(self) -> None:
         known = [forecast.Took(_A.LIVE_MIGRATE, 1024, 4, 4)]
@@ -188,6 +190,9 @@ class TestNextLook(base.BaseTestCase):
         ]
         self.assertEqual(sorted(waits, reverse=True), waits)
         self.assertAlmostEqual(waits[0], 2 * waits[3], delta=0.1)
+        # all are served by one look: of many more it is worth even more
+        many = pace.next_look(moving * 4, known, 1000.0, 0.0)
+        self.assertAlmostEqual(waits[3], 4 * many, delta=0.2)
 
     def test_one_that_was_asked_for_does_not_hide_the_others(self) -> None:
         known = [forecast.Took(_A.LIVE_MIGRATE, 1024, 4, 4)] * 4
@@ -198,7 +203,7 @@ class TestNextLook(base.BaseTestCase):
         )
 
     def test_nothing_is_in_motion(self) -> None:
-        for idle, wait in ((0, 0.5), (30, 3), (600, 6)):
+        for idle, wait in ((0, 0.5), (30, 4.5), (600, 10)):
             self.assertAlmostEqual(wait, pace.next_look([], [], 0.0, idle))
 
     @hypothesis.given(
@@ -211,7 +216,7 @@ class TestNextLook(base.BaseTestCase):
     ) -> None:
         wait = self.wait(age, tuple(took), idle)
         self.assertGreaterEqual(wait, 0.1)
-        self.assertLessEqual(wait, 6)
+        self.assertLessEqual(wait, 10)
 
 
 class TestTimeLeft(base.BaseTestCase):
