@@ -56,7 +56,7 @@ _LONGEST_PAUSE = 30.0
 #: How long the look at the servers holds that the plan goes by, in seconds.
 _PLAN_HOLDS = 3.0
 #: How many requests to start a move are under way at once.
-_AT_ONCE = 4
+_AT_ONCE = 8
 #: How long after a look at the migrations moves may be started, and how long
 #: the servers may be looked at without another one, in seconds.
 _LOOK_HOLDS, _JUST_NOW = 1.0, 0.5

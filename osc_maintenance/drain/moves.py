@@ -104,7 +104,7 @@ class Move:
     there: bool = False
     figures: 'answers.Figures | None' = None
     asked: float = 0.0
-    looked_for: float = 0.0
+    looked_for: float | None = None
     contradictions: int = 0
     asked_why: int = 0
 

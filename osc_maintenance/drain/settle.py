@@ -133,6 +133,9 @@ class Settler:
         :returns: what has happened.
         """
         now = self._clock()
+        if move.looked_for is None:
+            # as a rule its record is just about to say where it is
+            move.looked_for = now - RETRY + _UNSURE
         if now - move.looked_for < RETRY:
             return
         move.looked_for = now

@@ -227,13 +227,13 @@ class TestPace(base.LoopTestCase):
         self.assertLess(self.world.now, 5)
 
     def test_some_are_asked_for_side_by_side(self) -> None:
-        for evacuate, at_once in ((False, 4), (True, 1)):
+        for evacuate, at_once in ((False, 8), (True, 1)):
             self.afresh()
             if evacuate:
                 self.world.hosts[base.HOST] = 'down'
-            for number in range(6):
+            for number in range(12):
                 self.world.add(f'web{number}')
-            drain = self.drain(evacuate=evacuate, max_parallel=6)
+            drain = self.drain(evacuate=evacuate, max_parallel=12)
             while not drain.of(events.Started):
                 drain.step()
             asked = self.world.requests
