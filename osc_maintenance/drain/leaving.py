@@ -24,9 +24,8 @@ from osc_maintenance.drain import failures
 from osc_maintenance.drain import interrupt
 from osc_maintenance.drain import journey
 from osc_maintenance.drain import moves as moves_
+from osc_maintenance.drain import outlook
 from osc_maintenance.drain import plan as plan_
-from osc_maintenance.drain import surroundings
-from osc_maintenance.drain import verdict
 from osc_maintenance.drain import watch
 from osc_maintenance import facts
 from osc_maintenance import journal
@@ -46,9 +45,6 @@ _KNOWN = frozenset(('enabled', 'disabled'))
 #: How old a look whether the maintenance is still what it was may be, in
 #: seconds: to move a server, and at all, or where Nova is slow.
 _CHECK, _CHECK_SLOW = 20.0, 60.0
-#: How often to ask again where servers can go, in seconds: while one of them
-#: can go nowhere, and otherwise.
-_SURVEY_BLOCKED, _SURVEY = 60.0, 300.0
 
 
 class Leaving:
@@ -88,12 +84,7 @@ class Leaving:
         self._watch = watch.Watch(
             lambda since: clients.servers.migrations(self.host, since=since)
         )
-        self._surveyor = surroundings.Surveyor(
-            clients, self.host, plan.policy.target
-        )
-        self._around = plan.around
-        self._surveyed = frozenset(plan.verdicts)
-        self._surveyed_at = clock()
+        self._outlook = outlook.Outlook(clients, plan, clock)
         self._arrivals = arrivals.Arrivals(clients, plan.policy)
         self._failures = failures.Failures(clients.servers)
         self._token = ''
@@ -123,7 +114,7 @@ class Leaving:
         :param again: look at the migrations, and not only at the servers.
         """
         # of a host that is down nothing is started, but looked at here
-        most = _CHECK_SLOW if self._around.up else self._check_again
+        most = _CHECK_SLOW if self._outlook.around.up else self._check_again
         if self._clock() - self._checked >= most:
             self._check()
         # in this order: a server whose migration has ended is seen elsewhere
@@ -143,14 +134,7 @@ class Leaving:
             )
         load = dataclasses.replace(self._load, migrations=migrations)
         found = load.servers or ()
-        verdicts = self._verdicts(found)
-        blocked = any(
-            item.action is verdict.Action.BLOCKED
-            for server, item in verdicts.items()
-            if server not in moving
-        )
-        if self._survey(found, fresh=fresh, blocked=blocked):
-            verdicts = self._verdicts(found)
+        verdicts = self._outlook.verdicts(found, fresh=fresh, moving=moving)
         if self._how == journal.BY_APPLY:
             verdicts.update(
                 self._failures.given_up(load, verdicts, self._knows)
@@ -168,12 +152,12 @@ class Leaving:
                 if migration.id not in self._forgotten
             },
             verdicts=verdicts,
-            groups=self._around.groups,
+            groups=self._outlook.around.groups,
             fresh=fresh,
             watched=self._seen,
             listing=self._listing,
             arriving=self._arriving,
-            up=self._around.up or self._evacuate,
+            up=self._outlook.around.up or self._evacuate,
         )
 
     def _left_since(
@@ -184,46 +168,6 @@ class Leaving:
         return before is not None and {
             (item.id, item.status) for item in before.migrations
         } != {(item.id, item.status) for item in migrations}
-
-    def _verdicts(
-        self, found: collections.abc.Iterable[servers.Server]
-    ) -> dict[str, verdict.Verdict]:
-        return {
-            server.id: verdict.verdict(
-                server, self._policy, self._around, evacuate=self._evacuate
-            )
-            for server in found
-        }
-
-    def _survey(
-        self,
-        found: collections.abc.Iterable[servers.Server],
-        *,
-        fresh: bool,
-        blocked: bool,
-    ) -> bool:
-        """Ask where servers can go: for new ones, and now and then for all.
-
-        Room may have been made meanwhile, or hosts may have been disabled.
-
-        :returns: whether that was asked.
-        """
-        wanted = [
-            server for server in found if self._policy.leaves(server) is None
-        ]
-        ids = frozenset(server.id for server in wanted)
-        most = _SURVEY_BLOCKED if blocked else _SURVEY
-        old = self._clock() - self._surveyed_at >= most
-        if not (ids - self._surveyed or (old and fresh and wanted)):
-            return False
-        around = self._surveyor.survey(wanted)
-        if self._surveyor.notes:
-            # what could not be asked now is as it was
-            around = around.beside(self._around)
-        self._around = around
-        self._surveyed |= ids
-        self._surveyed_at = self._clock()
-        return True
 
     def check(self) -> None:
         """See whether servers are still to be moved, if need be."""
@@ -282,9 +226,7 @@ class Leaving:
                 'nothing more is started'
             )
         if service and service.state and not self._evacuate:
-            self._around = dataclasses.replace(
-                self._around, up=service.state == 'up'
-            )
+            self._outlook.up(service.state == 'up')
 
     def _ended(self) -> journey.LostError:
         name = text.escape(self.host)

@@ -26,8 +26,8 @@ from rich import table
 from rich import text as rich_text
 
 from osc_maintenance.drain import events
+from osc_maintenance.drain import figures
 from osc_maintenance.drain import moves as moves_
-from osc_maintenance.drain import report
 from osc_maintenance.drain import story
 from osc_maintenance import text
 from osc_maintenance import times
@@ -116,7 +116,7 @@ class Live:
         if isinstance(event, events.Planned):
             lines[0] = f'{self._story.host}: {lines[0]}'
         if isinstance(event, events.Looked):
-            self._time_left = report.time_left(event.time_left)
+            self._time_left = figures.time_left(event.time_left)
         self._counts = story.tally(self._story.moves.values())
         self._rows = tuple(map(self._row, self._story.in_motion))
         # a drain does not end because the terminal is gone
@@ -143,7 +143,7 @@ class Live:
     # -- what is shown -----------------------------------------------------
 
     def _row(self, move: moves_.Move) -> _Row:
-        percent, remaining = report.copied(move, self._clock())
+        percent, remaining = figures.copied(move, self._clock())
         if move.there:
             # where the server is has still to be seen
             percent = remaining = None

@@ -15,22 +15,18 @@
 import collections.abc
 import contextlib
 import datetime
-import math
 import types
 import typing
 
 from osc_maintenance.drain import events
+from osc_maintenance.drain import figures
 from osc_maintenance.drain import moves as moves_
 from osc_maintenance.drain import story as story_
-from osc_maintenance import servers
 from osc_maintenance import text
 from osc_maintenance import times
 
 #: How long nothing is said at most, in seconds.
 _SILENCE = 60.0
-#: How long a figure of a migration tells how far it is, in seconds.
-_FRESH = 15.0
-_MINUTE = 60
 
 
 class Report(typing.Protocol):
@@ -82,39 +78,6 @@ def reporter(
             if display.usable:
                 return display
     return Lines(stream, now=now, clock=clock)
-
-
-def copied(move: moves_.Move, now: float) -> tuple[int | None, int | None]:
-    """How far a live migration has come, by Nova's own figures.
-
-    :param move: a move in motion.
-    :param now: the present, by the clock of the moves.
-    :returns: percent of the memory, and bytes that remain; None for what is
-        not known.
-    """
-    told = None
-    if move.kind == servers.LIVE_MIGRATION and move.running is not None:
-        told = move.server.progress
-    if move.figures is None or move.figures.total <= 0:
-        return told, None
-    remaining, total = move.figures
-    if told and now - move.asked > _FRESH:
-        # with many in motion it is long until each has been asked about
-        return told, total * (100 - told) // 100
-    return 100 - math.ceil(100 * min(remaining, total) / total), remaining
-
-
-def time_left(seconds: float | None) -> str | None:
-    """An estimate for people to read: no more exact than it is.
-
-    :param seconds: the estimate, or None.
-    :returns: such as ``about 3m left``; None if there is none.
-    """
-    if not seconds:
-        return None
-    unit = 5 if seconds < _MINUTE else _MINUTE
-    rounded = math.ceil(seconds / unit) * unit
-    return f'about {times.format_duration(rounded)} left'
 
 
 class _Plain:
@@ -187,10 +150,10 @@ class Lines(_Plain):
             parts.append(f'{counts.failed} failed')
         if not (counts.moving or counts.waiting):
             parts.append('still waiting for what ends by itself')
-        estimate = time_left(event.time_left)
+        estimate = figures.time_left(event.time_left)
         return ', '.join([*parts, estimate] if estimate else parts)
 
     def _named(self, move: moves_.Move) -> str:
         name = text.escape(move.server.name)
-        percent, _remaining = copied(move, self._clock())
+        percent, _remaining = figures.copied(move, self._clock())
         return name if percent is None else f'{name} {percent}%'

@@ -22,7 +22,6 @@ from osc_maintenance.drain import events
 from osc_maintenance.drain import moves
 from osc_maintenance.drain import report
 from osc_maintenance.drain import verdict
-from osc_maintenance.nova import answers
 from osc_maintenance import servers
 from osc_maintenance.tests.unit.drain import reports
 
@@ -141,50 +140,6 @@ class TestKeepAlive(Base):
             ],
             self.told(events.Looked((reports.ended('a', _O.MOVED),), 0.0)),
         )
-
-
-class TestFigures(base.BaseTestCase):
-    def test_copied(self) -> None:
-        for figures, progress, age, action, expected in (
-            (None, None, 0.0, _A.LIVE_MIGRATE, (None, None)),
-            (None, 34, 0.0, _A.LIVE_MIGRATE, (34, None)),
-            # Nova's figure is of live migrations only
-            (None, 0, 0.0, _A.COLD_MIGRATE, (None, None)),
-            ((400, 1000), 34, 15.0, _A.LIVE_MIGRATE, (60, 400)),
-            ((400, 1000), 70, 16.0, _A.LIVE_MIGRATE, (70, 300)),
-            ((400, 1000), 0, 16.0, _A.LIVE_MIGRATE, (60, 400)),
-            ((1, 1000), 0, 0.0, _A.LIVE_MIGRATE, (99, 1)),
-            ((0, 1000), 0, 0.0, _A.LIVE_MIGRATE, (100, 0)),
-            # it is written to faster than it is copied
-            ((1400, 1000), 0, 0.0, _A.LIVE_MIGRATE, (0, 1400)),
-            ((0, 0), 0, 0.0, _A.LIVE_MIGRATE, (0, None)),
-        ):
-            with self.subTest(str((figures, progress, age))):
-                move = reports.in_motion('web1', action)
-                move.figures, move.asked = (
-                    answers.Figures(*figures) if figures else None,
-                    100.0,
-                )
-                move.server = servers.Server('1', 'web1', progress=progress)
-                self.assertEqual(expected, report.copied(move, 100.0 + age))
-
-    def test_progress_of_an_earlier_migration_is_not_told(self) -> None:
-        move = reports.in_motion('web1', status='queued')
-        move.server = servers.Server('1', 'web1', progress=100)
-        move.running = None
-        self.assertEqual((None, None), report.copied(move, 0.0))
-
-    def test_time_left(self) -> None:
-        for seconds, words in (
-            (None, None),
-            (0.0, None),
-            (0.2, 'about 5s left'),
-            (41.0, 'about 45s left'),
-            (60.0, 'about 1m left'),
-            (61.0, 'about 2m left'),
-            (4801.0, 'about 1h21m left'),
-        ):
-            self.assertEqual(words, report.time_left(seconds))
 
 
 class TestReporter(Base):
