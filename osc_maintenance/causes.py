@@ -115,17 +115,32 @@ def left_behind(left: list[servers.Server], journal: journal_.Journal) -> str:
     )
 
 
+def kept(found: list[servers.Server]) -> str:
+    """Which servers go down with their host.
+
+    :param found: servers that only their owners keep from going.
+    """
+    named = [f'{text.escape(s.name)} ({s.id})' for s in found]
+    return f'{_count(found)} kept by the owners: {_some(named)}'
+
+
 def _each(
     left: list[servers.Server], why: collections.abc.Mapping[str, str]
 ) -> str:
     """Why servers are left, as far as it is known."""
-    told = [
-        f'{text.escape(server.name)} ({server.id}): '
-        f'{why.get(server.id, "not tried yet")}'
-        for server in left[:_NAMED]
-    ]
-    if len(left) > _NAMED:
-        told.append(f'and {len(left) - _NAMED} more')
+    return _some(
+        [
+            f'{text.escape(server.name)} ({server.id}): '
+            f'{why.get(server.id, "not tried yet")}'
+            for server in left
+        ]
+    )
+
+
+def _some(told: list[str]) -> str:
+    """The first of them, and how many there are beside."""
+    if len(told) > _NAMED:
+        told = [*told[:_NAMED], f'and {len(told) - _NAMED} more']
     return '; '.join(told)
 
 

@@ -15,6 +15,7 @@
 import collections.abc
 import dataclasses
 
+from osc_maintenance import owners
 from osc_maintenance import servers
 
 NONE = 'none'
@@ -105,7 +106,16 @@ class Policy:
                 f': {server.locked_reason}' if server.locked_reason else ''
             )
             return f'locked{reason} (--include-locked moves it)'
+        if owners.wish(server.said) is owners.Wish.KEEP:
+            return f'kept by its owner (its property {owners.POLICY})'
         return None
+
+    def kept(self, server: servers.Server) -> bool:
+        """Whether just the wish of its owner keeps a server from going."""
+        return (
+            self.leaves(server) is not None
+            and self.leaves(dataclasses.replace(server, said={})) is None
+        )
 
 
 #: No server has to go.

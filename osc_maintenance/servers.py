@@ -60,6 +60,7 @@ class Server:
     :ivar fault: what went wrong with it, or None.
     :ivar progress: how much of its memory a live migration has copied, in
         percent, or None.
+    :ivar said: what its owner says, in its metadata.
     """
 
     id: str
@@ -81,6 +82,9 @@ class Server:
     zone: str | None = None
     fault: str | None = None
     progress: int | None = None
+    said: collections.abc.Mapping[str, str] = dataclasses.field(
+        default_factory=dict
+    )
 
     @property
     def moves(self) -> bool:

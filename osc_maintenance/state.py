@@ -297,7 +297,8 @@ def _in_maintenance(
         return Standing(State.MIGRATING, told)
     if left:
         return _error(causes.left_behind(left, host.journal))
-    return Standing(State.MAINTENANCE)
+    kept = [s for s in load.servers or () if record.policy.kept(s)]
+    return Standing(State.MAINTENANCE, causes.kept(kept) if kept else None)
 
 
 def _lull_of_drain(

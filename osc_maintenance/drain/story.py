@@ -21,6 +21,7 @@ import typing
 from osc_maintenance.drain import events
 from osc_maintenance.drain import moves as moves_
 from osc_maintenance.drain import verdict
+from osc_maintenance import owners
 from osc_maintenance import servers
 from osc_maintenance import text
 from osc_maintenance import times
@@ -331,6 +332,22 @@ def _finished(event: events.Finished) -> list[str]:
     return [f'the end: {", ".join(told)}']
 
 
+def _why(left: list[moves_.Move]) -> str:
+    """What keeps servers where they are, if others than the operator do."""
+    locked = sum(move.server.locked for move in left)
+    kept = sum(
+        not move.server.locked
+        and owners.wish(move.server.said) is owners.Wish.KEEP
+        for move in left
+    )
+    told = [
+        word if count == len(left) else f'{count} {word}'
+        for count, word in ((locked, 'locked'), (kept, 'kept by the owner'))
+        if count
+    ]
+    return f' ({", ".join(told)})' if told else ''
+
+
 def _plan(event: events.Planned) -> str:
     """The plan in one line."""
     going = [move for move in event.moves if move.open]
@@ -358,11 +375,8 @@ def _plan(event: events.Planned) -> str:
         which = many if count == total else f'{count} of {many}'
         parts = [f'{which} to move ({how})']
     if left:
-        locked = sum(move.server.locked for move in left)
-        number = '' if locked == len(left) else f'{locked} '
-        why = f' ({number}locked)' if locked else ''
         where = 'where it is' if len(left) == 1 else 'where they are'
-        parts.append(f'{len(left)} left {where}{why}')
+        parts.append(f'{len(left)} left {where}{_why(left)}')
     if away:
         parts.append(f'{len(away)} elsewhere and not confirmed')
     if blocked:

@@ -20,6 +20,7 @@ import collections.abc
 import dataclasses
 import enum
 
+from osc_maintenance import owners
 from osc_maintenance import policy as policy_
 from osc_maintenance import servers
 from osc_maintenance import text
@@ -54,7 +55,7 @@ class Verdict:
     """What is done with a server, and why.
 
     :ivar action: what.
-    :ivar cause: why it is left or blocked, or None.
+    :ivar cause: why it is left or blocked, or moved that way; or None.
     :ivar passing: it is blocked by something that ends by itself.
     """
 
@@ -194,12 +195,7 @@ def verdict(
     )
     if server.busy and goes_on:
         return Verdict(Action.BLOCKED, server.busy, passing=True)
-    action: Action | None
-    if evacuate:
-        known = server.vm_state in _EVACUABLE
-        action = Action.EVACUATE if known else None
-    else:
-        action = _MOVABLE.get(server.vm_state)
+    action, why = _way(server, evacuate=evacuate)
     if action is None:
         cause = _STUCK.get(
             server.vm_state, f'Nova moves no server that is {server.vm_state}'
@@ -220,7 +216,23 @@ def verdict(
                 f'{device} ties it to its host (--include-pinned tries)',
             )
     nowhere = _nowhere(server, policy, around)
-    return Verdict(Action.BLOCKED, nowhere) if nowhere else Verdict(action)
+    if nowhere:
+        return Verdict(Action.BLOCKED, nowhere)
+    return Verdict(action, why)
+
+
+def _way(
+    server: servers.Server, *, evacuate: bool
+) -> tuple[Action | None, str | None]:
+    """How Nova can move a server, and what its owner has to do with that."""
+    if evacuate:
+        known = server.vm_state in _EVACUABLE
+        return (Action.EVACUATE if known else None), None
+    wish = owners.wish(server.said)
+    if server.vm_state == 'active' and wish is owners.Wish.COLD_MIGRATE:
+        why = f'as its owner wishes (its property {owners.POLICY})'
+        return Action.COLD_MIGRATE, why
+    return _MOVABLE.get(server.vm_state), owners.not_understood(server.said)
 
 
 def _device(

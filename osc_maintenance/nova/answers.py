@@ -16,6 +16,7 @@ import collections.abc
 import datetime
 import typing
 
+from osc_maintenance import owners
 from osc_maintenance import servers
 
 
@@ -66,6 +67,11 @@ def server(item: collections.abc.Mapping[str, typing.Any]) -> servers.Server:
         zone=item.get('pinned_availability_zone'),
         fault=(item.get('fault') or {}).get('message'),
         progress=item.get('progress'),
+        said={
+            key: str(value)
+            for key, value in (item.get('metadata') or {}).items()
+            if key.startswith(owners.PREFIX)
+        },
     )
 
 

@@ -126,6 +126,7 @@ class TestServers(ServersTestCase):
                     'pinned_availability_zone': 'az1',
                     'fault': {'message': 'no valid host', 'code': 500},
                     'progress': 40,
+                    'metadata': {'maintenance:policy': 'keep', 'a': 'b'},
                 }
             }
         )
@@ -148,6 +149,7 @@ class TestServers(ServersTestCase):
                 zone='az1',
                 fault='no valid host',
                 progress=40,
+                said={'maintenance:policy': 'keep'},
             ),
             self.nova.server('a'),
         )
@@ -171,6 +173,7 @@ class TestServers(ServersTestCase):
                 'image': '',
                 'flavor': None,
                 'fault': None,
+                'metadata': None,
                 'OS-EXT-STS:power_state': None,
             },
         ):

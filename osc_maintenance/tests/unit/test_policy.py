@@ -23,6 +23,8 @@ from osc_maintenance import servers
 WEB = servers.Server('web', 'web', project='alpha')
 LOCKED = dataclasses.replace(WEB, locked=True)
 STOPPED = dataclasses.replace(WEB, vm_state='stopped', status='SHUTOFF')
+KEEP = {'maintenance:policy': 'keep'}
+KEPT = dataclasses.replace(WEB, said=KEEP)
 WITH_REASON = dataclasses.replace(LOCKED, locked_reason='by \x1b alice')
 _IDS = strategies.frozensets(strategies.uuids().map(str), max_size=3)
 _HOSTS = strategies.from_regex('[a-z][a-z0-9.-]{0,62}', fullmatch=True)
@@ -66,6 +68,10 @@ class TestLeaves(base.BaseTestCase):
             (LOCKED, None, {'locked': True}),
             (WITH_REASON, 'locked: by \x1b alice (', {}),
             (LOCKED, 'locked', {'only': ids('web')}),
+            (KEPT, 'kept by its owner', {}),
+            (KEPT, 'kept by its owner', {'only': ids('web')}),
+            (KEPT, 'excluded', {'exclude': ids('web')}),
+            (dataclasses.replace(LOCKED, said=KEEP), 'locked', {}),
             # what it uses of its host is looked at elsewhere
             (WEB, None, {'pinned': False}),
             (WEB, None, {'target': 'compute7'}),
@@ -80,6 +86,16 @@ class TestLeaves(base.BaseTestCase):
 
     def test_nothing_has_to_go_by_default(self) -> None:
         self.assertIsNotNone(policy.NOTHING.leaves(WEB))
+
+    def test_who_is_kept_by_the_owner_alone(self) -> None:
+        for server, chosen, kept in (
+            (KEPT, policy.Policy(policy.ALL), True),
+            (WEB, policy.Policy(policy.ALL), False),
+            (KEPT, policy.NOTHING, False),
+            (KEPT, policy.Policy('all', exclude=ids('web')), False),
+            (dataclasses.replace(LOCKED, said=KEEP), policy.NOTHING, False),
+        ):
+            self.assertIs(kept, chosen.kept(server), f'{server} {chosen}')
 
 
 class TestMovesAs(base.BaseTestCase):

@@ -111,6 +111,27 @@ class TestLeftBehind(base.BaseTestCase):
                 self.assertEqual(expected, standing.state)
                 self.assertIs(expected is S.ERROR, bool(standing.cause))
 
+    def test_those_that_are_kept_are_named(self) -> None:
+        said = {'maintenance:policy': 'keep'}
+        web, db = (dataclasses.replace(item, said=said) for item in (WEB, DB))
+        for here, cause in (
+            ((web,), '1 server kept by the owners: web (web-id)'),
+            (
+                (web, db),
+                '2 servers kept by the owners: web (web-id); db (db-id)',
+            ),
+        ):
+            standing = state.derive(
+                drained(ended({})), with_servers(*here), scenes.NOW
+            )
+            self.assertEqual(state.Standing(S.MAINTENANCE, cause), standing)
+        # not where nothing is to be moved, or another one is left
+        nothing = drained(wanted=policy.NOTHING)
+        standing = state.derive(nothing, with_servers(web), scenes.NOW)
+        self.assertEqual(state.Standing(S.MAINTENANCE), standing)
+        cause = self._cause(drained(ended({'db-id': 'x'})), web, DB)
+        self.assertNotIn('web', cause)
+
     def test_a_drain_that_was_interrupted(self) -> None:
         for host in (drained(), drained(STARTED)):
             told = self._cause(host, WEB, DB)

@@ -84,6 +84,21 @@ class TestPlan(Base):
         self.assertIn('1 of 2 servers to move (', line)
         self.assertIn(', 1 left where it is (locked), ', line)
 
+    def test_who_keeps_those_that_are_left(self) -> None:
+        kept = reports.server_move('pet', _A.LEAVE, 'kept', wish='keep')
+        mine = reports.server_move('mine', _A.LEAVE, 'locked', locked=True)
+        off = reports.server_move('off', _A.LEAVE, 'does not run')
+        for left, words in (
+            ((kept,), '1 left where it is (kept by the owner)'),
+            ((kept, off), '2 left where they are (1 kept by the owner)'),
+            (
+                (kept, mine, off),
+                '3 left where they are (1 locked, 1 kept by the owner)',
+            ),
+        ):
+            line, *_ = self.plan(reports.server_move('web1'), *left)
+            self.assertIn(words, line)
+
     def test_nothing_to_move(self) -> None:
         # and nothing to interrupt
         self.assertEqual(['no server to move'], self.plan())

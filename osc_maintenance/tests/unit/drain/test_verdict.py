@@ -19,6 +19,7 @@ from osc_maintenance import policy
 from osc_maintenance import servers
 
 _A = verdict.Action
+WISH = 'maintenance:policy'
 EVERYTHING = policy.Policy(policy.ALL)
 AROUND = verdict.Surroundings('h1', zones={'h2': 'nova', 'h3': 'edge'})
 
@@ -96,6 +97,11 @@ class TestVerdict(base.BaseTestCase):
                 EVERYTHING,
                 'locked: month end (--include-locked moves it)',
             ),
+            (
+                {'said': {WISH: 'keep'}},
+                EVERYTHING,
+                'kept by its owner (its property maintenance:policy)',
+            ),
         ):
             # whatever else is true of it
             for more in ({}, {'task_state': 'rebooting'}):
@@ -103,6 +109,35 @@ class TestVerdict(base.BaseTestCase):
                     verdict.Verdict(_A.LEAVE, cause),
                     self.judge({**fields, **more}, chosen),
                 )
+
+    def test_its_owner_chooses_how_it_moves(self) -> None:
+        tied = {'extra_specs': {'hw:tpm_version': '2.0'}}
+        for wish, fields, action, cause in (
+            ('live-migrate', {}, _A.LIVE_MIGRATE, None),
+            ('cold-migrate', {}, _A.COLD_MIGRATE, 'as its owner wishes'),
+            # what keeps it from moving live does not matter then
+            ('cold-migrate', tied, _A.COLD_MIGRATE, 'as its owner wishes'),
+            ('live-migrate', tied, _A.BLOCKED, 'TPM'),
+            # these Nova moves in one way only
+            ('cold-migrate', {'vm_state': 'paused'}, _A.LIVE_MIGRATE, None),
+            ('live-migrate', {'vm_state': 'stopped'}, _A.COLD_MIGRATE, None),
+            ('cold-migrate', {'vm_state': 'error'}, _A.BLOCKED, 'in ERROR'),
+            ('stay!', {}, _A.LIVE_MIGRATE, 'is not understood: stay!'),
+        ):
+            found = self.judge({**fields, 'said': {WISH: wish}})
+            self.assertIs(action, found.action, f'{wish} {fields}')
+            if cause is None:
+                self.assertIsNone(found.cause)
+            else:
+                self.assertIn(cause, str(found.cause))
+
+    def test_but_not_where_the_host_is_down(self) -> None:
+        for wish, action in (
+            ('cold-migrate', _A.EVACUATE),
+            ('keep', _A.LEAVE),
+        ):
+            found = self.judge({'said': {WISH: wish}}, evacuate=True)
+            self.assertIs(action, found.action)
 
     def test_why_it_is_blocked(self) -> None:
         pinned = policy.Policy('all', pinned=True)
