@@ -36,7 +36,7 @@ _IDLE = 0.006
 _FEW = 4
 #: How long to wait for something that may happen at any moment, as a part of
 #: how long it has not happened.
-_SLACK = 0.05
+_SLACK = 0.07
 #: A look costs the same whatever a move takes: of more seconds than so many
 #: both parts may be larger, up to so many times.
 _LONG, _LARGER = 10.0, 3.0

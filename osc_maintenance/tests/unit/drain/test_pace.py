@@ -137,7 +137,7 @@ class TestNextLook(base.BaseTestCase):
         return pace.next_look([moving], known, 1000.0, idle)
 
     def test_at_first_nothing_is_known(self) -> None:
-        for age, wait in ((0, 0.5), (10, 0.5), (20, 2.0), (600, 10)):
+        for age, wait in ((0, 0.5), (7, 0.5), (20, 2.8), (600, 10)):
             self.assertAlmostEqual(wait, self.wait(age))
 
     def test_the_end_is_waited_for_and_then_watched_closely(self) -> None:
@@ -166,7 +166,7 @@ class TestNextLook(base.BaseTestCase):
         finished = servers.Migration(1, 'a', 'migration', 'finished')
         for fields in ({'overdue': 'aborted'}, {'migration': finished}):
             self.assertEqual(0.5, self.wait(0, (100,), idle=0.0, **fields))
-            self.assertEqual(9, self.wait(0, (100,), idle=60.0, **fields))
+            self.assertEqual(10, self.wait(0, (100,), idle=60.0, **fields))
 
     def test_the_first_to_end_counts(self) -> None:
         known = [forecast.Took(_A.LIVE_MIGRATE, 1024, 4, 4)]
@@ -203,7 +203,7 @@ class TestNextLook(base.BaseTestCase):
         )
 
     def test_nothing_is_in_motion(self) -> None:
-        for idle, wait in ((0, 0.5), (30, 4.5), (600, 10)):
+        for idle, wait in ((0, 0.5), (30, 6.3), (600, 10)):
             self.assertAlmostEqual(wait, pace.next_look([], [], 0.0, idle))
 
     @hypothesis.given(
