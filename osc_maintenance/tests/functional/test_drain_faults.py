@@ -168,12 +168,17 @@ class TestLooks(FaultTestCase):
         self.assert_drained(drain.told)
 
     def test_the_maintenance_cannot_be_read(self) -> None:
-        web = self.scene.server('web', on=self.here)
-        self.scene.migration_of(web, seconds=20)
+        # it is looked at before the second one, so long after the first
+        made = self.scene.servers(['web', 'db'], on=self.here)
+        for server in made:
+            self.scene.migration_of(server, seconds=22)
         met = self._once_after_the_start('GET', '/os-aggregates/')
-        drain = self.set_(self.here, *_ALL, environ=self.environ)
+        drain = self.set_(
+            *(self.here, *_ALL, '--max-parallel', '1'), environ=self.environ
+        )
         self.assertEqual(1, len(met))
-        self.assert_moved_once(drain, web, self.there)
+        for server in made:
+            self.assert_moved_once(drain, server, self.there)
 
     def test_the_answer_cannot_be_read_at_once(self) -> None:
         web = self.scene.server('web', on=self.here)
