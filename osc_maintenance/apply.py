@@ -21,15 +21,18 @@ import typing
 
 from osc_lib import exceptions
 
+from osc_maintenance import causes
 from osc_maintenance import change
 from osc_maintenance.drain import events
 from osc_maintenance.drain import moves
 from osc_maintenance.drain import options
 from osc_maintenance.drain import plan as plan_
 from osc_maintenance.drain import run
+from osc_maintenance.drain import verdict
 from osc_maintenance import facts
 from osc_maintenance import journal
 from osc_maintenance import maintenance
+from osc_maintenance import notices
 from osc_maintenance import policy
 from osc_maintenance import servers
 from osc_maintenance import state
@@ -63,7 +66,7 @@ def apply(
     :param now: the present, in UTC.
     :returns: for each host that something was done to, failed, or that is
         overdue, the fields of ``list``, ``action`` (entered, draining,
-        drained, unset, overdue or failed) and ``changed``.
+        drained, told, unset, overdue or failed) and ``changed``.
     """
     how = options.Options(max_parallel=max_parallel, wait=False)
 
@@ -73,9 +76,10 @@ def apply(
     rows = []
     for host in facts.survey(clients.nova):
         called_for = change.called_for(host, now)
-        if called_for is None and not _drains(host):
+        if called_for is None and not (_drains(host) or notices.concern(host)):
             continue
         writes, action, cause, load = clients.changes, None, None, None
+        untold: dict[str, str] = {}
         try:
             if called_for:
                 host, action = maintenance.while_it_lasts(
@@ -83,6 +87,10 @@ def apply(
                 )
             if _drains(host):
                 host, action = _drain(clients, host, how, action, now)
+            if notices.concern(host):
+                host, untold = _tell(clients, host)
+                if clients.changes > writes:
+                    action = action or 'told'
             (load,) = facts.loads(clients, [host])
         except (change.RefusedError, exceptions.CommandError) as exc:
             cause = text.escape(str(exc))
@@ -96,9 +104,21 @@ def apply(
             row = view.fields(host, load, None, now)
             row['action'] = action
             row['changed'] = clients.changes > writes
-            row['cause'] = cause or row['cause']
+            told = (cause or row['cause'], causes.untold(untold))
+            row['cause'] = '; '.join(filter(None, told)) or None
             rows.append(row)
     return rows
+
+
+def _tell(
+    clients: 'clients_.Clients', host: state.Host
+) -> tuple[state.Host, dict[str, str]]:
+    """Tell the owners of the servers that are on a host now."""
+    load, record = facts.load(clients.servers, host.name), host.record
+    verdicts: collections.abc.Mapping[str, verdict.Verdict] = {}
+    if record and record.policy.migrate != policy.NONE:
+        verdicts = plan_.make(clients, load, record.policy).verdicts
+    return notices.tell(clients, host, load, verdicts)
 
 
 def _drains(host: state.Host) -> bool:
@@ -169,13 +189,13 @@ def _noted(
     :returns: the host then.
     """
     old, aggregate = host.journal, host.aggregate
-    causes = {
+    stayed = {
         move.server.id: move.cause or met.get(move.server.id, 'not tried yet')
         for move in result.moves
         if move.stayed or move.unsure or move.server.id in met
     }
     moving = any(
-        move.outcome in _MOVING and move.server.id not in causes
+        move.outcome in _MOVING and move.server.id not in stayed
         for move in result.moves
     )
     refused = any(
@@ -183,13 +203,13 @@ def _noted(
     )
     since = min(old.idle_since or now, now)
     if result.complete and not refused:
-        changes = journal.ended(old, causes)
+        changes = journal.ended(old, stayed)
     elif moving:
         changes = journal.moving(old)
     elif now - since >= _PATIENCE:
-        changes = journal.ended(old, causes)
+        changes = journal.ended(old, stayed)
     else:
-        changes = journal.idle(old, causes, since)
+        changes = journal.idle(old, stayed, since)
     if aggregate and changes.items() - aggregate.metadata.items():
         aggregate = clients.nova.write_record(aggregate, changes)
     return dataclasses.replace(host, aggregate=aggregate)
@@ -215,6 +235,9 @@ def _act(
                 clients, host, change.Request(), now, _taken_up(host)
             ), 'entered'
         case change.Call.END if unset_overdue:
+            if notices.concern(host):
+                change.to_unset(host)
+                notices.withdraw(clients, host)
             return maintenance.end(clients.nova, host), 'unset'
         case change.Call.END:
             return host, 'overdue'

@@ -124,6 +124,18 @@ def kept(found: list[servers.Server]) -> str:
     return f'{_count(found)} kept by the owners: {_some(named)}'
 
 
+def untold(found: collections.abc.Mapping[str, str]) -> str | None:
+    """Whose owners could not be told, or told that it is over.
+
+    :param found: why, in the cloud's words, by the ids of their servers.
+    :returns: the words; None if there are none.
+    """
+    if not found:
+        return None
+    each = [f'{server}: {why}' for server, why in found.items()]
+    return f'owners not told: {_some(each)}'
+
+
 def _each(
     left: list[servers.Server], why: collections.abc.Mapping[str, str]
 ) -> str:

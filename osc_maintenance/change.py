@@ -43,6 +43,7 @@ class Request:
     :ivar ticket_url: where to read more.
     :ivar early: enter a planned maintenance now, whatever its start.
     :ivar policy: which servers have to go.
+    :ivar notify: tell the owners of the servers.
     """
 
     start: datetime.datetime | None = None
@@ -53,6 +54,7 @@ class Request:
     ticket_url: str | None = None
     early: bool = False
     policy: policy_.Policy | None = None
+    notify: bool | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -229,6 +231,7 @@ def _changed(
         reason=request.reason or old.reason,
         ticket_url=request.ticket_url or old.ticket_url,
         policy=request.policy or old.policy,
+        notify=old.notify if request.notify is None else request.notify,
         problems=(),
     )
 

@@ -23,6 +23,7 @@ from osc_lib import exceptions
 
 from osc_maintenance.nova import api
 from osc_maintenance.nova import hosts
+from osc_maintenance.nova import owned as owned_
 from osc_maintenance.nova import servers as servers_
 from osc_maintenance import placement
 from osc_maintenance import text
@@ -79,7 +80,12 @@ class Clients:
         return self._compute[1]
 
     @functools.cached_property
-    def _compute(self) -> tuple[hosts.Hosts, servers_.Servers]:
+    def owned(self) -> owned_.Owned:
+        """Its servers, as far as their owners are concerned."""
+        return self._compute[2]
+
+    @functools.cached_property
+    def _compute(self) -> tuple[hosts.Hosts, servers_.Servers, owned_.Owned]:
         return connect(self._where('compute'))
 
     @property
@@ -87,7 +93,7 @@ class Clients:
         """How many requests have changed something in Nova."""
         if '_compute' not in self.__dict__:
             return 0
-        return self.nova.changes + self.servers.changes
+        return sum(part.changes for part in self._compute)
 
     @functools.cached_property
     def placement(self) -> placement.Placement:
@@ -157,7 +163,7 @@ class Clients:
 
 def connect(
     where: dict[str, typing.Any],
-) -> tuple[hosts.Hosts, servers_.Servers]:
+) -> tuple[hosts.Hosts, servers_.Servers, owned_.Owned]:
     """Negotiate a microversion with Nova.
 
     Rests on Nova's version document: one request, and more only where the
@@ -165,7 +171,7 @@ def connect(
 
     :param where: the session, service_type, region_name, interface and
         endpoint_override, as keystoneauth1 adapters take them.
-    :returns: Nova: its hosts, and its servers.
+    :returns: Nova: its hosts, its servers, and these for their owners.
     :raises CommandError: if there is no Nova, it does not answer, or is too
         old.
     """
@@ -200,7 +206,11 @@ def connect(
     version = min(newest, NEWEST)
     client = _client(version, where)
     hypervisors = _client(min(version, _HYPERVISORS), where)
-    return hosts.Hosts(client, hypervisors), servers_.Servers(client)
+    return (
+        hosts.Hosts(client, hypervisors),
+        servers_.Servers(client),
+        owned_.Owned(client),
+    )
 
 
 def _client(

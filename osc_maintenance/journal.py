@@ -33,6 +33,7 @@ _BACK = record.AGGREGATE_PREFIX + 'return:'
 _EVACUATING = record.AGGREGATE_PREFIX + 'evacuating'
 _MOVE = record.AGGREGATE_PREFIX + 'move:'
 _STAYED = record.AGGREGATE_PREFIX + 'stayed:'
+_TOLD = record.AGGREGATE_PREFIX + 'told:'
 _IDLE_SINCE = record.AGGREGATE_PREFIX + 'idle_since'
 #: Somebody moves the servers, or was interrupted.
 STARTED = 'started'
@@ -98,6 +99,8 @@ class Journal:
     :ivar moves: the servers that this maintenance moves, by id.
     :ivar returns: those of them that it moves back, by id.
     :ivar stayed: why servers stayed, by id.
+    :ivar told: the ids of servers whose owners have been told, and may have
+        to be told that it is over.
     :ivar evacuating: who evacuates the host; empty if nobody does.
     :ivar idle_since: when ``apply`` was first able to start nothing, while
         nothing moved; None if that is not so.
@@ -114,6 +117,7 @@ class Journal:
     stayed: collections.abc.Mapping[str, str] = dataclasses.field(
         default_factory=dict
     )
+    told: frozenset[str] = frozenset()
     evacuating: str = ''
     idle_since: datetime.datetime | None = None
 
@@ -185,6 +189,11 @@ def decode(metadata: collections.abc.Mapping[str, str]) -> Journal:
         moves=moves,
         returns=returns,
         stayed=stayed,
+        told=frozenset(
+            key.removeprefix(_TOLD)
+            for key in metadata
+            if key.startswith(_TOLD)
+        ),
     )
 
 
@@ -307,6 +316,23 @@ def returning(
     changes.update(
         (_BACK + server, _noted(move)) for server, move in moves.items()
     )
+    return changes
+
+
+def telling(
+    new: collections.abc.Iterable[str],
+    over: collections.abc.Iterable[str] = (),
+) -> dict[str, str | None]:
+    """The notes of whose owners are told.
+
+    :param new: ids of servers whose owners are going to be told.
+    :param over: ids of servers on which no notice is left.
+    :returns: metadata to write.
+    """
+    changes: dict[str, str | None] = dict.fromkeys(
+        (_TOLD + server for server in over), None
+    )
+    changes.update(dict.fromkeys((_TOLD + server for server in new), 'true'))
     return changes
 
 

@@ -54,6 +54,7 @@ KEYS = frozenset(
         'set_at',
         'before_status',
         'before_reason',
+        'notify_owners',
         *policy_.KEYS,
     )
 )
@@ -159,6 +160,7 @@ class Record:
     :ivar set_by: the user who set or last changed it.
     :ivar set_at: when that was.
     :ivar policy: which servers are to be moved off the host.
+    :ivar notify: the owners of its servers are told.
     :ivar before: the compute service as it was before; being there at all
         says that the maintenance has been entered and is not just planned.
     :ivar problems: what could not be read.
@@ -173,6 +175,7 @@ class Record:
     set_by: str | None = None
     set_at: datetime.datetime | None = None
     policy: policy_.Policy = policy_.NOTHING
+    notify: bool = False
     before: ServiceStatus | None = None
     problems: tuple[Problem, ...] = ()
 
@@ -200,6 +203,7 @@ def encode(record: Record) -> dict[str, str]:
         'set_at': _stored(record.set_at),
         'before_status': before.status if before else None,
         'before_reason': before.reason if before else None,
+        'notify_owners': 'true' if record.notify else None,
         **policy_.encode(record.policy),
     }
     return {
@@ -237,7 +241,7 @@ def decode(metadata: collections.abc.Mapping[str, str]) -> Record | None:
         reader.wrong('before_reason', 'is there, but the service was enabled')
         before = ENABLED
     end = reader.time('window_end')
-    removal = reader.one_of('removal', ('true',), needed=False) is not None
+    removal = reader.flag('removal')
     if end and removal:
         reader.wrong('removal', 'contradicts the end of the window')
     return Record(
@@ -250,6 +254,7 @@ def decode(metadata: collections.abc.Mapping[str, str]) -> Record | None:
         set_by=values.get('set_by'),
         set_at=reader.time('set_at', needed=True),
         policy=reader.policy(),
+        notify=reader.flag('notify_owners'),
         before=before,
         problems=tuple(reader.problems),
     )
@@ -290,6 +295,9 @@ class _Reader:
         elif needed:
             self.wrong(name, _MISSING)
         return None
+
+    def flag(self, name: str) -> bool:
+        return self.one_of(name, ('true',), needed=False) is not None
 
     def policy(self) -> policy_.Policy:
         found, wrong = policy_.decode(self.values)

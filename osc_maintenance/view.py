@@ -72,6 +72,7 @@ def fields(
         'set_by': _text(record.set_by),
         'set_at': _time(record.set_at),
         'migrate': record.policy.migrate,
+        'notify_owners': record.notify,
         'service_status': _text(service.status) if service else None,
         'service_state': _text(service.state or None) if service else None,
         'disabled_reason': _text(service.disabled_reason) if service else None,
@@ -115,10 +116,12 @@ def value_in_words(name: str, value: typing.Any) -> str:
         return '-'
     if isinstance(value, bool):
         return 'yes' if value else 'no'
-    if name == 'retry_after':
+    if name in ('retry_after', 'seconds_until_start'):
         return times.format_duration(value)
     if name in ('moves', 'verdicts'):
         return '\n'.join(map(_server_in_words, value)) or '-'
+    if name == 'untold':
+        return '\n'.join(f'{r["id"]}: {r["cause"]}' for r in value) or '-'
     if isinstance(value, collections.abc.Mapping):
         return ', '.join(f'{key}: {value[key]}' for key in value)
     return str(value)

@@ -37,6 +37,7 @@ from osc_maintenance import text
 
 if typing.TYPE_CHECKING:
     from osc_maintenance import clients as clients_
+    from osc_maintenance import servers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,6 +84,7 @@ def drain(
     clock: collections.abc.Callable[[], float] = time.monotonic,
     *,
     how: str = journal.STARTED,
+    gone: collections.abc.Callable[['servers.Server'], None] = lambda _: None,
 ) -> Result:
     """Move the servers off a host, as its record says.
 
@@ -95,6 +97,7 @@ def drain(
     :param clock: the present in seconds, never going back.
     :param how: who moves them, as the journal says it; ``apply`` notes by
         itself how that ends.
+    :param gone: is told of each server that has moved away.
     :returns: what became of it.
     :raises CommandError: if Nova refuses to be asked; what is in motion goes
         on, and so does the drain if it is run again.
@@ -107,6 +110,11 @@ def drain(
             return Result([], loop_.Ending.INTERRUPTED)
         for event in loop.run():
             report(event)
+            if (
+                isinstance(event, events.Ended)
+                and event.move.outcome is moves.Outcome.MOVED
+            ):
+                gone(event.move.server)
         if loop.ending is loop_.Ending.COMPLETE and how != journal.BY_APPLY:
             causes = stayed(loop.moves)
             try:

@@ -10,7 +10,7 @@
 #   License for the specific language governing permissions and limitations
 #   under the License.
 
-"""``openstack host maintenance``: set, unset and show, about one host.
+"""``openstack host maintenance``: set and unset, about one host.
 
 Every ``openstack`` command imports this module, so what is heavy is imported
 where it is used.
@@ -28,6 +28,7 @@ from osc_maintenance import exit_codes
 from osc_maintenance.osc import base
 from osc_maintenance.osc import display
 from osc_maintenance.osc import drain
+from osc_maintenance.osc import notify
 from osc_maintenance.osc import options
 
 if typing.TYPE_CHECKING:
@@ -78,6 +79,7 @@ class SetHostMaintenance(base.ChangingCommand):
             help='http or https URL to read more at (at most 200 characters)',
         )
         options.add_window(parser)
+        notify.add(parser)
         drain.add_selection(parser)
         drain.add_pace(parser)
         self._parser = parser
@@ -99,6 +101,7 @@ class SetHostMaintenance(base.ChangingCommand):
             reason=parsed_args.reason,
             ticket_url=parsed_args.ticket_url,
             early=parsed_args.now,
+            notify=parsed_args.notify,
         )
         plan: plan_.Plan | None = None
         with base.refusals(self.clients, self.changes_before):
@@ -117,8 +120,11 @@ class SetHostMaintenance(base.ChangingCommand):
             )
             if host.ours:
                 plan = plan or self._recorded(parsed_args, host)
+            host, told = notify.tell(self.clients, self.log, host, plan)
             if host.ours and plan and plan.policy.migrate != 'none':
                 self._drain(parsed_args, host, plan)
+                host, told = notify.tell_again(self.clients, self.log, host)
+            self.more.update(told)
         return self.answer(parsed_args, host)
 
     def _planned(
@@ -212,11 +218,18 @@ class SetHostMaintenance(base.ChangingCommand):
     ) -> None:
         """Move the servers, and keep what became of them."""
         from osc_maintenance.drain import run
+        from osc_maintenance import notices
 
         result = drain.reported(
             parsed_args,
             quiet=self.app.options.verbose_level == 0,
-            move=functools.partial(run.drain, self.clients, host, plan),
+            move=functools.partial(
+                run.drain,
+                self.clients,
+                host,
+                plan,
+                gone=functools.partial(notices.gone, self.clients, host),
+            ),
         )
         self.more['moves'] = [move.as_dict() for move in result.moves]
         self.exit_code = result.exit_code
@@ -321,11 +334,17 @@ class UnsetHostMaintenance(base.ChangingCommand):
                     self.clients,
                     name,
                     force=parsed_args.force,
-                    seen=self._ending.append,
+                    seen=functools.partial(self._seen, parsed_args.force),
                 )
         if not self.changed and host.aggregate is None:
             self.log.warning('%s is not in maintenance', text.escape(name))
         return self.answer(parsed_args, host)
+
+    def _seen(self, force: bool, host: 'state.Host') -> None:
+        """Take leave of a host whose record is about to be deleted."""
+        self._ending.append(host)
+        told = notify.withdraw(self.clients, self.log, host, force=force)
+        self.more.update(told)
 
     def _bring_back(self, parsed_args: argparse.Namespace) -> 'state.Host':
         """End the maintenance once its servers are back."""
@@ -341,6 +360,9 @@ class UnsetHostMaintenance(base.ChangingCommand):
             journey = returning.Returning(self.clients, host)
             journey.survey()
             host = maintenance.restore(self.clients, name, force=force)
+            # for the owners it is over
+            host, told = notify.tell(self.clients, self.log, host, None)
+            self.more.update(told)
             journey.begin(host)
             result = drain.reported(
                 parsed_args,
@@ -358,56 +380,9 @@ class UnsetHostMaintenance(base.ChangingCommand):
                     f'{text.escape(name)} was put into maintenance again by '
                     'somebody else while its servers came back'
                 )
-        return maintenance.unset(self.clients, name, force=force)
-
-
-class ShowHostMaintenance(base.HostCommand):
-    """Show whether a compute host is in maintenance, and what is left on it.
-
-    The state is worked out from what Nova says now: none, planned, migrating,
-    maintenance, or error with its cause. A host is emptied when no server, no
-    migration in either direction, no unconfirmed resize and no allocation in
-    Placement is left on it: then the work on it may start.
-
-    Exit status: 0 in whatever state the host is, 1 error, 2 usage.
-
-    Example::
-
-        $ openstack host maintenance show compute1 -f json
-    """
-
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
-        parser.add_argument(
-            '--servers',
-            action='store_true',
-            help=(
-                'Show what a drain does with each server on the host, and why '
-                '(as --migrate all would, if no servers are to be moved)'
-            ),
+        return maintenance.unset(
+            self.clients,
+            name,
+            force=force,
+            seen=functools.partial(self._seen, force),
         )
-        return parser
-
-    def take_action(
-        self, parsed_args: argparse.Namespace
-    ) -> tuple[list[str], list[display.Words]]:
-        from osc_maintenance import facts
-
-        host = facts.find(self.clients.nova, parsed_args.host)
-        if parsed_args.servers:
-            self.more['verdicts'] = self._verdicts(host)
-        return self.answer(parsed_args, host)
-
-    def _verdicts(self, host: 'state.Host') -> list[dict[str, typing.Any]]:
-        from osc_maintenance.drain import plan
-        from osc_maintenance import facts
-        from osc_maintenance import policy as policy_
-
-        policy = host.known.policy if host.known else policy_.NOTHING
-        if policy.migrate == policy_.NONE:
-            policy = policy_.Policy(policy_.ALL)
-        load = facts.load(self.clients.servers, host.name)
-        made = plan.make(self.clients, load, policy)
-        for note in made.notes:
-            self.log.warning('%s', note)
-        return made.rows()

@@ -43,6 +43,7 @@ _LIST_LONG_FIELDS = (
     'set_by',
     'set_at',
     'migrate',
+    'notify_owners',
     'service_status',
     'service_state',
     'disabled_reason',

@@ -32,6 +32,7 @@ NOBODY: base.Json = {
     'set_by': None,
     'set_at': None,
     'migrate': 'none',
+    'notify_owners': False,
     'service_status': 'enabled',
     'service_state': 'up',
     'disabled_reason': None,

@@ -64,6 +64,44 @@ class TestApply(test_maintenance.MaintenanceTestCase):
         )
         self.assertEqual([], self._apply(clients, unset_overdue=True))
 
+    def test_owners_are_told_and_told_when_it_is_over(self) -> None:
+        over = scenes.entered(
+            request=change.Request(duration=HOUR, notify=True)
+        )
+        clients = self.clients(fakes.named(over, 'a-over'))
+        web = scenes.server('web')
+        clients.servers.loads['a-over'] = servers.Load('a-over', (web,))
+        self.assertEqual([('a-over', 'overdue', True)], self._apply(clients))
+        (found,) = clients.owned.all()
+        self.assertEqual('stay', found.said['maintenance:action'])
+        self.assertEqual([('a-over', 'overdue', False)], self._apply(clients))
+        self._apply(clients, unset_overdue=True)
+        (found,) = clients.owned.all()
+        self.assertEqual({}, found.said)
+
+    def test_owners_of_what_comes_to_a_planned_host_are_told(self) -> None:
+        start = NOW + 24 * HOUR
+        planned = scenes.entered(
+            request=change.Request(start=start, notify=True)
+        )
+        clients = self.clients(fakes.named(planned, 'b-plan'))
+        self.assertEqual([], self._apply(clients))
+        for name, refusal, cause in (
+            ('web', None, None),
+            ('db', exceptions.CommandError('HTTP 409'), 'HTTP 409'),
+        ):
+            server = scenes.server(name)
+            if refusal:
+                clients.owned.refusals[server.id] = refusal
+            clients.servers.loads['b-plan'] = servers.Load('b-plan', (server,))
+            self.assertEqual([('b-plan', 'told', True)], self._apply(clients))
+            told = self.causes['b-plan']
+            if cause is None:
+                self.assertIsNone(told)
+            else:
+                self.assertIn('owners not told: db-id: HTTP 409', str(told))
+        self.assertEqual([], self._apply(clients))
+
     def test_what_was_interrupted_is_entered(self) -> None:
         clients = self._clients()
         clients.nova.broken = {'b-due'}

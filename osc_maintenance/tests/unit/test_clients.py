@@ -21,6 +21,7 @@ from oslotest import base
 
 from osc_maintenance import clients
 from osc_maintenance.nova import hosts
+from osc_maintenance.nova import owned
 from osc_maintenance.nova import servers
 from osc_maintenance import plugin
 from osc_maintenance import text
@@ -168,7 +169,7 @@ class TestConnect(base.BaseTestCase):
 
     def _connect(
         self, oldest: str, newest: str
-    ) -> tuple[hosts.Hosts, servers.Servers]:
+    ) -> tuple[hosts.Hosts, servers.Servers, owned.Owned]:
         offered = mock.Mock(spec=['version', 'min_version'])
         offered.version, offered.min_version = newest, oldest
         with mock.patch('novaclient.client.Client', autospec=True) as made:
@@ -191,9 +192,10 @@ class TestConnect(base.BaseTestCase):
                 self.assertEqual(['2.53', expected, for_hypervisors], versions)
 
     def test_hosts_and_servers(self) -> None:
-        found, moved = self._connect('2.1', '2.96')
+        found, moved, told = self._connect('2.1', '2.96')
         self.assertIsInstance(found, hosts.Hosts)
         self.assertIsInstance(moved, servers.Servers)
+        self.assertIsInstance(told, owned.Owned)
 
     def test_options_of_osc_are_passed_on(self) -> None:
         self._connect('2.1', '2.96')

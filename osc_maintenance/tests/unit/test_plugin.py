@@ -47,8 +47,11 @@ class TestPlugin(base.BaseTestCase):
         )
         self.assertEqual(
             {
-                f'host_maintenance_{verb}'
-                for verb in ('apply', 'list', 'set', 'show', 'unset')
+                *(
+                    f'host_maintenance_{verb}'
+                    for verb in ('apply', 'list', 'set', 'show', 'unset')
+                ),
+                *(f'server_maintenance_{verb}' for verb in ('list', 'show')),
             },
             commands.names,
         )

@@ -56,6 +56,7 @@ RECORDS = strategies.builds(
     policy=test_policy.POLICIES.filter(
         lambda value: not value.only & value.exclude
     ),
+    notify=strategies.booleans(),
     before=strategies.none() | _BEFORE,
 ).map(
     lambda value: dataclasses.replace(

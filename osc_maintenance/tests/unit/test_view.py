@@ -50,6 +50,7 @@ class TestFields(base.BaseTestCase):
                 'set_by': 'alice',
                 'set_at': '2026-11-20T06:00:00Z',
                 'migrate': 'none',
+                'notify_owners': False,
                 'service_status': 'disabled',
                 'service_state': 'up',
                 'disabled_reason': (

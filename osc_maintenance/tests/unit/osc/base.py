@@ -59,6 +59,7 @@ class TestCommand(base.BaseTestCase):
         # as in a process of its own
         self.clients.nova.writes.clear()
         self.clients.servers.writes.clear()
+        self.clients.owned.writes.clear()
         self.app.stdout = io.StringIO()
         made, parsed = self.parsed(kind, *arguments, '-f', 'json')
         self.assertEqual(code, made.run(parsed))
@@ -68,6 +69,7 @@ class TestCommand(base.BaseTestCase):
         """What a command says that refuses, and has changed nothing."""
         self.clients.nova.writes.clear()
         self.clients.servers.writes.clear()
+        self.clients.owned.writes.clear()
         made, parsed = self.parsed(kind, *arguments)
         self.assertEqual(exit_codes.ExitCode.REFUSED, made.run(parsed))
         self.assertEqual(0, self.clients.changes)

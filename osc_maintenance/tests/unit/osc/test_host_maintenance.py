@@ -19,13 +19,14 @@ from osc_lib import exceptions
 from osc_maintenance import change
 from osc_maintenance import exit_codes
 from osc_maintenance.osc import host_maintenance
+from osc_maintenance.osc import host_maintenance_show
 from osc_maintenance.tests.unit.osc import base
 from osc_maintenance.tests.unit import scenes
 
 NOW, HOUR = scenes.NOW, scenes.HOUR
 SET = host_maintenance.SetHostMaintenance
 UNSET = host_maintenance.UnsetHostMaintenance
-SHOW = host_maintenance.ShowHostMaintenance
+SHOW = host_maintenance_show.ShowHostMaintenance
 
 
 class TestSet(base.TestCommand):

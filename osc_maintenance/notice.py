@@ -1,0 +1,185 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+"""What the owner of a server is told, in the metadata of the server. Pure.
+
+The guest sees it too, at Nova's metadata service. Whoever may change the
+server may have written it, so nothing that is read back is trusted.
+"""
+
+import collections.abc
+import dataclasses
+import datetime
+import re
+
+from osc_maintenance.drain import verdict as verdict_
+from osc_maintenance import owners
+from osc_maintenance import record as record_
+from osc_maintenance import servers
+from osc_maintenance import text
+from osc_maintenance import times
+
+STAYS = 'stay'
+UNDECIDED = 'undecided'
+_TRUE = 'true'
+_ID = re.compile('[0-9a-f]{8}')
+#: What happens to the server, in the words of the notice.
+_ACTIONS = {
+    verdict_.Action.LEAVE: STAYS,
+    verdict_.Action.BLOCKED: UNDECIDED,
+}
+#: The keys that are ours to write and to remove; no others are touched.
+KEYS = frozenset(
+    owners.PREFIX + name
+    for name in (
+        'id',
+        'action',
+        'window_start',
+        'window_end',
+        'removal',
+        'ticket_url',
+    )
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Notice:
+    """What the owner of one server is told.
+
+    :ivar id: that of the maintenance.
+    :ivar action: what happens to the server: ``live-migrate``,
+        ``cold-migrate`` or ``evacuate``; ``stay``: it goes down with its
+        host; ``undecided``: it is to go, and cannot as things are.
+    :ivar start: when the window starts; None if that cannot be read.
+    :ivar end: when it ends; None if that is not known, or never.
+    :ivar removal: the host does not come back.
+    :ivar ticket_url: where to read more.
+    """
+
+    id: str
+    action: str
+    start: datetime.datetime | None = None
+    end: datetime.datetime | None = None
+    removal: bool = False
+    ticket_url: str | None = None
+
+    def lacks(self, said: collections.abc.Mapping[str, str]) -> bool:
+        """Whether the metadata of a server does not say this, or says more.
+
+        :param said: the metadata.
+        """
+        wanted = encode(self)
+        return any(said.get(key) != wanted.get(key) for key in KEYS)
+
+
+def of(record: record_.Record, verdict: verdict_.Verdict) -> Notice:
+    """What the owner of a server is to be told.
+
+    :param record: the record of the maintenance of its host.
+    :param verdict: what is to be done with the server.
+    """
+    action = verdict.action
+    return Notice(
+        id=record.id,
+        action=_ACTIONS.get(action, action.value),
+        start=record.start,
+        end=record.end,
+        removal=record.removal,
+        ticket_url=record.ticket_url,
+    )
+
+
+def encode(notice: Notice) -> dict[str, str]:
+    """A notice as metadata of a server; what it does not say has no key."""
+    values = {
+        'id': notice.id,
+        'action': notice.action,
+        'window_start': _stored(notice.start),
+        'window_end': _stored(notice.end),
+        'removal': _TRUE if notice.removal else None,
+        'ticket_url': notice.ticket_url,
+    }
+    return {
+        owners.PREFIX + name: value
+        for name, value in values.items()
+        if value is not None
+    }
+
+
+def decode(said: collections.abc.Mapping[str, str]) -> Notice | None:
+    """A notice from the metadata of a server, however damaged.
+
+    :param said: the metadata.
+    :returns: the notice, without what cannot be read; None if there is none.
+    """
+    identity = said.get(owners.PREFIX + 'id', '')
+    if not _ID.fullmatch(identity):
+        return None
+    action = said.get(owners.PREFIX + 'action', '')
+    known = {*verdict_.KINDS, *_ACTIONS.values()}
+    return Notice(
+        id=identity,
+        action=action if action in known else 'unknown',
+        start=_time(said.get(owners.PREFIX + 'window_start')),
+        end=_time(said.get(owners.PREFIX + 'window_end')),
+        removal=said.get(owners.PREFIX + 'removal') == _TRUE,
+        ticket_url=_url(said.get(owners.PREFIX + 'ticket_url')),
+    )
+
+
+def row(
+    server: servers.Server, notice: Notice, now: datetime.datetime
+) -> dict[str, object]:
+    """What ``openstack server maintenance`` answers about a server.
+
+    Names and types are a contract.
+
+    :param server: the server.
+    :param notice: what its owner is told.
+    :param now: the present, in UTC.
+    :returns: values by field name, as JSON shows them.
+    """
+    until = None
+    if notice.start:
+        seconds = (notice.start - now).total_seconds()
+        until = max(int(seconds), 0)
+    return {
+        'id': server.id,
+        'name': text.escape(server.name),
+        'project': server.project,
+        'maintenance': notice.id,
+        'action': notice.action,
+        'window_start': _stored(notice.start),
+        'window_end': _stored(notice.end),
+        'removal': notice.removal,
+        'seconds_until_start': until,
+        'ticket_url': notice.ticket_url,
+        'policy': owners.wish(server.said),
+    }
+
+
+def _stored(moment: datetime.datetime | None) -> str | None:
+    return times.format_time(moment) if moment else None
+
+
+def _time(value: str | None) -> datetime.datetime | None:
+    try:
+        return times.parse_iso_8601(value) if value else None
+    except ValueError:
+        return None
+
+
+def _url(value: str | None) -> str | None:
+    try:
+        return text.check_url(value) if value else None
+    except ValueError:
+        return None

@@ -1,0 +1,199 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+"""Telling the owners of servers: facts, decision, writes.
+
+Whose owners are told is noted in the record before they are, so that every
+notice can be found again and removed, wherever its server has gone.
+"""
+
+import collections.abc
+import dataclasses
+import typing
+
+from osc_lib import exceptions
+
+from osc_maintenance.drain import verdict as verdict_
+from osc_maintenance import journal
+from osc_maintenance import notice
+from osc_maintenance import parallel
+from osc_maintenance import servers
+from osc_maintenance import state
+from osc_maintenance import text
+
+if typing.TYPE_CHECKING:
+    from osc_maintenance import clients as clients_
+
+_STAYS = verdict_.Verdict(verdict_.Action.LEAVE)
+
+
+def concern(host: state.Host) -> bool:
+    """Whether there is somebody to be told, or to be told that it is over.
+
+    :param host: the host.
+    """
+    return _tells(host) or bool(host.journal.told)
+
+
+def _tells(host: state.Host) -> bool:
+    record = host.record
+    return (
+        record is not None
+        and record.notify
+        and not record.problems
+        and not host.journal.returning
+        and (host.ours or not record.entered)
+    )
+
+
+def tell(
+    clients: 'clients_.Clients',
+    host: state.Host,
+    load: servers.Load,
+    verdicts: collections.abc.Mapping[str, verdict_.Verdict],
+) -> tuple[state.Host, dict[str, str]]:
+    """Make the notices what they have to be.
+
+    Nova writes nothing to a server that something is being done to: one that
+    is on its way is left to the next time.
+
+    :param clients: Nova.
+    :param host: the host, with its record.
+    :param load: what is on the host.
+    :param verdicts: what is to be done with the servers, by id; those that
+        are not there stay.
+    :returns: the host with its record as it is now, and why owners could not
+        be told, by the ids of their servers.
+    :raises CommandError: if the record cannot be written.
+    """
+    here = {server.id: server for server in load.servers or ()}
+    if host.aggregate is None:
+        return host, {}
+    record = host.record
+    wanted: dict[str, notice.Notice] = {}
+    if record and _tells(host):
+        wanted = {
+            server.id: notice.of(record, verdicts.get(server.id, _STAYS))
+            for server in here.values()
+        }
+    new = wanted.keys() - host.journal.told
+    if new:
+        host = _write(clients, host, journal.telling(sorted(new)))
+    stale = [
+        here[server]
+        for server, item in wanted.items()
+        if item.lacks(here[server].said) and not here[server].moves
+    ]
+    causes = parallel.each(
+        lambda server: _say(clients, server, wanted[server.id]), stale
+    )
+    failed = {
+        server.id: cause
+        for server, cause in zip(stale, causes, strict=True)
+        if cause
+    }
+    over, left = _withdrawn(clients, host, here, keep=wanted.keys())
+    if over:
+        host = _write(clients, host, journal.telling((), sorted(over)))
+    return host, failed | left
+
+
+def withdraw(clients: 'clients_.Clients', host: state.Host) -> dict[str, str]:
+    """Remove every notice of a maintenance that is about to be over.
+
+    :param clients: Nova.
+    :param host: the host, with its record.
+    :returns: why notices are left, by the ids of their servers.
+    """
+    _over, left = _withdrawn(clients, host, {}, keep=frozenset())
+    return left
+
+
+def gone(
+    clients: 'clients_.Clients', host: state.Host, server: servers.Server
+) -> None:
+    """Remove the notice of a server that has moved away, if that can be.
+
+    Nobody waits for that, and what cannot be is done by who looks next.
+
+    :param clients: Nova.
+    :param host: the host, with its record.
+    :param server: the server.
+    """
+    if concern(host):
+        parallel.start(lambda: _unsay(clients, host, server.id, None))
+
+
+def _withdrawn(
+    clients: 'clients_.Clients',
+    host: state.Host,
+    here: collections.abc.Mapping[str, servers.Server],
+    *,
+    keep: collections.abc.Set[str],
+) -> tuple[list[str], dict[str, str]]:
+    """The servers on which no notice is left now, and the others."""
+    over = sorted(host.journal.told - keep)
+    causes = parallel.each(
+        lambda server: _unsay(clients, host, server, here.get(server)), over
+    )
+    told = list(zip(over, causes, strict=True))
+    return (
+        [server for server, cause in told if cause is None],
+        {server: cause for server, cause in told if cause},
+    )
+
+
+def _say(
+    clients: 'clients_.Clients', server: servers.Server, item: notice.Notice
+) -> str | None:
+    """Write one notice; why that cannot be done, or None."""
+    values = notice.encode(item)
+    try:
+        clients.owned.tell(server, values)
+        over = (notice.KEYS - values.keys()) & server.said.keys()
+        clients.owned.untell(server, over)
+    except exceptions.CommandError as exc:
+        return text.escape(str(exc))
+    return None
+
+
+def _unsay(
+    clients: 'clients_.Clients',
+    host: state.Host,
+    server: str,
+    known: servers.Server | None,
+) -> str | None:
+    """Remove one notice, if it is ours; why that cannot be done, or None."""
+    ours = host.aggregate.maintenance_id if host.aggregate else ''
+    try:
+        found = known or clients.servers.server(server)
+        if found is None:
+            return None
+        read = notice.decode(found.said)
+        if read is None or read.id != ours:
+            # it is of another maintenance by now
+            return None
+        clients.owned.untell(found, notice.KEYS & found.said.keys())
+    except exceptions.CommandError as exc:
+        return text.escape(str(exc))
+    return None
+
+
+def _write(
+    clients: 'clients_.Clients',
+    host: state.Host,
+    changes: dict[str, str | None],
+) -> state.Host:
+    if host.aggregate is None:
+        raise AssertionError(f'{host.name} has no record to write to')
+    aggregate = clients.nova.write_record(host.aggregate, changes)
+    return dataclasses.replace(host, aggregate=aggregate)

@@ -1,0 +1,140 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+"""Servers as their owners see them, and what these are told.
+
+Reading takes no more than the rights of a reader; an admin writes the metadata
+of other projects' servers too.
+"""
+
+import collections.abc
+import typing
+from urllib import parse
+import uuid
+
+from novaclient import exceptions as nova_exceptions
+from osc_lib import exceptions
+
+from osc_maintenance.nova import answers
+from osc_maintenance.nova import api
+from osc_maintenance import parallel
+from osc_maintenance import servers
+from osc_maintenance import text
+
+
+class Owned:
+    """The servers of Nova, as far as their owners are concerned.
+
+    :param client: a novaclient client at the negotiated microversion.
+    :ivar changes: how many requests have changed something.
+    """
+
+    def __init__(self, client: typing.Any) -> None:
+        self._client = client
+        self.changes = 0
+
+    def all(self, *, all_projects: bool = False) -> list[servers.Server]:
+        """The servers of the project, or of all.
+
+        Rests on GET /servers/detail, paged.
+
+        :param all_projects: those of other projects as well, for an admin.
+        :returns: the servers.
+        :raises CommandError: if Nova refuses, or does not answer.
+        """
+        query = {'all_tenants': '1'} if all_projects else {}
+        with api.explained('Servers'):
+            found = api.pages(
+                self._client, 'servers', '/servers/detail', **query
+            )
+            return list(map(answers.server, found))
+
+    def find(self, name: str) -> servers.Server:
+        """A server by its name or ID.
+
+        Rests on GET /servers/{id}, and GET /servers/detail for a name.
+
+        :param name: its name, exactly, or its ID.
+        :returns: the server.
+        :raises CommandError: if there is none, or there are several.
+        """
+        if _is_uuid(name):
+            with api.explained(f'Server {name}'):
+                try:
+                    _response, body = self._client.client.get(
+                        f'/servers/{name}'
+                    )
+                    return answers.server(body['server'])
+                except nova_exceptions.NotFound:
+                    pass
+        found = [item for item in self.all() if item.name == name]
+        if len(found) == 1:
+            return found[0]
+        shown = text.escape(name)
+        if not found:
+            raise exceptions.CommandError(
+                f'There is no server {shown} among those of this project'
+            )
+        raise exceptions.CommandError(
+            f'{len(found)} servers are called {shown}: give one of the IDs '
+            f'{", ".join(item.id for item in found)}'
+        )
+
+    def tell(
+        self,
+        server: servers.Server,
+        values: collections.abc.Mapping[str, str],
+    ) -> None:
+        """Write metadata of a server, and leave all else that it has.
+
+        Rests on POST /servers/{id}/metadata.
+
+        :param server: the server.
+        :param values: values by key.
+        :raises CommandError: if Nova refuses, or there is no such server.
+        """
+        with api.explained(f'{server.name} ({server.id})'):
+            self._client.client.post(
+                f'/servers/{server.id}/metadata',
+                body={'metadata': dict(values)},
+            )
+        self.changes += 1
+
+    def untell(
+        self, server: servers.Server, keys: collections.abc.Iterable[str]
+    ) -> None:
+        """Remove metadata of a server; what is gone already is as well.
+
+        Rests on DELETE /servers/{id}/metadata/{key}, one request for each.
+
+        :param server: the server.
+        :param keys: the keys.
+        :raises CommandError: if Nova refuses.
+        """
+        parallel.each(lambda key: self._remove(server, key), sorted(keys))
+
+    def _remove(self, server: servers.Server, key: str) -> None:
+        with api.explained(f'{server.name} ({server.id})'):
+            try:
+                self._client.client.delete(
+                    f'/servers/{server.id}/metadata/{parse.quote(key)}'
+                )
+            except nova_exceptions.NotFound:
+                return
+        self.changes += 1
+
+
+def _is_uuid(word: str) -> bool:
+    try:
+        return str(uuid.UUID(word)) == word.lower()
+    except ValueError:
+        return False

@@ -1,0 +1,78 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+"""``openstack host maintenance``: show, about one host.
+
+Every ``openstack`` command imports this module, so what is heavy is imported
+where it is used.
+"""
+
+import argparse
+import typing
+
+from osc_maintenance.osc import base
+from osc_maintenance.osc import display
+
+if typing.TYPE_CHECKING:
+    from osc_maintenance import state
+
+
+class ShowHostMaintenance(base.HostCommand):
+    """Show whether a compute host is in maintenance, and what is left on it.
+
+    The state is worked out from what Nova says now: none, planned, migrating,
+    maintenance, or error with its cause. A host is emptied when no server, no
+    migration in either direction, no unconfirmed resize and no allocation in
+    Placement is left on it: then the work on it may start.
+
+    Exit status: 0 in whatever state the host is, 1 error, 2 usage.
+
+    Example::
+
+        $ openstack host maintenance show compute1 -f json
+    """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            '--servers',
+            action='store_true',
+            help=(
+                'Show what a drain does with each server on the host, and why '
+                '(as --migrate all would, if no servers are to be moved)'
+            ),
+        )
+        return parser
+
+    def take_action(
+        self, parsed_args: argparse.Namespace
+    ) -> tuple[list[str], list[display.Words]]:
+        from osc_maintenance import facts
+
+        host = facts.find(self.clients.nova, parsed_args.host)
+        if parsed_args.servers:
+            self.more['verdicts'] = self._verdicts(host)
+        return self.answer(parsed_args, host)
+
+    def _verdicts(self, host: 'state.Host') -> list[dict[str, typing.Any]]:
+        from osc_maintenance.drain import plan
+        from osc_maintenance import facts
+        from osc_maintenance import policy as policy_
+
+        policy = host.known.policy if host.known else policy_.NOTHING
+        if policy.migrate == policy_.NONE:
+            policy = policy_.Policy(policy_.ALL)
+        load = facts.load(self.clients.servers, host.name)
+        made = plan.make(self.clients, load, policy)
+        for note in made.notes:
+            self.log.warning('%s', note)
+        return made.rows()

@@ -1,0 +1,173 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+"""Owners are told: two projects, a member and a reader, and the guest."""
+
+import json
+import typing
+
+from osc_maintenance.tests.cloud import scene
+from osc_maintenance.tests.functional import drains
+
+_LIST = ('server', 'maintenance', 'list')
+_SHOW = ('server', 'maintenance', 'show')
+
+
+class TestNotices(drains.DrainTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.here, self.there = self.scene.host(), self.scene.host()
+
+    def listed(
+        self, cloud: str, *options: str
+    ) -> dict[str, dict[str, typing.Any]]:
+        """What ``server maintenance list`` shows somebody, by server id."""
+        told = self.openstack(*_LIST, *options, '-f', 'json', cloud=cloud)
+        return {row['id']: row for row in json.loads(told)}
+
+    def actions(self, *made: scene.Server) -> list[str | None]:
+        """What happens to servers, as an admin sees it."""
+        found = self.listed('admin', '--all-projects')
+        return [found.get(item.id, {}).get('action') for item in made]
+
+    def metadata(self, server: scene.Server) -> dict[str, str]:
+        """The metadata of a server."""
+        found: dict[str, str] = self.server(server)['metadata']
+        return found
+
+    def test_plan_see_drain_and_back(self) -> None:
+        web = self.scene.server(
+            'web', on=self.here, metadata={'color': 'blue'}
+        )
+        db = self.scene.server('db', on=self.here, project='beta')
+        kept = self.scene.server(
+            'kept', on=self.here, metadata={'maintenance:policy': 'keep'}
+        )
+        url = 'https://tickets.example.com/7'
+        planned = self.set_(
+            *(self.here, '--start', '+1h', '--duration', '2h'),
+            *('--migrate', 'all', '--ticket-url', url, '--notify-owners'),
+        )
+        self.assertEqual([], planned.told['untold'])
+        self.assertIs(True, planned.told['notify_owners'])
+
+        for cloud, seen in (
+            ('alpha-member', {web.id, kept.id}),
+            ('alpha-reader', {web.id, kept.id}),
+            ('beta-reader', {db.id}),
+        ):
+            # other tests have servers in these projects
+            self.assertEqual(
+                seen, self.listed(cloud).keys() & {web.id, db.id, kept.id}
+            )
+        shown = json.loads(
+            self.openstack(*_SHOW, 'web', '-f', 'json', cloud='alpha-reader')
+        )
+        self.assertEqual(
+            ('live-migrate', planned.told['window_start'], url, False),
+            tuple(
+                shown[name]
+                for name in ('action', 'window_start', 'ticket_url', 'removal')
+            ),
+        )
+        self.assertGreater(shown['seconds_until_start'], 3000)
+        self.refused(*_SHOW, web.id, cloud='beta-member')
+        self.assertEqual(
+            ['live-migrate', 'live-migrate', 'stay'],
+            self.actions(web, db, kept),
+        )
+
+        # one comes later, and one changes its mind
+        late = self.scene.server('late', on=self.here)
+        self.openstack(
+            *('server', 'unset', '--property', 'maintenance:policy', kept.id),
+            cloud='alpha-member',
+        )
+        again = self.set_(self.here, '--reason', 'kernel')
+        self.assertIs(True, again.told['changed'])
+        self.assertEqual(
+            ['live-migrate', 'live-migrate'], self.actions(late, kept)
+        )
+        again = self.set_(self.here, '--reason', 'kernel')
+        self.assertIs(False, again.told['changed'])
+
+        drain = self.set_(self.here, '--now')
+
+        self.assertEqual([], drain.told['untold'])
+        self.assert_drained(drain.told)
+        self.assertEqual({'color': 'blue'}, self.metadata(web))
+        for server in (db, kept, late):
+            self.assertEqual({}, self.metadata(server))
+        self.maintenance('unset', self.here)
+        self.assert_untouched(self.here)
+
+    def test_who_cannot_be_told(self) -> None:
+        web = self.scene.server('web', on=self.here)
+        broken = self.scene.server('broken', on=self.here, status='ERROR')
+        answer = self.run_openstack(
+            *('host', 'maintenance', 'set', self.here, '--notify-owners'),
+            *('-f', 'json'),
+        )
+        self.assertEqual(drains.Exit.DONE, answer.code, str(answer))
+        (row,) = json.loads(answer.stdout)['untold']
+        self.assertEqual(broken.id, row['id'])
+        self.assertIn('vm_state error', row['cause'])
+        self.assertIn(broken.id, answer.stderr)
+        self.assertEqual(['stay', None], self.actions(web, broken))
+
+        # they want no more of it
+        told = self.maintenance('set', self.here, '--no-notify-owners')
+        self.assertIs(False, told['notify_owners'])
+        self.assertEqual([None, None], self.actions(web, broken))
+        self.assertEqual({}, self.metadata(web))
+
+    def test_unset_removes_what_was_told(self) -> None:
+        web = self.scene.server(
+            'web', on=self.here, metadata={'color': 'blue'}
+        )
+        self.maintenance('set', self.here, '--notify-owners')
+        self.assertEqual(['stay'], self.actions(web))
+        # it leaves by another way than a drain
+        self.migrate(web, self.there)
+        self.migration(web, 'completed')
+        self.maintenance('unset', self.here)
+        self.assertEqual({'color': 'blue'}, self.metadata(web))
+        self.assert_untouched(self.here)
+
+    def killed_at(self, write: int) -> bool:
+        """Kill ``set`` at one of its writes; whether it came to that."""
+        made, environ = self.proxied()
+        going = self.set_going(self.here, '--notify-owners', environ=environ)
+
+        def die(_method: str, _path: str) -> None:
+            if len(made.writes) >= write:
+                going.kill()
+                raise ConnectionError
+
+        made.before = die
+        return going.process.wait() != 0
+
+    def test_killed_in_between(self) -> None:
+        made = self.scene.servers(['a', 'b', 'c'], on=self.here)
+        write = 1
+        while self.killed_at(write):
+            # whether it goes on or is given up
+            if write % 2:
+                self.maintenance('set', self.here, '--notify-owners')
+                self.assertEqual(['stay'] * 3, self.actions(*made))
+            self.maintenance('unset', self.here)
+            for server in made:
+                self.assertEqual({}, self.metadata(server))
+            self.assert_untouched(self.here)
+            write += 1
+        self.assertGreater(write, 5)
+        self.assertEqual(['stay'] * 3, self.actions(*made))

@@ -1,0 +1,85 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+"""``set`` and ``unset`` where the owners of servers are told."""
+
+from osc_lib import exceptions
+
+from osc_maintenance.osc import host_maintenance
+from osc_maintenance import servers
+from osc_maintenance.tests.unit.osc import base
+from osc_maintenance.tests.unit import scenes
+
+SET = host_maintenance.SetHostMaintenance
+UNSET = host_maintenance.UnsetHostMaintenance
+NOTIFY = ('compute1', '--notify-owners')
+
+
+class TestNotify(base.TestCommand):
+    def setUp(self) -> None:
+        super().setUp()
+        self.clients.nova.hosts = {'compute1': scenes.host()}
+        self.web = scenes.server('web')
+        self.clients.servers.loads['compute1'] = servers.Load(
+            'compute1', (self.web,)
+        )
+
+    def action(self) -> str | None:
+        """What the owner is told."""
+        (found,) = self.clients.owned.all()
+        return found.said.get('maintenance:action')
+
+    def test_they_are_told_until_it_is_over(self) -> None:
+        told = self.run_command(SET, *NOTIFY)
+        self.assertEqual(
+            ('stay', True, []),
+            (self.action(), told['notify_owners'], told['untold']),
+        )
+        self.assertIs(False, self.run_command(SET, *NOTIFY)['changed'])
+        # it is recorded
+        told = self.run_command(SET, 'compute1', '--reason', 'kernel')
+        self.assertIs(True, told['notify_owners'])
+        self.run_command(UNSET, 'compute1')
+        self.assertIsNone(self.action())
+
+    def test_they_are_not_told_unasked(self) -> None:
+        told = self.run_command(SET, 'compute1')
+        self.assertNotIn('untold', told)
+        self.assertIs(False, told['notify_owners'])
+        self.assertEqual([], self.clients.owned.writes)
+
+    def test_they_are_told_what_is_planned(self) -> None:
+        self.run_command(SET, *NOTIFY, '--start', '+1h', '--migrate', 'active')
+        # the fake has no other host
+        self.assertEqual('undecided', self.action())
+        self.run_command(SET, 'compute1', '--no-notify-owners')
+        self.assertIsNone(self.action())
+
+    def test_one_cannot_be_told(self) -> None:
+        refusal = exceptions.CommandError('web: HTTP 409')
+        self.clients.owned.refusals['web-id'] = refusal
+        told = self.run_command(SET, *NOTIFY)
+        row = {'id': 'web-id', 'cause': 'web: HTTP 409'}
+        self.assertEqual([row], told['untold'])
+        self.assertIn('server web-id is not up to date', self.log.output)
+
+    def test_nothing_is_removed_where_unset_refuses(self) -> None:
+        self.run_command(SET, *NOTIFY)
+        self.clients.nova.hosts['compute1'] = scenes.disabled_by_somebody(
+            self.clients.nova.hosts['compute1']
+        )
+        self.refused(UNSET, 'compute1')
+        self.assertEqual('stay', self.action())
+
+    def test_one_of_both(self) -> None:
+        said = self.usage_error(SET, *NOTIFY, '--no-notify-owners')
+        self.assertIn('--no-notify-owners: not allowed with', said)

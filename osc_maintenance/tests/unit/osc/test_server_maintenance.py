@@ -1,0 +1,85 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+from osc_lib import exceptions
+
+from osc_maintenance.osc import server_maintenance
+from osc_maintenance import servers
+from osc_maintenance.tests.unit.osc import base
+from osc_maintenance.tests.unit import scenes
+
+LIST = server_maintenance.ListServerMaintenance
+SHOW = server_maintenance.ShowServerMaintenance
+
+
+def told(name: str, start: str, project: str = '') -> servers.Server:
+    """A server whose owner has a notice."""
+    said = {
+        'maintenance:id': '3f9a1c2e',
+        'maintenance:action': 'live-migrate',
+        'maintenance:window_start': start,
+    }
+    return servers.Server(f'{name}-id', name, project, said=said)
+
+
+class ServerMaintenanceTestCase(base.TestCommand):
+    def setUp(self) -> None:
+        super().setUp()
+        here = (
+            told('late', '2026-11-20T10:00:00Z'),
+            told('odd', 'whenever'),
+            told('soon', '2026-11-20T07:00:00Z'),
+            servers.Server('calm-id', 'calm'),
+            told('theirs', '2026-11-20T07:00:00Z', project='another'),
+        )
+        self.clients.servers.loads = {'h1': servers.Load('h1', here)}
+
+
+class TestList(ServerMaintenanceTestCase):
+    def names(self, *options: str) -> list[str]:
+        return [row['name'] for row in self.run_command(LIST, *options)]
+
+    def test_the_next_comes_first(self) -> None:
+        self.assertEqual(['soon', 'late', 'odd'], self.names())
+        self.assertEqual(
+            ['soon', 'theirs', 'late', 'odd'], self.names('--all-projects')
+        )
+
+    def test_fields(self) -> None:
+        short = self.run_command(LIST)[0].keys()
+        self.assertEqual(
+            {'project'},
+            self.run_command(LIST, '--all-projects')[0].keys() - short,
+        )
+        self.assertEqual(
+            {'maintenance', 'seconds_until_start', 'policy'},
+            self.run_command(LIST, '--long')[0].keys() - short,
+        )
+
+
+class TestShow(ServerMaintenanceTestCase):
+    def test_by_name_and_id(self) -> None:
+        for word in ('soon', 'soon-id'):
+            shown = self.run_command(SHOW, word)
+            self.assertEqual(
+                ('soon-id', 'live-migrate', 3600),
+                (shown['id'], shown['action'], shown['seconds_until_start']),
+            )
+
+    def test_no_maintenance_is_known(self) -> None:
+        made, parsed = self.parsed(SHOW, 'calm')
+        error = self.assertRaises(exceptions.CommandError, made.run, parsed)
+        self.assertIn('No maintenance is known of server calm', str(error))
+
+    def test_the_clock(self) -> None:
+        # the tests above count from here
+        self.assertEqual('2026-11-20T06:00', scenes.NOW.isoformat()[:16])

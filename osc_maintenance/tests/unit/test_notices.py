@@ -1,0 +1,221 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+"""Whose notices are written and removed, on a Nova in memory."""
+
+import dataclasses
+
+from osc_lib import exceptions
+from oslotest import base
+
+from osc_maintenance import change
+from osc_maintenance.drain import verdict
+from osc_maintenance import journal
+from osc_maintenance import notice
+from osc_maintenance import notices
+from osc_maintenance import servers
+from osc_maintenance import state
+from osc_maintenance.tests.unit import fakes
+from osc_maintenance.tests.unit import scenes
+
+_A = verdict.Action
+WEB, DB = scenes.server('web'), scenes.server('db')
+MINE = {'color': 'blue', 'maintenance:policy': 'keep'}
+
+
+def telling(*notes: dict[str, str | None], notify: bool = True) -> state.Host:
+    """A host in maintenance, whose owners are to be told."""
+    entered = scenes.entered(request=change.Request(notify=notify))
+    return scenes.after(entered, *map(change.WriteRecord, notes))
+
+
+class NoticesTestCase(base.BaseTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.have(telling())
+
+    def have(self, host: state.Host, *here: servers.Server) -> None:
+        """Begin with a host and servers on it."""
+        self.clients = fakes.Clients(host)
+        self.place(*(here or (WEB, DB)))
+
+    def place(self, *here: servers.Server, on: str = 'compute1') -> None:
+        self.clients.servers.loads[on] = servers.Load(on, here)
+
+    @property
+    def host(self) -> state.Host:
+        return self.clients.nova.hosts['compute1']
+
+    def tell(self, **verdicts: verdict.Action) -> dict[str, str]:
+        """Tell the owners; why that could not be done, by server id."""
+        self.clients.owned.writes.clear()
+        _host, failed = notices.tell(
+            fakes.real(self.clients),
+            self.host,
+            self.clients.servers.loads['compute1'],
+            {
+                f'{name}-id': verdict.Verdict(action)
+                for name, action in verdicts.items()
+            },
+        )
+        return failed
+
+    def said(self, server: servers.Server) -> dict[str, str]:
+        """The metadata of a server."""
+        found = self.clients.servers.server(server.id)
+        assert found
+        return dict(found.said)
+
+    def actions(self) -> dict[str, str]:
+        """What the owners are told, by the names of their servers."""
+        return {
+            item.name: told.action
+            for item in self.clients.owned.all(all_projects=True)
+            if (told := notice.decode(item.said))
+        }
+
+
+class TestTell(NoticesTestCase):
+    def test_each_is_told_once(self) -> None:
+        self.assertEqual({}, self.tell(web=_A.LIVE_MIGRATE))
+        self.assertEqual({'web': 'live-migrate', 'db': 'stay'}, self.actions())
+        self.assertEqual({'web-id', 'db-id'}, self.host.journal.told)
+        self.clients.nova.writes.clear()
+        self.assertEqual({}, self.tell(web=_A.LIVE_MIGRATE))
+        self.assertEqual(0, self.clients.changes)
+
+    def test_it_is_noted_first(self) -> None:
+        for server in (WEB, DB):
+            self.clients.owned.refusals[server.id] = exceptions.CommandError(
+                f'{server.name}: HTTP 409'
+            )
+        failed = self.tell()
+        self.assertEqual(
+            {'web-id': 'web: HTTP 409', 'db-id': 'db: HTTP 409'}, failed
+        )
+        self.assertEqual({'web-id', 'db-id'}, self.host.journal.told)
+
+    def test_one_refusal_keeps_nobody_else(self) -> None:
+        refusal = exceptions.CommandError('HTTP 403: quota \x1b[2J')
+        self.clients.owned.refusals['web-id'] = refusal
+        self.assertEqual({'web-id': 'HTTP 403: quota \\x1b[2J'}, self.tell())
+        self.assertEqual({'db': 'stay'}, self.actions())
+
+    def test_a_change_of_plan(self) -> None:
+        self.tell(web=_A.LIVE_MIGRATE)
+        self.tell(web=_A.BLOCKED)
+        self.assertEqual([('tell', 'web-id')], self.clients.owned.writes)
+        self.assertEqual({'web': 'undecided', 'db': 'stay'}, self.actions())
+        ends = change.Request(end=scenes.NOW + scenes.HOUR)
+        for request, gone in (
+            (ends, 'maintenance:removal'),
+            (change.Request(removal=True), 'maintenance:window_end'),
+        ):
+            steps = change.to_set(self.host, request, 'bob', scenes.NOW)
+            self.clients.nova.hosts['compute1'] = scenes.after(
+                self.host, *steps
+            )
+            self.tell()
+            self.assertNotIn(gone, self.said(WEB))
+            self.assertIn('maintenance:id', self.said(WEB))
+
+    def test_nothing_else_is_touched(self) -> None:
+        self.have(telling(), dataclasses.replace(WEB, said=MINE))
+        self.tell()
+        said = self.said(WEB)
+        self.assertEqual(MINE, {key: said[key] for key in MINE})
+        self.assertEqual({'web': 'stay'}, self.actions())
+        nobody = change.WriteRecord({'maintenance:notify_owners': None})
+        self.clients.nova.hosts['compute1'] = scenes.after(self.host, nobody)
+        self.tell()
+        self.assertEqual(MINE, self.said(WEB))
+        self.assertEqual(frozenset(), self.host.journal.told)
+
+    def test_one_that_has_left(self) -> None:
+        self.tell()
+        (web, db) = self.clients.servers.loads['compute1'].servers or ()
+        self.place(db)
+        self.place(web, on='compute2')
+        self.tell()
+        self.assertEqual({'db': 'stay'}, self.actions())
+        self.assertEqual({'db-id'}, self.host.journal.told)
+
+    def test_one_that_is_told_of_another_maintenance_by_now(self) -> None:
+        self.tell()
+        (web, db) = self.clients.servers.loads['compute1'].servers or ()
+        other = {**web.said, 'maintenance:id': '0000000a'}
+        self.place(db)
+        self.place(dataclasses.replace(web, said=other), on='compute2')
+        self.assertEqual({}, self.tell())
+        self.assertEqual(other, self.said(WEB))
+        self.assertEqual({'db-id'}, self.host.journal.told)
+
+    def test_one_that_is_gone_for_good(self) -> None:
+        self.tell()
+        self.place()
+        self.assertEqual({}, self.tell())
+        self.assertEqual(frozenset(), self.host.journal.told)
+
+    def test_one_on_which_the_notice_cannot_be_removed(self) -> None:
+        self.tell()
+        (web, _db) = self.clients.servers.loads['compute1'].servers or ()
+        self.place()
+        self.place(web, on='compute2')
+        refusal = exceptions.CommandError('HTTP 409')
+        self.clients.owned.refusals['web-id'] = refusal
+        self.assertEqual({'web-id': 'HTTP 409'}, self.tell())
+        self.assertEqual({'web-id'}, self.host.journal.told)
+
+    def test_one_that_is_on_its_way(self) -> None:
+        going = dataclasses.replace(WEB, task_state='migrating')
+        self.have(telling(), going)
+        self.assertEqual({}, self.tell())
+        self.assertEqual([], self.clients.owned.writes)
+
+    def test_nobody_is_to_be_told(self) -> None:
+        for host in (
+            telling(notify=False),
+            scenes.disabled_by_somebody(telling(), 'enabled', None),
+        ):
+            self.have(host)
+            self.assertEqual({}, self.tell())
+            self.assertEqual(0, self.clients.changes)
+
+
+class TestWithdraw(NoticesTestCase):
+    def test_all_are_removed(self) -> None:
+        self.tell()
+        found = notices.withdraw(fakes.real(self.clients), self.host)
+        self.assertEqual({}, found)
+        self.assertEqual({}, self.actions())
+        self.assertEqual({}, self.said(WEB))
+
+    def test_one_cannot_be(self) -> None:
+        self.tell()
+        refusal = exceptions.CommandError('HTTP 409')
+        self.clients.owned.refusals['web-id'] = refusal
+        found = notices.withdraw(fakes.real(self.clients), self.host)
+        self.assertEqual({'web-id': 'HTTP 409'}, found)
+        self.assertEqual({'web': 'stay'}, self.actions())
+
+
+class TestConcern(base.BaseTestCase):
+    def test_whether_anybody_is(self) -> None:
+        told = journal.telling(['web-id'])
+        for host, concern in (
+            (telling(), True),
+            (telling(notify=False), False),
+            (telling(told, notify=False), True),
+            (telling(journal.returning({})), False),
+            (telling(journal.returning({}), told), True),
+        ):
+            self.assertIs(concern, notices.concern(host))
