@@ -18,6 +18,7 @@ notice can be found again and removed, wherever its server has gone.
 
 import collections.abc
 import dataclasses
+import threading
 import typing
 
 from osc_lib import exceptions
@@ -118,19 +119,32 @@ def withdraw(clients: 'clients_.Clients', host: state.Host) -> dict[str, str]:
     return left
 
 
-def gone(
-    clients: 'clients_.Clients', host: state.Host, server: servers.Server
-) -> None:
-    """Remove the notice of a server that has moved away, if that can be.
+class Farewell:
+    """Removes the notices of servers that have moved away, if that can be.
 
-    Nobody waits for that, and what cannot be is done by who looks next.
+    Nobody waits for that, and what cannot be removed is by who looks next.
+    One server comes after another: the moves go first.
 
     :param clients: Nova.
     :param host: the host, with its record.
-    :param server: the server.
     """
-    if concern(host):
-        parallel.start(lambda: _unsay(clients, host, server.id, None))
+
+    def __init__(self, clients: 'clients_.Clients', host: state.Host) -> None:
+        self._clients = clients
+        self._host = host
+        self._turn = threading.Lock()
+
+    def __call__(self, server: servers.Server) -> None:
+        """Begin with one server.
+
+        :param server: the server.
+        """
+        if concern(self._host):
+            parallel.start(lambda: self._say(server))
+
+    def _say(self, server: servers.Server) -> None:
+        with self._turn:
+            _unsay(self._clients, self._host, server.id, None)
 
 
 def _withdrawn(

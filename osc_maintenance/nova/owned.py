@@ -26,7 +26,6 @@ from osc_lib import exceptions
 
 from osc_maintenance.nova import answers
 from osc_maintenance.nova import api
-from osc_maintenance import parallel
 from osc_maintenance import servers
 from osc_maintenance import text
 
@@ -120,17 +119,15 @@ class Owned:
         :param keys: the keys.
         :raises CommandError: if Nova refuses.
         """
-        parallel.each(lambda key: self._remove(server, key), sorted(keys))
-
-    def _remove(self, server: servers.Server, key: str) -> None:
         with api.explained(f'{server.name} ({server.id})'):
-            try:
-                self._client.client.delete(
-                    f'/servers/{server.id}/metadata/{parse.quote(key)}'
-                )
-            except nova_exceptions.NotFound:
-                return
-        self.changes += 1
+            for key in sorted(keys):
+                try:
+                    self._client.client.delete(
+                        f'/servers/{server.id}/metadata/{parse.quote(key)}'
+                    )
+                except nova_exceptions.NotFound:
+                    continue
+                self.changes += 1
 
 
 def _is_uuid(word: str) -> bool:

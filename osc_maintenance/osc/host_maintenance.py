@@ -228,7 +228,7 @@ class SetHostMaintenance(base.ChangingCommand):
                 self.clients,
                 host,
                 plan,
-                gone=functools.partial(notices.gone, self.clients, host),
+                gone=notices.Farewell(self.clients, host),
             ),
         )
         self.more['moves'] = [move.as_dict() for move in result.moves]

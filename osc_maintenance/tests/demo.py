@@ -83,12 +83,18 @@ server pause guest-2
 server stop guest-3
 --os-compute-api-version 2.73 server lock --reason 'billing run' guest-4
 
+# Their owners are told what is planned for them, and may have a say.
+host maintenance set compute1 --start +1h --duration 2h --migrate all \
+--notify-owners -c state -c notify_owners
+server set --property maintenance:policy=cold-migrate guest-1
+server maintenance list -c Name -c Action -c 'Window Start' -c 'Window End'
+
 # What would become of each of them? Nothing is changed yet.
 host maintenance show compute1 --servers -c state -c servers -c verdicts
 
 # Move them: at most two at once, and nobody's lock is overridden.
-host maintenance set compute1 --migrate all --reason 'kernel update' \
--c state -c moves
+host maintenance set compute1 --now --reason 'kernel update' -c state \
+-c moves
 host maintenance show compute1 -f value -c state -c servers -c emptied
 
 # After the work they come back, and end as they were.

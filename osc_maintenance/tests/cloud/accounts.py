@@ -18,6 +18,8 @@ import pathlib
 
 #: everybody's; nothing listens anywhere but on loopback
 PASSWORD = 'maintenance'
+#: what the proxy before Nova's metadata API signs requests of guests with
+METADATA_SECRET = 'between nova and the proxy'
 REGION = 'RegionOne'
 SERVICE_PROJECT = 'service'
 SERVICE_USERS = ('glance', 'nova', 'placement')

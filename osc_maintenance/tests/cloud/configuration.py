@@ -204,7 +204,11 @@ def _nova(state: layout.State, urls: dict[str, str]) -> _Sections:
             # A shelved server stays on its host.
             'shelved_offload_time': -1,
         },
-        'api': {'auth_strategy': 'keystone'},
+        'api': {
+            'auth_strategy': 'keystone',
+            # What a guest reads is what is so now.
+            'metadata_cache_expiration': 0,
+        },
         'api_database': _connection(state, 'nova_api'),
         'database': _connection(state, 'nova_cell1'),
         'scheduler': {'discover_hosts_in_cells_interval': -1},
@@ -242,7 +246,11 @@ def _nova(state: layout.State, urls: dict[str, str]) -> _Sections:
         'service_user': {'send_service_user_token': True, **nova},
         'keystone': nova,
         'placement': nova,
-        'neutron': nova,
+        'neutron': {
+            **nova,
+            'service_metadata_proxy': True,
+            'metadata_proxy_shared_secret': accounts.METADATA_SECRET,
+        },
         'glance': {'region_name': accounts.REGION},
         'oslo_concurrency': {'lock_path': state.data / 'locks'},
         'oslo_messaging_notifications': {'driver': 'noop'},

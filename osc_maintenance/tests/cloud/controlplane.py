@@ -30,7 +30,7 @@ from osc_maintenance.tests.cloud import layout
 PROCESSES = {
     'identity': ('identity', 'placement', 'network'),
     'image': ('image',),
-    'compute': ('compute', 'control'),
+    'compute': ('compute', 'metadata', 'control'),
 }
 #: in the environment of every process of a cloud: its state directory
 STATE_MARK = 'CLOUD_STATE'

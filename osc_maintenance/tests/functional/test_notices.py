@@ -12,9 +12,13 @@
 
 """Owners are told: two projects, a member and a reader, and the guest."""
 
+import hashlib
+import hmac
 import json
 import typing
 
+from osc_maintenance.tests.cloud import accounts
+from osc_maintenance.tests.cloud import api
 from osc_maintenance.tests.cloud import scene
 from osc_maintenance.tests.functional import drains
 
@@ -43,6 +47,47 @@ class TestNotices(drains.DrainTestCase):
         """The metadata of a server."""
         found: dict[str, str] = self.server(server)['metadata']
         return found
+
+    def seen_by_guest(self, server: scene.Server) -> dict[str, str]:
+        """What the guest reads, asked for as its proxy does."""
+        signature = hmac.new(
+            accounts.METADATA_SECRET.encode(),
+            server.id.encode(),
+            hashlib.sha256,
+        )
+        found, _headers = api.call(
+            'GET',
+            f'{self.cloud.urls["metadata"]}/openstack/latest/meta_data.json',
+            headers={
+                'X-Instance-ID': server.id,
+                'X-Tenant-ID': self.server(server)['tenant_id'],
+                'X-Instance-ID-Signature': signature.hexdigest(),
+            },
+        )
+        self.assertEqual(server.id, found['uuid'])
+        meta: dict[str, str] = found.get('meta', {})
+        return meta
+
+    def test_the_guest_sees_it(self) -> None:
+        web = self.scene.server(
+            'web', on=self.here, metadata={'color': 'blue'}
+        )
+        self.assertEqual({'color': 'blue'}, self.seen_by_guest(web))
+        told = self.maintenance(
+            'set', self.here, '--removal', '--notify-owners'
+        )
+        self.assertEqual(
+            {
+                'color': 'blue',
+                'maintenance:id': told['id'],
+                'maintenance:action': 'stay',
+                'maintenance:window_start': told['window_start'],
+                'maintenance:removal': 'true',
+            },
+            self.seen_by_guest(web),
+        )
+        self.maintenance('unset', self.here)
+        self.assertEqual({'color': 'blue'}, self.seen_by_guest(web))
 
     def test_plan_see_drain_and_back(self) -> None:
         web = self.scene.server(
@@ -100,8 +145,10 @@ class TestNotices(drains.DrainTestCase):
         again = self.set_(self.here, '--reason', 'kernel')
         self.assertIs(False, again.told['changed'])
 
-        drain = self.set_(self.here, '--now')
+        # many leave at once, and stderr tells of nothing else
+        drain = self.set_(self.here, '--now', '--max-parallel', '8')
 
+        self.assertNotIn('pool', drain.stderr)
         self.assertEqual([], drain.told['untold'])
         self.assert_drained(drain.told)
         self.assertEqual({'color': 'blue'}, self.metadata(web))

@@ -13,6 +13,7 @@
 """Whose notices are written and removed, on a Nova in memory."""
 
 import dataclasses
+from unittest import mock
 
 from osc_lib import exceptions
 from oslotest import base
@@ -206,6 +207,24 @@ class TestWithdraw(NoticesTestCase):
         found = notices.withdraw(fakes.real(self.clients), self.host)
         self.assertEqual({'web-id': 'HTTP 409'}, found)
         self.assertEqual({'web': 'stay'}, self.actions())
+
+
+class TestFarewell(NoticesTestCase):
+    def test_one_that_has_moved_away(self) -> None:
+        self.tell()
+        farewell = notices.Farewell(fakes.real(self.clients), self.host)
+        with mock.patch('osc_maintenance.parallel.start') as start:
+            farewell(WEB)
+        (call,) = start.mock_calls
+        call.args[0]()
+        self.assertEqual({'db': 'stay'}, self.actions())
+
+    def test_there_is_nobody_to_be_told(self) -> None:
+        self.have(telling(notify=False))
+        farewell = notices.Farewell(fakes.real(self.clients), self.host)
+        with mock.patch('osc_maintenance.parallel.start') as start:
+            farewell(WEB)
+        self.assertEqual([], start.mock_calls)
 
 
 class TestConcern(base.BaseTestCase):

@@ -10,7 +10,7 @@
 #   License for the specific language governing permissions and limitations
 #   under the License.
 
-"""Nova: its API, conductor, scheduler and all compute services."""
+"""Nova: its APIs, conductor, scheduler and all compute services."""
 
 import os
 import pathlib
@@ -42,6 +42,7 @@ def main() -> None:
 
     application = wsgi_app.init_application('osapi_compute', 'nova-api')
 
+    from nova.api.metadata import handler
     import nova.conf
     import os_vif
 
@@ -77,6 +78,7 @@ def main() -> None:
         control.Control(hosts.Hosts(beat), phantoms.Phantoms(data, beat)),
         threads=4,
     )
+    listeners.serve('metadata', handler.MetadataRequestHandler(), threads=2)
     listeners.serve('compute', application, threads=12)
     process.run_for_ever()
 
