@@ -235,7 +235,7 @@ def _act(
                 clients, host, change.Request(), now, _taken_up(host)
             ), 'entered'
         case change.Call.END if unset_overdue:
-            if notices.concern(host):
+            if host.journal.told:
                 change.to_unset(host)
                 notices.withdraw(clients, host)
             return maintenance.end(clients.nova, host), 'unset'

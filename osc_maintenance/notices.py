@@ -40,9 +40,11 @@ _STAYS = verdict_.Verdict(verdict_.Action.LEAVE)
 def concern(host: state.Host) -> bool:
     """Whether there is somebody to be told, or to be told that it is over.
 
+    While nobody knows what is true of the host, the notices stay as they are.
+
     :param host: the host.
     """
-    return _tells(host) or bool(host.journal.told)
+    return _tells(host) or (bool(host.journal.told) and _is_over(host))
 
 
 def _tells(host: state.Host) -> bool:
@@ -53,6 +55,16 @@ def _tells(host: state.Host) -> bool:
         and not record.problems
         and not host.journal.returning
         and (host.ours or not record.entered)
+    )
+
+
+def _is_over(host: state.Host) -> bool:
+    """Whether nobody is to be told any more."""
+    record = host.record
+    return (
+        record is not None
+        and not record.problems
+        and (host.journal.returning or not record.notify)
     )
 
 
@@ -76,9 +88,9 @@ def tell(
         be told, by the ids of their servers.
     :raises CommandError: if the record cannot be written.
     """
-    here = {server.id: server for server in load.servers or ()}
-    if host.aggregate is None:
+    if not concern(host):
         return host, {}
+    here = {server.id: server for server in load.servers or ()}
     record = host.record
     wanted: dict[str, notice.Notice] = {}
     if record and _tells(host):

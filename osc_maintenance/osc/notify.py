@@ -116,7 +116,7 @@ def withdraw(
     from osc_maintenance import change
     from osc_maintenance import notices
 
-    if not notices.concern(host):
+    if not host.journal.told:
         return {}
     change.to_unset(host, force=force)
     return _untold(log, host, notices.withdraw(clients, host))

@@ -39,6 +39,17 @@ def telling(*notes: dict[str, str | None], notify: bool = True) -> state.Host:
     return scenes.after(entered, *map(change.WriteRecord, notes))
 
 
+def broken(host: state.Host) -> state.Host:
+    """The same with a record that cannot be read."""
+    damage = change.WriteRecord({'maintenance:window_start': 'soon'})
+    return scenes.after(host, damage)
+
+
+def enabled(host: state.Host) -> state.Host:
+    """The same when somebody has enabled the service."""
+    return scenes.disabled_by_somebody(host, 'enabled', None)
+
+
 class NoticesTestCase(base.BaseTestCase):
     def setUp(self) -> None:
         super().setUp()
@@ -183,13 +194,19 @@ class TestTell(NoticesTestCase):
         self.assertEqual([], self.clients.owned.writes)
 
     def test_nobody_is_to_be_told(self) -> None:
-        for host in (
-            telling(notify=False),
-            scenes.disabled_by_somebody(telling(), 'enabled', None),
-        ):
+        for host in (telling(notify=False), enabled(telling())):
             self.have(host)
             self.assertEqual({}, self.tell())
             self.assertEqual(0, self.clients.changes)
+
+    def test_what_was_told_stays_while_nobody_knows_what_is_true(self) -> None:
+        self.tell()
+        for change_ in (broken, enabled):
+            self.clients.nova.hosts['compute1'] = change_(self.host)
+            self.clients.nova.writes.clear()
+            self.assertEqual({}, self.tell())
+            self.assertEqual(0, self.clients.changes)
+            self.assertEqual({'web': 'stay', 'db': 'stay'}, self.actions())
 
 
 class TestWithdraw(NoticesTestCase):
@@ -236,5 +253,8 @@ class TestConcern(base.BaseTestCase):
             (telling(told, notify=False), True),
             (telling(journal.returning({})), False),
             (telling(journal.returning({}), told), True),
+            # nobody knows what is true of these
+            (broken(telling(told)), False),
+            (enabled(telling(told)), False),
         ):
             self.assertIs(concern, notices.concern(host))

@@ -79,6 +79,8 @@ class TestNotify(base.TestCommand):
         )
         self.refused(UNSET, 'compute1')
         self.assertEqual('stay', self.action())
+        self.run_command(UNSET, 'compute1', '--force')
+        self.assertIsNone(self.action())
 
     def test_one_of_both(self) -> None:
         said = self.usage_error(SET, *NOTIFY, '--no-notify-owners')
