@@ -123,21 +123,30 @@ class Clients:
             return None
         return {k: v for k, v in found.items() if isinstance(v, str)}
 
-    def project(self, project: str) -> str | None:
-        """A project by its name or id.
+    def project(self, project: str) -> list[str]:
+        """Projects by their name or id.
 
-        Rests on GET /v3/projects of Keystone.
+        Rests on GET /v3/projects?name= of Keystone, and for an id on GET
+        /v3/projects/{id}.
 
         :param project: its name or id.
-        :returns: its id, or None if there is none.
-        :raises CommandError: if Keystone does not tell, or several have the
-            name.
+        :returns: the ids of those that it may be: one, if it is an id.
+        :raises CommandError: if Keystone does not tell.
         """
         from openstack import exceptions as sdk_exceptions
 
         identity = self._manager.sdk_connection.identity
         try:
-            found = identity.find_project(project)
+            named = [
+                str(item.id)
+                for item in identity.projects(name=project)
+                if item.name == project
+            ]
+            if text.is_id(project):
+                found = identity.find_project(project)
+                if found and found.id == project:
+                    return [project]
+            return named
         except (
             ksa_exceptions.ClientException,
             sdk_exceptions.SDKException,
@@ -145,7 +154,6 @@ class Clients:
             raise exceptions.CommandError(
                 text.escape(f'Project {project}: {exc}')
             ) from exc
-        return str(found.id) if found else None
 
     @property
     def user_id(self) -> str:

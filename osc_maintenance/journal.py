@@ -173,14 +173,19 @@ def decode(metadata: collections.abc.Mapping[str, str]) -> Journal:
     :param metadata: the metadata of an aggregate ``maintenance:<host>``.
     :returns: the journal.
     """
-    moves, returns, stayed = {}, {}, {}
+    moves, returns, stayed, told = {}, {}, {}, set()
     for key, value in metadata.items():
+        if not text.is_id(key.rpartition(':')[2]):
+            # not the ID of a server, whoever wrote it
+            continue
         if key.startswith(_STAYED):
             stayed[key.removeprefix(_STAYED)] = value
         elif key.startswith(_MOVE) and (move := _move(value)):
             moves[key.removeprefix(_MOVE)] = move
         elif key.startswith(_BACK) and (move := _move(value)):
             returns[key.removeprefix(_BACK)] = move
+        elif key.startswith(_TOLD):
+            told.add(key.removeprefix(_TOLD))
     return Journal(
         drain=metadata.get(_DRAIN, ''),
         evacuating=metadata.get(_EVACUATING, ''),
@@ -189,11 +194,7 @@ def decode(metadata: collections.abc.Mapping[str, str]) -> Journal:
         moves=moves,
         returns=returns,
         stayed=stayed,
-        told=frozenset(
-            key.removeprefix(_TOLD)
-            for key in metadata
-            if key.startswith(_TOLD)
-        ),
+        told=frozenset(told),
     )
 
 

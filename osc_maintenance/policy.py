@@ -17,11 +17,15 @@ import dataclasses
 
 from osc_maintenance import owners
 from osc_maintenance import servers
+from osc_maintenance import text
 
 NONE = 'none'
 ACTIVE = 'active'
 ALL = 'all'
 CHOICES = (NONE, ACTIVE, ALL)
+
+#: How the reasons begin for which others than the operator keep a server.
+LOCKED, KEPT = 'locked', 'kept by its owner'
 
 #: The metadata keys of a policy, without the record's prefix.
 KEYS = (
@@ -105,9 +109,9 @@ class Policy:
             reason = (
                 f': {server.locked_reason}' if server.locked_reason else ''
             )
-            return f'locked{reason} (--include-locked moves it)'
+            return f'{LOCKED}{reason} (--include-locked moves it)'
         if owners.wish(server.said) is owners.Wish.KEEP:
-            return f'kept by its owner (its property {owners.POLICY})'
+            return f'{KEPT} (its property {owners.POLICY})'
         return None
 
     def kept(self, server: servers.Server) -> bool:
@@ -174,12 +178,14 @@ def decode(
         elif key == 'target_host':
             right = bool(value)
         elif key.startswith(SERVER_PREFIX):
-            right = value in (_ONLY, _EXCLUDE)
+            identity = key.removeprefix(SERVER_PREFIX)
+            right = value in (_ONLY, _EXCLUDE) and text.is_id(identity)
             if right:
-                chosen[value].add(key.removeprefix(SERVER_PREFIX))
+                chosen[value].add(identity)
         elif key.startswith(PROJECT_PREFIX):
-            right = value == _ONLY
-            chosen['of'].add(key.removeprefix(PROJECT_PREFIX))
+            identity = key.removeprefix(PROJECT_PREFIX)
+            right = value == _ONLY and text.is_id(identity)
+            chosen['of'].add(identity)
         else:
             continue
         if not right:

@@ -12,7 +12,9 @@
 
 """What text may go into Nova, and how text that came from Nova is shown."""
 
+import re
 from urllib import parse
+import uuid
 
 #: Nova's limit for a disabled_reason, and for an aggregate's name, metadata
 #: keys and values, in characters.
@@ -23,6 +25,7 @@ NOVA_LIMIT = 255
 URL_LIMIT = 200
 
 _THREE_BYTES = 0xFFFF
+_ID = re.compile('[0-9A-Za-z-]{1,64}')
 
 
 def check_text(text: str) -> str:
@@ -80,6 +83,25 @@ def check_url(url: str) -> str:
             "service's disabled_reason"
         )
     return url
+
+
+def is_uuid(text: str) -> bool:
+    """Whether text is a UUID as Nova writes them.
+
+    :param text: anything.
+    """
+    try:
+        return str(uuid.UUID(text)) == text.lower()
+    except ValueError:
+        return False
+
+
+def is_id(text: str) -> bool:
+    """Whether text may be the ID of a server or a project.
+
+    :param text: anything, such as a part of a metadata key.
+    """
+    return _ID.fullmatch(text) is not None
 
 
 def escape(text: str) -> str:

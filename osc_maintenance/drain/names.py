@@ -60,6 +60,9 @@ def _server(
                 known[server.id] = server.name
     if word in known:
         return word
+    if text.is_uuid(word):
+        # an owner may give a server the ID of another one as its name
+        known = {}
     ids = [server for server, name in known.items() if name == word]
     if not ids:
         raise change.RefusedError(
@@ -86,7 +89,8 @@ def projects_of(
         that has a server on the host.
     :param load: what is on the host.
     :returns: their ids.
-    :raises RefusedError: if there is no such project.
+    :raises RefusedError: if there is no such project, or several have the
+        name.
     """
     known = {server.project for server in load.servers or ()}
     return frozenset(
@@ -96,6 +100,11 @@ def projects_of(
 
 def _project(word: str, clients: 'clients_.Clients') -> str:
     found = clients.project(word)
-    if found is None:
+    if not found:
         raise change.RefusedError(f'There is no project {text.escape(word)}')
-    return found
+    if len(found) > 1:
+        raise change.RefusedError(
+            f'{len(found)} projects have the name {text.escape(word)}: give '
+            f'one of their IDs: {", ".join(sorted(found))}'
+        )
+    return found[0]

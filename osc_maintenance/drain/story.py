@@ -21,7 +21,7 @@ import typing
 from osc_maintenance.drain import events
 from osc_maintenance.drain import moves as moves_
 from osc_maintenance.drain import verdict
-from osc_maintenance import owners
+from osc_maintenance import policy
 from osc_maintenance import servers
 from osc_maintenance import text
 from osc_maintenance import times
@@ -334,17 +334,14 @@ def _finished(event: events.Finished) -> list[str]:
 
 def _why(left: list[moves_.Move]) -> str:
     """What keeps servers where they are, if others than the operator do."""
-    locked = sum(move.server.locked for move in left)
-    kept = sum(
-        not move.server.locked
-        and owners.wish(move.server.said) is owners.Wish.KEEP
-        for move in left
-    )
-    told = [
-        word if count == len(left) else f'{count} {word}'
-        for count, word in ((locked, 'locked'), (kept, 'kept by the owner'))
-        if count
-    ]
+    told = []
+    for cause, word in (
+        (policy.LOCKED, 'locked'),
+        (policy.KEPT, 'kept by the owner'),
+    ):
+        count = sum(str(move.cause).startswith(cause) for move in left)
+        if count:
+            told.append(word if count == len(left) else f'{count} {word}')
     return f' ({", ".join(told)})' if told else ''
 
 

@@ -19,7 +19,6 @@ of other projects' servers too.
 import collections.abc
 import typing
 from urllib import parse
-import uuid
 
 from novaclient import exceptions as nova_exceptions
 from osc_lib import exceptions
@@ -66,7 +65,7 @@ class Owned:
         :returns: the server.
         :raises CommandError: if there is none, or there are several.
         """
-        if _is_uuid(name):
+        if text.is_uuid(name):
             with api.explained(f'Server {name}'):
                 try:
                     _response, body = self._client.client.get(
@@ -128,10 +127,3 @@ class Owned:
                 except nova_exceptions.NotFound:
                     continue
                 self.changes += 1
-
-
-def _is_uuid(word: str) -> bool:
-    try:
-        return str(uuid.UUID(word)) == word.lower()
-    except ValueError:
-        return False

@@ -92,6 +92,9 @@ class Servers:
                 _response, body = self._client.client.get(f'/servers/{server}')
             except nova_exceptions.NotFound:
                 return None
+            if 'server' not in body:
+                # what was asked for is no ID, but something else of the API
+                return None
             if body['server']['status'] == _UNKNOWN:
                 raise api.DownCellError(f'Server {server}: its cell is down')
             return answers.server(body['server'])

@@ -37,6 +37,8 @@ class Command(command.Command):
     exit_code = exit_codes.ExitCode.DONE
     #: How many requests had changed something before it was run.
     changes_before = 0
+    #: What is kept up until the answer has been printed.
+    until_answered: contextlib.ExitStack
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """The parser, whose help shows the class docstring as it is laid out.
@@ -56,7 +58,8 @@ class Command(command.Command):
         # an interactive openstack runs many commands
         self.changes_before = self.clients.changes
         try:
-            super().run(parsed_args)
+            with contextlib.ExitStack() as self.until_answered:
+                super().run(parsed_args)
         except RefusalError as exc:
             self.log.debug('Refused', exc_info=True)
             self.log.error('%s', exc)
@@ -96,6 +99,8 @@ class HostCommand(Command, command.ShowOne):
         options.add_host(parser)
         #: Fields beside those of the host.
         self.more: dict[str, typing.Any] = {}
+        #: The host as it is answered, once it is.
+        self.shown: state.Host | None = None
         return parser
 
     def answer(
@@ -129,6 +134,7 @@ class HostCommand(Command, command.ShowOne):
         if host.aggregate and moved:
             # what has been noted, and done by others, in the meantime
             host = facts.find(self.clients.nova, host.name)
+        self.shown = host
         emptied = facts.emptied(self.clients, host, load)
         if emptied.note:
             self.log.warning('%s', emptied.note)

@@ -14,6 +14,7 @@
 
 import argparse
 import collections.abc
+import contextlib
 import datetime
 import sys
 import time
@@ -80,12 +81,14 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         '--server',
+        type=options.word,
         metavar='<server>',
         action='append',
         help='Move only this server (name or ID; repeat for several)',
     )
     group.add_argument(
         '--project',
+        type=options.word,
         metavar='<project>',
         action='append',
         help=(
@@ -95,6 +98,7 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         '--exclude-server',
+        type=options.word,
         metavar='<server>',
         action='append',
         help='Leave this server (name or ID; repeat for several)',
@@ -366,13 +370,21 @@ class Run(typing.Protocol):
 
 
 def reported(
-    parsed_args: argparse.Namespace, *, quiet: bool, move: Run
+    parsed_args: argparse.Namespace,
+    *,
+    quiet: bool,
+    move: Run,
+    until_answered: contextlib.ExitStack,
 ) -> 'run.Result':
     """Move servers, report on stderr, and let Ctrl-C stop it.
+
+    The first Ctrl-C still lets the answer come when all is over: it is worth
+    hours.
 
     :param parsed_args: the command's arguments.
     :param quiet: report nothing.
     :param move: moves them.
+    :param until_answered: is closed when the answer has been printed.
     :returns: what became of it.
     """
     from osc_maintenance.drain import interrupt
@@ -383,5 +395,6 @@ def reported(
         sys.stderr, quiet=quiet, now=times.now, clock=time.monotonic
     )
     how = options_of(parsed_args, figures=reporter.wants_figures)
-    with interrupt.interruptible() as pause, reporter:
+    pause = until_answered.enter_context(interrupt.interruptible())
+    with reporter:
         return move(how, reporter, pause)

@@ -125,7 +125,22 @@ class SetHostMaintenance(base.ChangingCommand):
                 self._drain(parsed_args, host, plan)
                 host, told = notify.tell_again(self.clients, self.log, host)
             self.more.update(told)
-        return self.answer(parsed_args, host)
+        answer = self.answer(parsed_args, host)
+        self._check_whether_it_lasts()
+        return answer
+
+    def _check_whether_it_lasts(self) -> None:
+        """Fail if others have ended what the servers were moved for."""
+        from osc_maintenance import text
+
+        if 'moves' in self.more and self.shown and not self.shown.ours:
+            self.log.error(
+                '%s is no longer in maintenance: somebody else has ended it, '
+                'or has changed the compute service, while its servers were '
+                'moved; new servers may come to it',
+                text.escape(self.shown.name),
+            )
+            self.exit_code = exit_codes.ExitCode.ERROR
 
     def _planned(
         self, parsed_args: argparse.Namespace, request: 'change.Request'
@@ -136,6 +151,7 @@ class SetHostMaintenance(base.ChangingCommand):
         from osc_maintenance import facts
         from osc_maintenance import parallel
         from osc_maintenance import policy as policy_
+        from osc_maintenance import text
         from osc_maintenance import times
 
         nova, servers = self.clients.nova, self.clients.servers
@@ -150,6 +166,12 @@ class SetHostMaintenance(base.ChangingCommand):
         elif parsed_args.strict and policy.migrate != 'none' and not host.mark:
             policy = dataclasses.replace(policy, strict=True)
             request = dataclasses.replace(request, policy=policy)
+        if parsed_args.strict and policy.migrate == 'none':
+            self.log.warning(
+                '%s: --strict has no effect, as no server is to be moved: '
+                'give --migrate active or --migrate all',
+                text.escape(host.name),
+            )
         steps = change.to_set(host, request, self.clients.user, times.now())
         plan = plan_.make(
             self.clients, load, policy, evacuate=parsed_args.evacuate
@@ -223,6 +245,7 @@ class SetHostMaintenance(base.ChangingCommand):
         result = drain.reported(
             parsed_args,
             quiet=self.app.options.verbose_level == 0,
+            until_answered=self.until_answered,
             move=functools.partial(
                 run.drain,
                 self.clients,
@@ -367,6 +390,7 @@ class UnsetHostMaintenance(base.ChangingCommand):
             result = drain.reported(
                 parsed_args,
                 quiet=self.app.options.verbose_level == 0,
+                until_answered=self.until_answered,
                 move=functools.partial(run.bring_back, self.clients, journey),
             )
             self.more['moves'] = [move.as_dict() for move in result.moves]

@@ -65,6 +65,13 @@ def host(text: str) -> str:
     return text
 
 
+def word(text: str) -> str:
+    """A name or an ID, which is not empty: a variable was not set."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError('is empty')
+    return text
+
+
 def number(text: str) -> int:
     """How many, which may be none."""
     if not text.isascii() or not text.isdecimal():

@@ -71,6 +71,9 @@ class TestChosen(drains.DrainTestCase):
             (('--server', 'other', '--server', 'x'), 'no server x on'),
             (('--exclude-server', 'w%b'), 'no server w%b on'),
             (('--project', 'gamma'), 'no project gamma'),
+            (('--project', '..'), 'no project ..'),
+            (('--project', '../users'), 'no project ../users'),
+            (('--target-host', 'nosuch', '--exclude-server', 'other'), 'nos'),
             (('--server', 'db'), '2 servers on'),
         ):
             said = self.set_refused(self.here, *_ALL, *options)
@@ -97,6 +100,9 @@ class TestChosen(drains.DrainTestCase):
             (*_ALL, '--timeout', 'soon'),
             (*_ALL, '--wait', '--no-wait'),
             (*_ALL, '--target-host', ''),
+            (*_ALL, '--project', ''),
+            (*_ALL, '--server', ' '),
+            (*_ALL, '--exclude-server', ''),
         ):
             said = self.set_refused(self.here, *options, code=Exit.USAGE)
             self.assertIn(options[0 if len(options) < 3 else 2], said)

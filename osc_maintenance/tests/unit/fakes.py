@@ -394,7 +394,7 @@ class Clients:
         self.user: str | None = 'alice'
         self.user_id = 'id-of-alice'
         #: the ids of projects, by name
-        self.projects: dict[str, str] = {}
+        self.projects: dict[str, str | list[str]] = {}
         #: the properties of images, by id
         self.images: dict[str, dict[str, str]] = {}
 
@@ -406,8 +406,9 @@ class Clients:
     def image(self, image: str) -> dict[str, str]:
         return self.images.get(image, {})
 
-    def project(self, project: str) -> str | None:
-        return self.projects.get(project)
+    def project(self, project: str) -> list[str]:
+        found = self.projects.get(project, [])
+        return [found] if isinstance(found, str) else found
 
 
 def real(fake: Clients) -> clients.Clients:

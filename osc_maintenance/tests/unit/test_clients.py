@@ -135,17 +135,30 @@ class TestClients(base.BaseTestCase):
             self.assertIsNone(self.clients.image('i'))
 
     def test_a_project_by_its_name(self) -> None:
-        find = self.manager.sdk_connection.identity.find_project
-        find.return_value = mock.Mock(spec=['id'], id='p1')
-        self.assertEqual('p1', self.clients.project('alpha'))
-        find.assert_called_once_with('alpha')
-        find.return_value = None
-        self.assertIsNone(self.clients.project('alpha'))
+        identity = self.manager.sdk_connection.identity
+        identity.find_project.return_value = None
+        alpha, other = mock.Mock(id='p1'), mock.Mock(id='p2')
+        alpha.name, other.name = 'alpha', 'Alpha'
+        identity.projects.return_value = [alpha, other]
+        self.assertEqual(['p1'], self.clients.project('alpha'))
+        identity.projects.assert_called_once_with(name='alpha')
+        self.assertEqual([], self.clients.project('beta'))
+
+    def test_a_project_by_its_id(self) -> None:
+        identity = self.manager.sdk_connection.identity
+        identity.projects.return_value = []
+        identity.find_project.return_value = mock.Mock(id='p1')
+        self.assertEqual(['p1'], self.clients.project('p1'))
+        # what Keystone finds otherwise is not what was asked for
+        self.assertEqual([], self.clients.project('P1'))
+        identity.find_project.reset_mock()
+        for word in ('..', '../users', '?', '#', 'a b', ''):
+            self.assertEqual([], self.clients.project(word))
+        identity.find_project.assert_not_called()
 
     def test_a_project_that_cannot_be_told(self) -> None:
-        find = self.manager.sdk_connection.identity.find_project
+        find = self.manager.sdk_connection.identity.projects
         for raised in (
-            sdk_exceptions.DuplicateResource('two \x1b[2J of them'),
             sdk_exceptions.ForbiddenException('two \x1b[2J of them'),
             ksa_exceptions.ConnectFailure('two \x1b[2J of them'),
         ):

@@ -196,6 +196,18 @@ class TestNotes(base.BaseTestCase):
             found = journal.decode({key: 'live-migrate 7'})
             self.assertEqual(journal.Journal(), found)
 
+    def test_what_is_the_id_of_no_server(self) -> None:
+        for word in ('', '..', '../flavors', 'a/b', 'a?b', 'x' * 65, 'a\n'):
+            found = journal.decode(
+                {
+                    f'maintenance:move:{word}': 'live-migrate 3 u',
+                    f'maintenance:return:{word}': 'live-migrate 3 u',
+                    f'maintenance:stayed:{word}': 'no room',
+                    f'maintenance:told:{word}': 'true',
+                }
+            )
+            self.assertEqual(journal.Journal(), found, repr(word))
+
     def test_damaged_values(self) -> None:
         for value, move in (
             ('', None),

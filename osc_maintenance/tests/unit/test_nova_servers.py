@@ -185,6 +185,10 @@ class TestServers(ServersTestCase):
                 self.nova.server('a'),
             )
 
+    def test_what_is_no_id(self) -> None:
+        self.answers({'servers': []})
+        self.assertIsNone(self.nova.server('detail'))
+
     def test_one_that_is_gone(self) -> None:
         self.answers(nova_exceptions.NotFound(404))
         self.assertIsNone(self.nova.server('a'))

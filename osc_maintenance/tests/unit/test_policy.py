@@ -168,6 +168,10 @@ class TestRecorded(base.BaseTestCase):
             ('server:a', 'exclude it'),
             ('server:c', ''),
             ('project:p', 'exclude'),
+            ('project:', 'only'),
+            ('project:..', 'only'),
+            ('server:', 'only'),
+            ('server:../x', 'exclude'),
             ('project:q', ''),
         ):
             with self.subTest(key=key, value=value):

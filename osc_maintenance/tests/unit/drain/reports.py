@@ -36,14 +36,10 @@ def server_move(
     *,
     passing: bool = False,
     locked: bool = False,
-    wish: str | None = None,
 ) -> moves.Move:
     """A move that has not begun, of a server whose id is made of its name."""
-    said = {'maintenance:policy': wish} if wish else {}
     return moves.Move(
-        servers.Server(
-            f'id-{name}', name, host='compute1', locked=locked, said=said
-        ),
+        servers.Server(f'id-{name}', name, host='compute1', locked=locked),
         verdict.Verdict(action, cause, passing),
         _OUTCOMES.get(action, moves.Outcome.WAITING),
         cause,

@@ -121,3 +121,11 @@ class TestProjects(base.BaseTestCase):
             change.RefusedError, self._projects, 'alpha', 'x\x1by'
         )
         self.assertEqual(r'There is no project x\x1by', str(error))
+
+    def test_a_name_that_two_have(self) -> None:
+        self.clients.projects['both'] = ['id-2', 'id-1']
+        error = self.assertRaises(change.RefusedError, self._projects, 'both')
+        self.assertEqual(
+            '2 projects have the name both: give one of their IDs: id-1, id-2',
+            str(error),
+        )

@@ -85,9 +85,10 @@ class TestPlan(Base):
         self.assertIn(', 1 left where it is (locked), ', line)
 
     def test_who_keeps_those_that_are_left(self) -> None:
-        kept = reports.server_move('pet', _A.LEAVE, 'kept', wish='keep')
+        kept = reports.server_move('pet', _A.LEAVE, 'kept by its owner (x)')
         mine = reports.server_move('mine', _A.LEAVE, 'locked', locked=True)
-        off = reports.server_move('off', _A.LEAVE, 'does not run')
+        # nobody's lock is in the way of what the operator leaves
+        off = reports.server_move('off', _A.LEAVE, 'excluded', locked=True)
         for left, words in (
             ((kept,), '1 left where it is (kept by the owner)'),
             ((kept, off), '2 left where they are (1 kept by the owner)'),

@@ -268,6 +268,36 @@ class TestMigrate(DrainTestCase):
         )
         self.run_command(SET, 'compute1', code=CODE.STAYED)
 
+    def test_the_maintenance_is_ended_meanwhile(self) -> None:
+        def restored() -> None:
+            self.clients.nova.hosts['compute1'] = scenes.host()
+
+        def enabled() -> None:
+            self.clients.nova.hosts['compute1'] = scenes.disabled_by_somebody(
+                self.clients.nova.hosts['compute1'], 'enabled', None
+            )
+
+        for meanwhile, state_ in ((restored, 'none'), (enabled, 'error')):
+            self.given(scenes.host(), WEB)
+            move = self.clients.servers.live_migrate
+
+            def once(
+                server: servers.Server,
+                target: str | None,
+                move: typing.Any = move,
+                meanwhile: collections.abc.Callable[[], None] = meanwhile,
+            ) -> typing.Any:
+                meanwhile()
+                return move(server, target)
+
+            with mock.patch.object(self.clients.servers, 'live_migrate', once):
+                told = self.run_command(
+                    *(SET, 'compute1', '--migrate', 'all'), code=CODE.ERROR
+                )
+            self.assertEqual(state_, told['state'])
+            self.assertEqual('moved', told['moves'][0]['outcome'])
+            self.assertIn('is no longer in maintenance', self.log.output)
+
     def test_set_alone_goes_on(self) -> None:
         host = scenes.entered(request=change.Request(policy=ALL))
         self.given(host, WEB)

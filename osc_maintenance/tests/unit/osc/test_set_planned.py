@@ -43,6 +43,7 @@ class TestStrict(test_set_drain.DrainTestCase):
             ('maintenance', 'none'), (told['state'], told['migrate'])
         )
         self.assertEqual(policy.NOTHING, self.recorded())
+        self.assertIn('--strict has no effect', self.log.output)
 
     def test_strict_once_it_was_entered(self) -> None:
         host = scenes.entered(request=change.Request(policy=ALL))
