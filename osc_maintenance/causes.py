@@ -97,7 +97,9 @@ def left_behind(left: list[servers.Server], journal: journal_.Journal) -> str:
     """
     if not journal.ended:
         again = 'run set again'
-        if any(move.evacuated for move in journal.moves.values()):
+        if journal.evacuating or any(
+            move.evacuated for move in journal.moves.values()
+        ):
             again += ' with --evacuate --fenced'
         busy = {server.id: server.busy for server in left if server.busy}
         if len(busy) == len(left):

@@ -196,7 +196,8 @@ def derive(
         return _error(
             f'the aggregate {record_.AGGREGATE_PREFIX}{host.name} is gone, '
             f'but the service is still disabled for maintenance '
-            f'{host.mark.id}: set records it again, unset ends it'
+            f'{host.mark.id}: set records it again (with --migrate, if '
+            'servers were to be moved: that is lost), unset ends it'
         )
     if service is None:
         return _error(

@@ -45,6 +45,8 @@ _KNOWN = frozenset(('enabled', 'disabled'))
 #: How old a look whether the maintenance is still what it was may be, in
 #: seconds: to move a server, and at all, or where Nova is slow.
 _CHECK, _CHECK_SLOW = 20.0, 60.0
+#: How many times sooner the record alone is looked at before a move.
+_SOONER = 4
 
 
 class Leaving:
@@ -79,7 +81,7 @@ class Leaving:
         self._wanted = plan.wanted
         self._how = how
         self._clock = clock
-        self._checked = clock()
+        self._checked = self._read = clock()
         self._check_again = _CHECK
         self._watch = watch.Watch(
             lambda since: clients.servers.migrations(self.host, since=since)
@@ -170,9 +172,15 @@ class Leaving:
         } != {(item.id, item.status) for item in migrations}
 
     def check(self) -> None:
-        """See whether servers are still to be moved, if need be."""
+        """See whether servers are still to be moved, if need be.
+
+        Which of them are to go may be changed at any moment, and a server
+        that is moved all the same does not come back by itself.
+        """
         if self._clock() - self._checked >= self._check_again:
             self._check()
+        elif self._clock() - self._read >= self._check_again / _SOONER:
+            self._read_record()
 
     def _check(self) -> None:
         """See whether the maintenance is still what it was.
@@ -180,13 +188,24 @@ class Leaving:
         :raises LostError: if somebody has ended it, changed its policy or the
             service, or has taken over.
         """
+        before = self._clock()
+        self._read_record()
+        self._heed(self._clients.nova.service(self.host))
+        self._checked = self._clock()
+        # a Nova that is slow is asked more seldom
+        cost = self._checked - before
+        self._check_again = min(max(_CHECK, 10 * cost), _CHECK_SLOW)
+
+    def _read_record(self) -> None:
+        """See whether the record still says the same.
+
+        :raises LostError: if it does not.
+        """
         name = text.escape(self.host)
         if self._at.aggregate is None:
             raise AssertionError(f'{name} has no record to be drained by')
-        nova, before = self._clients.nova, self._clock()
         try:
-            aggregate = nova.aggregate(self._at.aggregate)
-            service = nova.service(self.host)
+            aggregate = self._clients.nova.aggregate(self._at.aggregate)
         except api.OvertakenError as exc:
             raise self._ended() from exc
         self._at = dataclasses.replace(self._at, aggregate=aggregate)
@@ -206,11 +225,7 @@ class Leaving:
                 f'somebody else has changed which servers of {name} are to '
                 'be moved'
             )
-        self._heed(service)
-        self._checked = self._clock()
-        # a Nova that is slow is asked more seldom
-        cost = self._checked - before
-        self._check_again = min(max(_CHECK, 10 * cost), _CHECK_SLOW)
+        self._read = self._clock()
 
     def _heed(self, service: state.Service | None) -> None:
         """See whether the host is still disabled for this maintenance.
@@ -253,7 +268,8 @@ class Leaving:
         for move in moves:
             known = old.moves.get(move.server.id)
             action = move.verdict.action.value
-            if known is None:
+            if known is None or known.after > self._watch.latest:
+                # nobody can have noted a number that Nova has not reached
                 known = journal.Move(action, self._watch.latest)
             elif known.verdict == action and user in known.users:
                 continue

@@ -216,9 +216,12 @@ def check(
             f'{host} would only be planned, and nobody can say now whether it '
             'is fenced then: --evacuate goes without --start, or with --now'
         )
-    if plan.policy.target and (plan.wanted or not entering):
+    if plan.policy.target:
         _check_target(
-            clients, plan.policy.target, plan.load.host, entering=entering
+            clients,
+            plan.policy.target,
+            plan.load.host,
+            ready=entering and plan.wanted,
         )
     if not entering:
         return
@@ -248,9 +251,12 @@ def check(
 
 
 def _check_target(
-    clients: 'clients_.Clients', target: str, host: str, *, entering: bool
+    clients: 'clients_.Clients', target: str, host: str, *, ready: bool
 ) -> None:
-    """Refuse a target host that no server can go to."""
+    """Refuse a target host that no server can go to.
+
+    :param ready: servers go there now; otherwise it only has to be one.
+    """
     name = f'--target-host {text.escape(target)}'
     if target == host:
         raise change.RefusedError(f'{name} is the host that is to be emptied')
@@ -259,7 +265,7 @@ def _check_target(
         raise change.RefusedError(
             f'{name}: {clients.nova.unknown_host(target)}'
         )
-    if not entering:
+    if not ready:
         return
     if service.status != 'enabled':
         why = service.disabled_reason or 'no reason given'

@@ -124,6 +124,7 @@ class Returning:
         return (
             latest is not None
             and latest.source == self.host
+            and latest.kind != servers.RESIZE
             and noted.is_of(latest)
             and (latest.unconfirmed or latest.in_progress)
             and not (latest.waiting and server.task_state is None)
@@ -151,7 +152,9 @@ class Returning:
         ours = [
             item
             for item in moved
-            if item.source == self.host and noted.is_of(item)
+            if item.source == self.host
+            and item.kind != servers.RESIZE
+            and noted.is_of(item)
         ]
         if not ours:
             # it left in another way, or came when this had been noted
@@ -308,7 +311,8 @@ class Returning:
         for move in moves:
             action = move.verdict.action.value
             noted = known.get(move.server.id)
-            if noted is None:
+            if noted is None or noted.after > self._watch.latest:
+                # nobody can have noted a number that Nova has not reached
                 noted = journal.Move(action, self._watch.latest)
             elif user in noted.users:
                 continue

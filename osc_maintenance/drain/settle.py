@@ -34,6 +34,8 @@ if typing.TYPE_CHECKING:
 #: How long to pause before a move that failed is tried again, in seconds.
 RETRY = 10.0
 _LONGEST_PAUSE = 60.0
+#: How often the pause is doubled at most.
+_DOUBLED = 8
 #: How many looks Nova may take to write down why a move has failed.
 _PATIENT = 2
 #: What Nova calls a live migration that was aborted.
@@ -332,7 +334,7 @@ class Settler:
         self.changed = self._clock()
         # one that was found in motion has not been tried by us
         tries = max(move.attempts, 1)
-        pause = min(RETRY * 2 ** (tries - 1), _LONGEST_PAUSE)
+        pause = min(RETRY * 2 ** min(tries - 1, _DOUBLED), _LONGEST_PAUSE)
         move.wait(self._clock() + pause)
         yield events.Retrying(move, cause, pause)
 

@@ -12,6 +12,9 @@
 
 """Tokens that expire, and other people, in the middle of a drain."""
 
+import json
+import signal
+
 from osc_maintenance.tests.cloud import accounts
 from osc_maintenance.tests.cloud import api
 from osc_maintenance.tests.cloud import operations
@@ -122,3 +125,48 @@ class TestSomebodyElse(drains.DrainTestCase):
         )
         self.assertEqual('kernel', told['reason'])
         self._assert_stops('somebody else has changed which servers')
+
+
+class TestTooLate(drains.DrainTestCase):
+    """Nothing is left to start when somebody else ends the maintenance."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.here, self.there = self.scene.host(), self.scene.host()
+        self.off = self.scene.server('off', on=self.here, status='SHUTOFF')
+        self.scene.migration_of(self.off, cold_seconds=6)
+        self.going = self.set_going(self.here, *_ALL)
+        self.going.says('cold migration started')
+
+    def _assert_told(self, state: str) -> None:
+        answer = self.going.end()
+        self.assertEqual(Exit.ERROR, answer.code, str(answer))
+        told = json.loads(answer.stdout)
+        self.assertEqual(state, told['state'])
+        self.assertEqual('moved', told['moves'][0]['outcome'])
+        self.assertIn(
+            f'{self.here} is no longer in maintenance',
+            answer.stderr.splitlines()[-1],
+        )
+        self.assert_on(self.there, self.off, 'SHUTOFF')
+
+    def test_it_is_ended(self) -> None:
+        self.run_openstack('host', 'maintenance', 'unset', self.here)
+        self._assert_told('none')
+        self.assert_untouched(self.here)
+
+    def test_the_service_is_enabled(self) -> None:
+        self.set_service(self.here, 'enabled')
+        self._assert_told('error')
+
+
+class TestAnswer(drains.DrainTestCase):
+    def test_ctrl_c_when_all_is_over(self) -> None:
+        here, there = self.scene.host(), self.scene.host()
+        web = self.scene.server('web', on=here)
+        going = self.set_going(here, *_ALL)
+        going.says('the end: 1 moved')
+        going.send(signal.SIGINT)
+        drain = self.ended(going)
+        self.assert_moved_once(drain, web, there)
+        self.assert_drained(drain.told)

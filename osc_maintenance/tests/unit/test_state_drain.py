@@ -138,6 +138,10 @@ class TestLeftBehind(base.BaseTestCase):
             self.assertIn('interrupted, 2 servers left', told)
             self.assertIn('run set again', told)
         self.assertIn(' 1 server left', self._cause(drained(), WEB))
+        # before the first of them was noted
+        claimed = drained(STARTED, journal.evacuating('3f9a1c2e'))
+        told = self._cause(claimed, WEB)
+        self.assertIn('run set again with --evacuate --fenced', told)
 
     def test_a_drain_that_may_be_waiting_for_all_of_them(self) -> None:
         snapshot = dataclasses.replace(WEB, task_state='image_snapshot')

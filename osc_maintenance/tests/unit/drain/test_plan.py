@@ -321,8 +321,10 @@ class TestCheck(PlanTestCase):
             ('comp\x1bute', r'--target-host comp\x1bute: unknown host'),
         ):
             wanted = policy.Policy('all', target=target)
-            told = self._refused(self.plan(WEB, wanted=wanted))
-            self.assertIn(words, told)
+            # whether there is a server that would have to go there now or not
+            for here in ((WEB,), (LOCKED,), ()):
+                told = self._refused(self.plan(*here, wanted=wanted))
+                self.assertIn(words, told)
 
     def test_a_host_that_is_down(self) -> None:
         self.given(scenes.service(state='down'), scenes.service())

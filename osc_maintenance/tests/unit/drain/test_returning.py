@@ -143,14 +143,26 @@ class TestSurvey(test_returning_base.ReturningTestCase):
                 self.assertIn('web (web)', words)
 
     def test_it_does_not_refuse_because_of_others(self) -> None:
-        # what its owner resizes is none of ours, wherever it goes
-        self.world.add('off', vm_state='stopped')
-        self.drained('web', 'db')
-        self.world.set('off', host=base.HOST)
-        self.by_hand('off', 'h2', servers.RESIZE)
-        self.assertEqual('VERIFY_RESIZE', self.world.guests['off'].status)
-        look = self.surveyed().look(fresh=True, moving=set())
-        self.assertLessEqual({'web', 'db'}, look.here.keys())
+        # what its owner resizes is none of ours, wherever it goes, and
+        # although we have noted the server and are the same user
+        for user in ('bob', 'alice'):
+            self.afresh()
+            self.world.add('off', vm_state='stopped')
+            self.drained('web', 'db')
+            self.world.set('off', host=base.HOST)
+            self.world.begin('off', servers.RESIZE, user, 'h2')
+            self.pass_time(30)
+            self.assertEqual('VERIFY_RESIZE', self.world.guests['off'].status)
+            look = self.surveyed().look(fresh=True, moving=set())
+            moved = {s for s in look.here if look.verdicts[s].moves}
+            self.assertEqual({'web', 'db'}, moved)
+            # nor once it is confirmed
+            row = self.world.rows[-1]
+            self.world.go(row, self.world.confirmed(row))
+            self.pass_time(5)
+            look = self.surveyed().look(fresh=True, moving=set())
+            moved = {s for s in look.here if look.verdicts[s].moves}
+            self.assertEqual({'web', 'db'}, moved)
 
     def test_what_nova_has_forgotten_does_not_leave(self) -> None:
         # nova-compute was restarted: the record is queued for ever
