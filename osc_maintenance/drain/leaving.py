@@ -46,7 +46,7 @@ _KNOWN = frozenset(('enabled', 'disabled'))
 #: seconds: to move a server, and at all, or where Nova is slow.
 _CHECK, _CHECK_SLOW = 20.0, 60.0
 #: How many times sooner the record alone is looked at before a move.
-_SOONER = 4
+_SOONER = 2
 
 
 class Leaving:
@@ -261,7 +261,7 @@ class Leaving:
         user = self._clients.user_id
         if any(move.server.id not in self._noted for move in moves):
             # a colleague may have noted the same servers meanwhile
-            self._check()
+            self._read_record()
             self._noted.update(move.server.id for move in moves)
         old = self._at.journal
         new = {}

@@ -12,6 +12,8 @@
 
 """What is done with a move that takes too long."""
 
+import collections.abc
+import math
 import typing
 
 from osc_lib import exceptions
@@ -85,6 +87,30 @@ def enforce(
             return False
         return _give_up(move, f'{took}, and Nova does not stop it: {exc}')
     return True
+
+
+def next_one(
+    options: options_.Options,
+    moves: collections.abc.Iterable[moves_.Move],
+    now: float,
+) -> float:
+    """How long it is until the next move takes too long, in seconds.
+
+    :param options: how long it may take.
+    :param moves: moves in motion.
+    :param now: the present, by our clock.
+    :returns: seconds; infinity if none is going to.
+    """
+    limit = options.server_timeout
+    if limit is None:
+        return math.inf
+    left = [
+        move.running + limit - now
+        for move in moves
+        if move.running is not None and not move.overdue
+    ]
+    # what could not be stopped in time is not pressed
+    return min((rest for rest in left if rest > 0), default=math.inf)
 
 
 def _never_begins(

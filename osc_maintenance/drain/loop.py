@@ -225,9 +225,16 @@ class Loop:
         now = self._clock()
         moving = [move for move in in_motion if not move.given_up]
         idle = now - self._settler.changed
-        interval = pace.next_look(moving, self._settler.took, now, idle)
+        more = any(
+            move.outcome is moves_.Outcome.WAITING for move in self.moves
+        )
+        interval = pace.next_look(
+            moving, self._settler.took, now, idle, more=more
+        )
         if self._follower.arrived and self._listing.fits(now, interval):
             return 0.0
+        overdue = limit.next_one(self._options, moving, now)
+        interval = min(interval, max(overdue, pace.SOONEST))
         if self._options.timeout is not None:
             rest = self._began + self._options.timeout - now
             interval = min(interval, max(rest, 0.0))

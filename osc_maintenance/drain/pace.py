@@ -22,9 +22,9 @@ from osc_maintenance.drain import moves
 from osc_maintenance.drain import verdict
 
 #: How long to wait before the next look, in seconds.
-_SOONEST, _LATEST = 0.1, 10.0
+SOONEST, _LATEST = 0.1, 10.0
 #: The same while nothing tells yet how long moves take.
-_UNKNOWN = 0.5
+_UNKNOWN = 0.7
 #: What every move takes at least, in seconds.
 _SHORTEST = 1.0
 #: How much idle time of slots, as parts of what their moves take, is to be
@@ -113,18 +113,22 @@ def next_look(
     took: collections.abc.Sequence[forecast.Took],
     now: float,
     idle: float,
+    *,
+    more: bool = True,
 ) -> float:
     """How long to wait before looking again, in seconds.
 
     A slot is idle from the end of a move until that is noticed. So looks are
     close to each other where ends are to be expected, the more of them the
     closer, and there is none before; for moves of minutes seconds are close,
-    and Nova is left in peace.
+    and Nova is left in peace. Where nothing is left to start a slot may be
+    idle, and only the end of all matters.
 
     :param moving: the moves in motion that are waited for.
     :param took: how long moves have taken, in their order.
     :param now: the present, by the clock of the moves.
     :param idle: how long ago something has changed, in seconds.
+    :param more: there are servers whose moves are to be started yet.
     :returns: seconds.
     """
     latest, ends = _LATEST, []
@@ -141,13 +145,15 @@ def next_look(
             ends.append(_end(window, age))
     if not ends:
         return min(latest, _soon(idle))
+    if not more:
+        ends = [max(ends, key=lambda end: end.begins + end.lasts)]
     most = _IDLE * min(_FEW / len(ends), 1.0)
     steps = bisect.bisect_left(
-        range(math.ceil(_LATEST / _SOONEST)),
+        range(math.ceil(_LATEST / SOONEST)),
         most,
-        key=lambda step: sum(end.idle(step * _SOONEST) for end in ends),
+        key=lambda step: sum(end.idle(step * SOONEST) for end in ends),
     )
-    return min(max(steps * _SOONEST, _SOONEST), latest)
+    return min(max(steps * SOONEST, SOONEST), latest)
 
 
 def _end(window: forecast.Window, age: float) -> _End:
@@ -157,7 +163,7 @@ def _end(window: forecast.Window, age: float) -> _End:
     if age >= latest:
         # it is unlike the others, and may take that much longer once more
         lasts, typical = age - earliest, age
-    return _End(begins, max(lasts, _SOONEST), max(typical, _SHORTEST))
+    return _End(begins, max(lasts, SOONEST), max(typical, _SHORTEST))
 
 
 def _soon(idle: float) -> float:

@@ -207,7 +207,7 @@ class TestCheck(LeavingTestCase):
             self.look_at(journey, moment)
         self.assertEqual(2, self.world.requests['service'])
         # what is to be moved may be changed at any moment
-        self.assertEqual(10, self.world.requests['aggregate'])
+        self.assertEqual(5, self.world.requests['aggregate'])
 
     def test_and_now_and_then_while_none_is_started(self) -> None:
         # a host that is down may be up again soon

@@ -10,6 +10,7 @@
 #   License for the specific language governing permissions and limitations
 #   under the License.
 
+import math
 import typing
 
 from osc_lib import exceptions
@@ -169,3 +170,23 @@ class TestEnforce(base.BaseTestCase):
             self.assertEqual([], nova.done)
             self.assertTrue(move.given_up)
             self.assertIn('somebody else', move.cause or '')
+
+
+class TestNextOne(base.BaseTestCase):
+    def test_when_it_is_to_be_looked_at(self) -> None:
+        later = moving(running=1010)
+        stopped = moving(running=1000)
+        stopped.overdue = 'took longer than 30s and was aborted'
+        for found, timeout, seconds in (
+            ((moving(),), 30.0, 20.0),
+            ((later, moving()), 30.0, 20.0),
+            ((later,), 30.0, 30.0),
+            ((moving(running=None),), 30.0, math.inf),
+            ((stopped,), 30.0, math.inf),
+            # its time is over, and nothing could be done
+            ((moving(),), 5.0, math.inf),
+            ((moving(),), None, math.inf),
+            ((), 30.0, math.inf),
+        ):
+            how = options.Options(server_timeout=timeout)
+            self.assertEqual(seconds, limit.next_one(how, found, 1010.0))

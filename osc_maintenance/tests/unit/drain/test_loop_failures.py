@@ -261,7 +261,7 @@ class TestOverdue(base.LoopTestCase):
     def test_what_is_done_with_a_move_that_takes_too_long(self) -> None:
         timeouts = options.OnTimeout
         for on_timeout, how, outcome, cause, at_last in (
-            (timeouts.ABORT, {}, 'failed', 'was aborted (cancelled)', 70),
+            (timeouts.ABORT, {}, 'failed', 'was aborted (cancelled)', 64),
             (
                 timeouts.ABORT,
                 {'abortable': False},

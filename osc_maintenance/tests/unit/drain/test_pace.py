@@ -137,7 +137,7 @@ class TestNextLook(base.BaseTestCase):
         return pace.next_look([moving], known, 1000.0, idle)
 
     def test_at_first_nothing_is_known(self) -> None:
-        for age, wait in ((0, 0.5), (7, 0.5), (20, 2.8), (600, 10)):
+        for age, wait in ((0, 0.7), (7, 0.7), (20, 2.8), (600, 10)):
             self.assertAlmostEqual(wait, self.wait(age))
 
     def test_the_end_is_waited_for_and_then_watched_closely(self) -> None:
@@ -165,7 +165,7 @@ class TestNextLook(base.BaseTestCase):
     def test_what_was_asked_for_has_its_effect_soon(self) -> None:
         finished = servers.Migration(1, 'a', 'migration', 'finished')
         for fields in ({'overdue': 'aborted'}, {'migration': finished}):
-            self.assertEqual(0.5, self.wait(0, (100,), idle=0.0, **fields))
+            self.assertEqual(0.7, self.wait(0, (100,), idle=0.0, **fields))
             self.assertEqual(10, self.wait(0, (100,), idle=60.0, **fields))
 
     def test_the_first_to_end_counts(self) -> None:
@@ -194,6 +194,18 @@ class TestNextLook(base.BaseTestCase):
         many = pace.next_look(moving * 4, known, 1000.0, 0.0)
         self.assertAlmostEqual(waits[3], 4 * many, delta=0.2)
 
+    def test_where_nothing_is_left_to_start_the_end_of_all_counts(
+        self,
+    ) -> None:
+        known = [forecast.Took(_A.LIVE_MIGRATE, 1024, 4, 4)]
+        first, last = move('a', ram=1024), move('b', ram=1024)
+        first.begun, last.begun = 996.5, 999.0
+        for more, wait in ((True, 0.3), (False, 2.2)):
+            self.assertAlmostEqual(
+                wait,
+                pace.next_look([first, last], known, 1000.0, 0.0, more=more),
+            )
+
     def test_one_that_was_asked_for_does_not_hide_the_others(self) -> None:
         known = [forecast.Took(_A.LIVE_MIGRATE, 1024, 4, 4)] * 4
         slow, normal = move('a', ram=1024), move('b', ram=1024)
@@ -203,7 +215,7 @@ class TestNextLook(base.BaseTestCase):
         )
 
     def test_nothing_is_in_motion(self) -> None:
-        for idle, wait in ((0, 0.5), (30, 6.3), (600, 10)):
+        for idle, wait in ((0, 0.7), (30, 6.3), (600, 10)):
             self.assertAlmostEqual(wait, pace.next_look([], [], 0.0, idle))
 
     @hypothesis.given(
