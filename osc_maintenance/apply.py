@@ -28,7 +28,6 @@ from osc_maintenance.drain import moves
 from osc_maintenance.drain import options
 from osc_maintenance.drain import plan as plan_
 from osc_maintenance.drain import run
-from osc_maintenance.drain import verdict
 from osc_maintenance import facts
 from osc_maintenance import journal
 from osc_maintenance import maintenance
@@ -88,7 +87,7 @@ def apply(
             if _drains(host):
                 host, action = _drain(clients, host, how, action, now)
             if notices.concern(host):
-                host, untold = _tell(clients, host)
+                host, untold = notices.tell_all(clients, host)
                 if clients.changes > writes:
                     action = action or 'told'
             (load,) = facts.loads(clients, [host])
@@ -108,17 +107,6 @@ def apply(
             row['cause'] = '; '.join(filter(None, told)) or None
             rows.append(row)
     return rows
-
-
-def _tell(
-    clients: 'clients_.Clients', host: state.Host
-) -> tuple[state.Host, dict[str, str]]:
-    """Tell the owners of the servers that are on a host now."""
-    load, record = facts.load(clients.servers, host.name), host.record
-    verdicts: collections.abc.Mapping[str, verdict.Verdict] = {}
-    if record and record.policy.migrate != policy.NONE:
-        verdicts = plan_.make(clients, load, record.policy).verdicts
-    return notices.tell(clients, host, load, verdicts)
 
 
 def _drains(host: state.Host) -> bool:

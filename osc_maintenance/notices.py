@@ -23,10 +23,13 @@ import typing
 
 from osc_lib import exceptions
 
+from osc_maintenance.drain import plan as plan_
 from osc_maintenance.drain import verdict as verdict_
+from osc_maintenance import facts
 from osc_maintenance import journal
 from osc_maintenance import notice
 from osc_maintenance import parallel
+from osc_maintenance import policy
 from osc_maintenance import servers
 from osc_maintenance import state
 from osc_maintenance import text
@@ -118,6 +121,29 @@ def tell(
     if over:
         host = _write(clients, host, journal.telling((), sorted(over)))
     return host, failed | left
+
+
+def tell_all(
+    clients: 'clients_.Clients',
+    host: state.Host,
+    plan: plan_.Plan | None = None,
+) -> tuple[state.Host, dict[str, str]]:
+    """Make the notices of all servers that are on a host what they have to be.
+
+    :param clients: Nova.
+    :param host: the host, with its record.
+    :param plan: what is to be done with its servers, if that is known.
+    :returns: what :func:`tell` returns.
+    :raises CommandError: if Nova does not answer, or the record cannot be
+        written.
+    """
+    if not concern(host):
+        return host, {}
+    load = plan.load if plan else facts.load(clients.servers, host.name)
+    wanted = host.record.policy if host.record else policy.NOTHING
+    if plan is None and wanted.migrate != policy.NONE:
+        plan = plan_.make(clients, load, wanted)
+    return tell(clients, host, load, plan.verdicts if plan else {})
 
 
 def withdraw(clients: 'clients_.Clients', host: state.Host) -> dict[str, str]:

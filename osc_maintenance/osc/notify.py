@@ -63,18 +63,11 @@ def tell(
     :param plan: what is to be done with its servers, if that is known.
     :returns: the host then, and what is answered beside it.
     """
-    from osc_maintenance.drain import plan as plans
-    from osc_maintenance import facts
     from osc_maintenance import notices
 
     if not notices.concern(host):
         return host, {}
-    load = plan.load if plan else facts.load(clients.servers, host.name)
-    policy = host.record.policy if host.record else None
-    if plan is None and policy and policy.migrate != 'none':
-        plan = plans.make(clients, load, policy)
-    verdicts = plan.verdicts if plan else {}
-    host, failed = notices.tell(clients, host, load, verdicts)
+    host, failed = notices.tell_all(clients, host, plan)
     return host, _untold(log, host, failed)
 
 
