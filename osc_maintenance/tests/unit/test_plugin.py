@@ -70,7 +70,10 @@ class TestPlugin(base.BaseTestCase):
             'before = set(sys.modules)\n'
             'import osc_maintenance.plugin\n'
             'import osc_maintenance.osc.host_maintenance\n'
+            'import osc_maintenance.osc.host_maintenance_show\n'
+            'import osc_maintenance.osc.host_maintenance_unset\n'
             'import osc_maintenance.osc.host_maintenances\n'
+            'import osc_maintenance.osc.server_maintenance\n'
             'print(*(set(sys.modules) - before))\n'
         )
         done = subprocess.run(

@@ -20,12 +20,13 @@ from osc_maintenance import change
 from osc_maintenance import exit_codes
 from osc_maintenance.osc import host_maintenance
 from osc_maintenance.osc import host_maintenance_show
+from osc_maintenance.osc import host_maintenance_unset
 from osc_maintenance.tests.unit.osc import base
 from osc_maintenance.tests.unit import scenes
 
 NOW, HOUR = scenes.NOW, scenes.HOUR
 SET = host_maintenance.SetHostMaintenance
-UNSET = host_maintenance.UnsetHostMaintenance
+UNSET = host_maintenance_unset.UnsetHostMaintenance
 SHOW = host_maintenance_show.ShowHostMaintenance
 
 

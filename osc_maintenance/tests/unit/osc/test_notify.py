@@ -15,12 +15,13 @@
 from osc_lib import exceptions
 
 from osc_maintenance.osc import host_maintenance
+from osc_maintenance.osc import host_maintenance_unset
 from osc_maintenance import servers
 from osc_maintenance.tests.unit.osc import base
 from osc_maintenance.tests.unit import scenes
 
 SET = host_maintenance.SetHostMaintenance
-UNSET = host_maintenance.UnsetHostMaintenance
+UNSET = host_maintenance_unset.UnsetHostMaintenance
 NOTIFY = ('compute1', '--notify-owners')
 
 

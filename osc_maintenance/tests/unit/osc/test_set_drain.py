@@ -25,6 +25,7 @@ from osc_maintenance import exit_codes
 from osc_maintenance import facts
 from osc_maintenance.osc import host_maintenance
 from osc_maintenance.osc import host_maintenance_show
+from osc_maintenance.osc import host_maintenance_unset
 from osc_maintenance import policy
 from osc_maintenance import servers
 from osc_maintenance import state
@@ -35,7 +36,7 @@ from osc_maintenance.tests.unit import scenes
 CODE = exit_codes.ExitCode
 SET = host_maintenance.SetHostMaintenance
 SHOW = host_maintenance_show.ShowHostMaintenance
-UNSET = host_maintenance.UnsetHostMaintenance
+UNSET = host_maintenance_unset.UnsetHostMaintenance
 WEB, DB = scenes.server('web'), scenes.server('db')
 PET = scenes.server('pet', locked=True)
 STUCK = scenes.server('stuck', vm_state='suspended', status='SUSPENDED')

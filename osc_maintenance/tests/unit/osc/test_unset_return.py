@@ -18,13 +18,14 @@ from osc_maintenance import change
 from osc_maintenance import exit_codes
 from osc_maintenance.osc import host_maintenance
 from osc_maintenance.osc import host_maintenance_show
+from osc_maintenance.osc import host_maintenance_unset
 from osc_maintenance.tests.unit.osc import test_set_drain
 from osc_maintenance.tests.unit import scenes
 
 CODE = exit_codes.ExitCode
 SET = host_maintenance.SetHostMaintenance
 SHOW = host_maintenance_show.ShowHostMaintenance
-UNSET = host_maintenance.UnsetHostMaintenance
+UNSET = host_maintenance_unset.UnsetHostMaintenance
 ALL, PET = test_set_drain.ALL, test_set_drain.PET
 WEB, DB = test_set_drain.WEB, test_set_drain.DB
 

@@ -1,0 +1,186 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+"""``openstack host maintenance unset``, about one host.
+
+Every ``openstack`` command imports this module, so what is heavy is imported
+where it is used.
+"""
+
+import argparse
+import functools
+import typing
+
+from osc_lib import exceptions
+
+from osc_maintenance.osc import base
+from osc_maintenance.osc import display
+from osc_maintenance.osc import drain
+from osc_maintenance.osc import notify
+
+if typing.TYPE_CHECKING:
+    from osc_maintenance import servers
+    from osc_maintenance import state
+
+
+class UnsetHostMaintenance(base.ChangingCommand):
+    """End the maintenance of a compute host, or clear a property of it.
+
+    The compute service becomes what it was before the maintenance: enabled,
+    or disabled with its earlier reason. The record is deleted. A maintenance
+    that is only planned is dropped.
+
+    If somebody else has changed the service in the meantime this refuses,
+    unless the service already is as it was before. On a host that is not in
+    maintenance it says so and succeeds. It is safe to interrupt: run it again.
+
+    With --return-servers, once the service is back, the servers that this
+    maintenance has moved away and that have not moved since are moved back,
+    and the record is kept until they are.
+
+    Exit status: 0 all done, 1 error, 2 usage, 5 refused before anything was
+    changed, 130 interrupted; with --return-servers also 3 some servers have
+    stayed away, 4 timed out.
+
+    Example::
+
+        $ openstack host maintenance unset compute1 --return-servers
+    """
+
+    _PROPERTIES = {
+        'reason': 'Clear the reason',
+        'ticket_url': "Clear the ticket's URL",
+        'window': 'Clear the end of the window, or the removal of the host',
+    }
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = self._parser = super().get_parser(prog_name)
+        parser.add_argument(
+            '--force',
+            action='store_true',
+            help=(
+                'Make the service what it was before the maintenance even if '
+                'somebody else has changed it since'
+            ),
+        )
+        for name, what in self._PROPERTIES.items():
+            parser.add_argument(
+                '--' + name.replace('_', '-'),
+                action='store_true',
+                help=f'{what}; the maintenance goes on',
+            )
+        parser.add_argument(
+            '--return-servers',
+            action='store_true',
+            help=(
+                'Move the servers back that this maintenance has moved away, '
+                'those that are locked as well, unless they have moved since'
+            ),
+        )
+        drain.add_pace(parser)
+        #: The host before it was ended, at each attempt.
+        self._ending: list[state.Host] = []
+        return parser
+
+    def look(self, name: str) -> 'servers.Load':
+        """What is on the host; what nobody confirms any more is told."""
+        load = super().look(name)
+        for host in self._ending[:1]:
+            if told := host.journal.abandoned(load):
+                self.log.warning('%s', told)
+        return load
+
+    def take_action(
+        self, parsed_args: argparse.Namespace
+    ) -> tuple[list[str], list[display.Words]]:
+        from osc_maintenance import maintenance
+        from osc_maintenance import text
+        from osc_maintenance import times
+
+        properties = frozenset(
+            name for name in self._PROPERTIES if getattr(parsed_args, name)
+        )
+        for name in ('force', 'return_servers'):
+            if properties and getattr(parsed_args, name):
+                self._parser.error(
+                    f'argument --{name.replace("_", "-")}: ends the whole '
+                    'maintenance, and does not go with options that clear one '
+                    'property'
+                )
+        away = None if parsed_args.return_servers else '--return-servers'
+        drain.check_pace(self._parser, parsed_args, without=away)
+        name = parsed_args.host
+        with base.refusals(self.clients, self.changes_before):
+            if properties:
+                host = maintenance.clear(
+                    self.clients, name, properties, times.now()
+                )
+            elif parsed_args.return_servers:
+                host = self._bring_back(parsed_args)
+            else:
+                host = maintenance.unset(
+                    self.clients,
+                    name,
+                    force=parsed_args.force,
+                    seen=functools.partial(self._seen, parsed_args.force),
+                )
+        if not self.changed and host.aggregate is None:
+            self.log.warning('%s is not in maintenance', text.escape(name))
+        return self.answer(parsed_args, host)
+
+    def _seen(self, force: bool, host: 'state.Host') -> None:
+        """Take leave of a host whose record is about to be deleted."""
+        self._ending.append(host)
+        told = notify.withdraw(self.clients, self.log, host, force=force)
+        self.more.update(told)
+
+    def _bring_back(self, parsed_args: argparse.Namespace) -> 'state.Host':
+        """End the maintenance once its servers are back."""
+        from osc_maintenance.drain import returning
+        from osc_maintenance.drain import run
+        from osc_maintenance import facts
+        from osc_maintenance import maintenance
+        from osc_maintenance import text
+
+        name, force = parsed_args.host, parsed_args.force
+        host = facts.find(self.clients.nova, name)
+        if host.aggregate:
+            journey = returning.Returning(self.clients, host)
+            journey.survey()
+            host = maintenance.restore(self.clients, name, force=force)
+            # for the owners it is over
+            host, told = notify.tell(self.clients, self.log, host, None)
+            self.more.update(told)
+            journey.begin(host)
+            result = drain.reported(
+                parsed_args,
+                quiet=self.app.options.verbose_level == 0,
+                until_answered=self.until_answered,
+                move=functools.partial(run.bring_back, self.clients, journey),
+            )
+            self.more['moves'] = [move.as_dict() for move in result.moves]
+            self.exit_code = result.exit_code
+            if self.exit_code or not result.complete:
+                return host
+            now = facts.find(self.clients.nova, name)
+            # without a record: somebody else was quicker with the same
+            if now.mark or (now.aggregate and not now.journal.returning):
+                raise exceptions.CommandError(
+                    f'{text.escape(name)} was put into maintenance again by '
+                    'somebody else while its servers came back'
+                )
+        return maintenance.unset(
+            self.clients,
+            name,
+            force=force,
+            seen=functools.partial(self._seen, force),
+        )
