@@ -87,7 +87,7 @@ def apply(
             if _drains(host):
                 host, action = _drain(clients, host, how, action, now)
             if notices.concern(host):
-                host, untold = notices.tell_all(clients, host)
+                host, untold = notices.tell_all(clients, host, now)
                 if clients.changes > writes:
                     action = action or 'told'
             (load,) = facts.loads(clients, [host])
@@ -126,7 +126,7 @@ def _drain(
     if record is None or record.policy.migrate == policy.NONE:
         return host, action
     load = facts.load(clients.servers, host.name)
-    plan = plan_.make(clients, load, record.policy)
+    plan = plan_.make(clients, load, record.policy, now)
     plan_.check(clients, plan, strict=False)
     met: dict[str, str] = {}
 
@@ -144,6 +144,7 @@ def _drain(
             hear,
             _pause,
             time.monotonic,
+            lambda: now,
             how=journal.BY_APPLY,
         )
     except exceptions.CommandError:
@@ -189,12 +190,16 @@ def _noted(
     refused = any(
         move.outcome is moves.Outcome.FAILED for move in result.moves
     )
+    # owners may reply at any time
+    awaited = any(
+        move.stayed and move.verdict.then is not None for move in result.moves
+    )
     since = min(old.idle_since or now, now)
-    if result.complete and not refused:
+    if result.complete and not (refused or awaited):
         changes = journal.ended(old, stayed)
     elif moving:
         changes = journal.moving(old)
-    elif now - since >= _PATIENCE:
+    elif now - since >= _PATIENCE and not awaited:
         changes = journal.ended(old, stayed)
     else:
         changes = journal.idle(old, stayed, since)
@@ -218,7 +223,7 @@ def _act(
     """Do what the window of a host calls for; the host then, and the word."""
     match change.called_for(host, now):
         case change.Call.ENTER:
-            _refuse_if_strict(clients, host)
+            _refuse_if_strict(clients, host, now)
             return maintenance.keep(
                 clients, host, change.Request(), now, _taken_up(host)
             ), 'entered'
@@ -250,10 +255,12 @@ def _taken_up(host: state.Host) -> dict[str, str | None]:
     return journal.started(host.journal, {}, how=journal.BY_APPLY)
 
 
-def _refuse_if_strict(clients: 'clients_.Clients', host: state.Host) -> None:
+def _refuse_if_strict(
+    clients: 'clients_.Clients', host: state.Host, now: datetime.datetime
+) -> None:
     """Refuse to enter a host that was to be emptied, and cannot be."""
     record = host.record
     if record and record.policy.strict and not record.entered:
         load = facts.load(clients.servers, host.name)
-        plan = plan_.make(clients, load, record.policy)
+        plan = plan_.make(clients, load, record.policy, now)
         plan_.check(clients, plan, strict=True)

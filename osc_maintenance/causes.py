@@ -15,6 +15,7 @@
 import collections.abc
 
 from osc_maintenance import journal as journal_
+from osc_maintenance import owners
 from osc_maintenance import policy
 from osc_maintenance import record as record_
 from osc_maintenance import servers
@@ -23,6 +24,7 @@ from osc_maintenance import times
 
 #: How many servers a cause tells by name.
 _NAMED = 10
+_REPLIED = 'its owner has replied since, or is waited for no more: set again'
 
 
 def unconfirmed(record: record_.Record, count: int) -> str:
@@ -44,19 +46,23 @@ def unconfirmed(record: record_.Record, count: int) -> str:
 
 
 def by_apply(
-    left: list[servers.Server], unconfirmed: int, journal: journal_.Journal
+    left: list[servers.Server],
+    unconfirmed: int,
+    journal: journal_.Journal,
+    awaited: collections.abc.Mapping[str, str],
 ) -> str:
     """What a drain by ``apply`` waits for.
 
     :param left: the servers that should be gone.
     :param unconfirmed: how many cold migrations are to be confirmed.
     :param journal: what has been noted.
+    :param awaited: why servers wait for their owners, by id.
     """
     if journal.idle_since and left:
         since = times.format_time(journal.idle_since)
         return (
             f'{_count(left)} left, and nothing moves since {since}; apply '
-            f'tries for ten minutes: {_each(left, journal.stayed)}'
+            f'tries for ten minutes: {_each(left, _whys(journal, awaited))}'
         )
     does = 'moves the next' if left else 'does'
     return f'{_to_do(left, unconfirmed)}: apply {does} at its next run'
@@ -89,11 +95,37 @@ def lull_of_return(seconds: int) -> str:
     )
 
 
-def left_behind(left: list[servers.Server], journal: journal_.Journal) -> str:
+def awaited(
+    left: list[servers.Server],
+    journal: journal_.Journal,
+    whys: collections.abc.Mapping[str, str],
+    *,
+    by_apply: bool,
+) -> str:
+    """What is left, where owners are waited for.
+
+    :param left: the servers that should be gone.
+    :param journal: what has been noted.
+    :param whys: why servers wait for their owners, by id.
+    :param by_apply: ``apply`` goes on with it.
+    """
+    goes_on = (
+        'apply goes on' if by_apply else 'if no drain runs, run set again'
+    )
+    told = _each(left, _whys(journal, whys))
+    return f'{_count(left)} left: {told}; {goes_on}'
+
+
+def left_behind(
+    left: list[servers.Server],
+    journal: journal_.Journal,
+    awaited: collections.abc.Mapping[str, str],
+) -> str:
     """What is left, and why.
 
     :param left: the servers that should be gone.
     :param journal: what has been noted.
+    :param awaited: why servers wait for their owners, by id.
     """
     if not journal.ended:
         again = 'run set again'
@@ -113,7 +145,7 @@ def left_behind(left: list[servers.Server], journal: journal_.Journal) -> str:
         )
     return (
         f'{_count(left)} left that should be gone, and nothing moves: '
-        f'{_each(left, journal.stayed)}'
+        f'{_each(left, _whys(journal, awaited))}'
     )
 
 
@@ -136,6 +168,17 @@ def untold(found: collections.abc.Mapping[str, str]) -> str | None:
         return None
     each = [f'{server}: {why}' for server, why in found.items()]
     return f'owners not told: {_some(each)}'
+
+
+def _whys(
+    journal: journal_.Journal, awaited: collections.abc.Mapping[str, str]
+) -> dict[str, str]:
+    """Why servers are left: what was noted, but owners may have replied."""
+    noted = {
+        server: _REPLIED if why.startswith(owners.AWAITED) else why
+        for server, why in journal.stayed.items()
+    }
+    return {**noted, **awaited}
 
 
 def _each(

@@ -21,6 +21,7 @@ import datetime
 import enum
 
 from osc_maintenance import journal
+from osc_maintenance import owners
 from osc_maintenance import policy as policy_
 from osc_maintenance import record as record_
 from osc_maintenance import state
@@ -44,6 +45,8 @@ class Request:
     :ivar early: enter a planned maintenance now, whatever its start.
     :ivar policy: which servers have to go.
     :ivar notify: tell the owners of the servers.
+    :ivar replies: what is made of their replies.
+    :ivar reply_by: until when these count.
     """
 
     start: datetime.datetime | None = None
@@ -55,6 +58,8 @@ class Request:
     early: bool = False
     policy: policy_.Policy | None = None
     notify: bool | None = None
+    replies: owners.Heed | None = None
+    reply_by: datetime.datetime | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,6 +129,7 @@ def to_set(
         wanted = dataclasses.replace(wanted, before=before)
     asked = wanted.end != old.end or not entered
     _check_window(host.name, entered, asked, wanted, request, now)
+    _check_replies(host.name, old, wanted, request, now)
     if host.aggregate:
         wanted = dataclasses.replace(wanted, id=host.aggregate.maintenance_id)
     notes = journal.entered(host.journal) if wanted.entered else {}
@@ -133,6 +139,21 @@ def to_set(
     if wanted.entered:
         steps += _disable(service, wanted)
     return steps
+
+
+def terms(
+    host: state.Host, request: Request, now: datetime.datetime
+) -> owners.Terms:
+    """What of the owners' words counts once ``set`` has been carried out.
+
+    :param host: the host.
+    :param request: what the operator asks for.
+    :param now: the present, in UTC.
+    :raises RefusedError: if the request cannot be followed.
+    """
+    old = host.known or record_.Record()
+    entered = old.entered or host.mark is not None
+    return _changed(host.name, old, entered, request, now).terms
 
 
 def _write(
@@ -213,6 +234,11 @@ def _changed(
         raise RefusedError(
             f'{name}: which servers have to go cannot be read: give --migrate'
         )
+    notify = old.notify if request.notify is None else request.notify
+    replies = request.replies or old.replies
+    if not notify and request.replies is None:
+        # nobody replies to what they were not told
+        replies = owners.Heed.IGNORE
     end, removal = old.end, old.removal
     if request.duration:
         try:
@@ -231,9 +257,33 @@ def _changed(
         reason=request.reason or old.reason,
         ticket_url=request.ticket_url or old.ticket_url,
         policy=request.policy or old.policy,
-        notify=old.notify if request.notify is None else request.notify,
+        notify=notify,
+        replies=replies,
+        reply_by=_reply_by(old, start, end, replies, request, now),
         problems=(),
     )
+
+
+def _reply_by(
+    old: record_.Record,
+    start: datetime.datetime,
+    end: datetime.datetime | None,
+    replies: owners.Heed,
+    request: Request,
+    now: datetime.datetime,
+) -> datetime.datetime | None:
+    """Until when replies count; waited for are they until the start.
+
+    Who is in a hurry needs not think of it.
+    """
+    if replies is owners.Heed.IGNORE:
+        return None
+    if request.reply_by:
+        return request.reply_by
+    new = replies is owners.Heed.WAIT and old.reply_by is None
+    follows = old.reply_by is not None and old.reply_by == old.start
+    until = start if (new or follows) and start > now else old.reply_by
+    return min(until, end) if until and end else until
 
 
 def _check_window(
@@ -264,6 +314,44 @@ def _check_window(
             f'{name}: the window would end at {times.format_time(end)}, which '
             f'is not after its start at {times.format_time(start)}: give '
             'another --start, --end or --duration'
+        )
+
+
+def _check_replies(
+    name: str,
+    old: record_.Record,
+    wanted: record_.Record,
+    request: Request,
+    now: datetime.datetime,
+) -> None:
+    """Refuse what nobody could reply to, or not in time."""
+    if wanted.replies is owners.Heed.IGNORE:
+        if request.reply_by:
+            raise RefusedError(
+                f'{name}: --reply-by goes with --owner-replies wait or '
+                '--owner-replies require'
+            )
+        return
+    if not wanted.notify:
+        raise RefusedError(
+            f'{name}: the owners cannot reply to what they are not told: '
+            f'--owner-replies {wanted.replies} goes with --notify-owners'
+        )
+    if wanted.reply_by is None:
+        if wanted.replies is owners.Heed.WAIT:
+            raise RefusedError(
+                f'{name}: --owner-replies wait goes with --reply-by, as the '
+                'maintenance begins now'
+            )
+        return
+    shown = times.format_time(wanted.reply_by)
+    if wanted.reply_by <= now and wanted.reply_by != old.reply_by:
+        raise RefusedError(f'{name}: --reply-by {shown} is in the past')
+    if wanted.end and wanted.reply_by > wanted.end:
+        raise RefusedError(
+            f'{name}: replies would count until {shown}, which is after the '
+            f'end of the window at {times.format_time(wanted.end)}: give '
+            'another --reply-by'
         )
 
 

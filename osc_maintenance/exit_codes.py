@@ -30,5 +30,7 @@ class ExitCode(enum.IntEnum):
     TIMED_OUT = 4
     #: Refused before anything was written.
     REFUSED = 5
+    #: What has stayed waits for its owners, and for nothing else.
+    OWNERS = 6
     #: Interrupted with Ctrl-C: the same command continues.
     INTERRUPTED = 130

@@ -89,8 +89,14 @@ def _claimed(
     aggregate = nova.aggregates().get(name) if host.mark else None
     if aggregate is None:
         # what would be refused is refused before the first write
-        change.to_set(host, request, clients.user, now)
-        aggregate = nova.claim(name)
+        try:
+            change.to_set(host, request, clients.user, now)
+        except change.RefusedError:
+            # it may make sense beside what is recorded
+            if name not in nova.aggregates():
+                raise
+        else:
+            aggregate = nova.claim(name)
     if aggregate is None:
         aggregate = nova.aggregates().get(name)
         if aggregate is None:

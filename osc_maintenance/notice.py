@@ -47,6 +47,8 @@ KEYS = frozenset(
         'window_end',
         'removal',
         'ticket_url',
+        'reply_by',
+        'replies',
     )
 )
 
@@ -63,6 +65,8 @@ class Notice:
     :ivar end: when it ends; None if that is not known, or never.
     :ivar removal: the host does not come back.
     :ivar ticket_url: where to read more.
+    :ivar reply_by: until when a reply counts; None if that has no end.
+    :ivar replies: the replies that count; none if nobody asks for one.
     """
 
     id: str
@@ -71,6 +75,8 @@ class Notice:
     end: datetime.datetime | None = None
     removal: bool = False
     ticket_url: str | None = None
+    reply_by: datetime.datetime | None = None
+    replies: tuple[owners.Answer, ...] = ()
 
     def lacks(self, said: collections.abc.Mapping[str, str]) -> bool:
         """Whether the metadata of a server does not say this, or says more.
@@ -87,7 +93,9 @@ def of(record: record_.Record, verdict: verdict_.Verdict) -> Notice:
     :param record: the record of the maintenance of its host.
     :param verdict: what is to be done with the server.
     """
-    action = verdict.action
+    # what happens to it once its owner has replied
+    action = verdict.then or verdict.action
+    asked = record.replies is not owners.Heed.IGNORE
     return Notice(
         id=record.id,
         action=_ACTIONS.get(action, action.value),
@@ -95,6 +103,8 @@ def of(record: record_.Record, verdict: verdict_.Verdict) -> Notice:
         end=record.end,
         removal=record.removal,
         ticket_url=record.ticket_url,
+        reply_by=record.reply_by,
+        replies=tuple(owners.Answer) if asked else (),
     )
 
 
@@ -107,6 +117,8 @@ def encode(notice: Notice) -> dict[str, str]:
         'window_end': _stored(notice.end),
         'removal': _TRUE if notice.removal else None,
         'ticket_url': notice.ticket_url,
+        'reply_by': _stored(notice.reply_by),
+        'replies': ' '.join(notice.replies) or None,
     }
     return {
         owners.PREFIX + name: value
@@ -133,6 +145,8 @@ def decode(said: collections.abc.Mapping[str, str]) -> Notice | None:
         end=_time(said.get(owners.PREFIX + 'window_end')),
         removal=said.get(owners.PREFIX + 'removal') == _TRUE,
         ticket_url=_url(said.get(owners.PREFIX + 'ticket_url')),
+        reply_by=_time(said.get(owners.PREFIX + 'reply_by')),
+        replies=_replies(said.get(owners.PREFIX + 'replies', '')),
     )
 
 
@@ -148,10 +162,7 @@ def row(
     :param now: the present, in UTC.
     :returns: values by field name, as JSON shows them.
     """
-    until = None
-    if notice.start:
-        seconds = (notice.start - now).total_seconds()
-        until = max(int(seconds), 0)
+    reply = owners.reply(server.said, notice.id)
     return {
         'id': server.id,
         'name': text.escape(server.name),
@@ -161,10 +172,76 @@ def row(
         'window_start': _stored(notice.start),
         'window_end': _stored(notice.end),
         'removal': notice.removal,
-        'seconds_until_start': until,
+        'seconds_until_start': _seconds(notice.start, now),
         'ticket_url': notice.ticket_url,
         'policy': owners.wish(server.said),
+        'replies': list(notice.replies),
+        'reply_by': _stored(notice.reply_by),
+        'seconds_until_reply_by': _seconds(notice.reply_by, now),
+        'reply': reply.answer if reply else None,
+        'reply_reason': text.escape(reply.reason)
+        if reply and reply.reason
+        else None,
     }
+
+
+def refused(
+    told: Notice | None, reply: owners.Reply, now: datetime.datetime
+) -> str | None:
+    """Why a reply would count for nothing.
+
+    :param told: what the owner is told, if anything.
+    :param reply: the reply.
+    :param now: the present, in UTC.
+    :returns: why, for people to read; None if it counts.
+    """
+    if told is None:
+        return 'no maintenance is known of it'
+    if told.end and told.end <= now:
+        end = times.format_time(told.end)
+        return f'the window of maintenance {told.id} ended at {end}'
+    if not told.replies:
+        return (
+            f'the operators do not ask for replies to maintenance {told.id}; '
+            f'what you wish at any time goes into its property {owners.POLICY}'
+        )
+    if told.reply_by and told.reply_by <= now:
+        until = times.format_time(told.reply_by)
+        return (
+            f'replies to maintenance {told.id} have counted until {until}, '
+            'and count no more'
+        )
+    if reply.answer not in told.replies:
+        return (
+            f'maintenance {told.id} takes {", ".join(told.replies)}, and not '
+            f'{reply.answer}'
+        )
+    return None
+
+
+def keys_of(
+    said: collections.abc.Mapping[str, str], maintenance: str
+) -> set[str]:
+    """What of the metadata of a server goes when a maintenance is over.
+
+    :param said: the metadata.
+    :param maintenance: the id of the maintenance.
+    :returns: the keys of the notice, and that of a reply to it.
+    """
+    found = KEYS & said.keys()
+    mine = said.get(owners.REPLY, '').startswith(f'{maintenance} ')
+    return {*found, owners.REPLY} if mine else set(found)
+
+
+def _seconds(
+    moment: datetime.datetime | None, now: datetime.datetime
+) -> int | None:
+    return max(int((moment - now).total_seconds()), 0) if moment else None
+
+
+def _replies(value: str) -> tuple[owners.Answer, ...]:
+    words = value.split()
+    return tuple(answer for answer in owners.Answer if answer in words)
 
 
 def _stored(moment: datetime.datetime | None) -> str | None:

@@ -18,6 +18,7 @@ notice can be found again and removed, wherever its server has gone.
 
 import collections.abc
 import dataclasses
+import datetime
 import threading
 import typing
 
@@ -126,12 +127,14 @@ def tell(
 def tell_all(
     clients: 'clients_.Clients',
     host: state.Host,
+    now: datetime.datetime,
     plan: plan_.Plan | None = None,
 ) -> tuple[state.Host, dict[str, str]]:
     """Make the notices of all servers that are on a host what they have to be.
 
     :param clients: Nova.
     :param host: the host, with its record.
+    :param now: the present, in UTC.
     :param plan: what is to be done with its servers, if that is known.
     :returns: what :func:`tell` returns.
     :raises CommandError: if Nova does not answer, or the record cannot be
@@ -142,7 +145,7 @@ def tell_all(
     load = plan.load if plan else facts.load(clients.servers, host.name)
     wanted = host.record.policy if host.record else policy.NOTHING
     if plan is None and wanted.migrate != policy.NONE:
-        plan = plan_.make(clients, load, wanted)
+        plan = plan_.make(clients, load, wanted, now)
     return tell(clients, host, load, plan.verdicts if plan else {})
 
 
@@ -234,7 +237,7 @@ def _unsay(
         if read is None or read.id != ours:
             # it is of another maintenance by now
             return None
-        clients.owned.untell(found, notice.KEYS & found.said.keys())
+        clients.owned.untell(found, notice.keys_of(found.said, ours))
     except exceptions.CommandError as exc:
         return text.escape(str(exc))
     return None

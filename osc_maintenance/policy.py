@@ -56,6 +56,8 @@ class Policy:
     :ivar pinned: servers that use devices of the host are to be tried.
     :ivar strict: the host is not entered if one of them cannot be moved.
     :ivar target: the host that they go to; None lets the scheduler choose.
+    :ivar terms: what of the owners' words counts; that may change while
+        servers are moved, and makes no other policy of it.
     """
 
     migrate: str = NONE
@@ -66,6 +68,9 @@ class Policy:
     pinned: bool = False
     strict: bool = False
     target: str | None = None
+    terms: owners.Terms = dataclasses.field(
+        default=owners.Terms(), compare=False
+    )
 
     def wants(self, server: str, project: str) -> bool:
         """Whether a server is one of those that have to go.
@@ -110,12 +115,12 @@ class Policy:
                 f': {server.locked_reason}' if server.locked_reason else ''
             )
             return f'{LOCKED}{reason} (--include-locked moves it)'
-        if owners.wish(server.said) is owners.Wish.KEEP:
-            return f'{KEPT} (its property {owners.POLICY})'
+        if where := owners.kept(server.said, self.terms):
+            return f'{KEPT} ({where})'
         return None
 
     def kept(self, server: servers.Server) -> bool:
-        """Whether just the wish of its owner keeps a server from going."""
+        """Whether just the word of its owner keeps a server from going."""
         return (
             self.leaves(server) is not None
             and self.leaves(dataclasses.replace(server, said={})) is None

@@ -25,6 +25,7 @@ import datetime
 import re
 import typing
 
+from osc_maintenance import owners
 from osc_maintenance import policy as policy_
 from osc_maintenance import text
 from osc_maintenance import times
@@ -55,6 +56,8 @@ KEYS = frozenset(
         'before_status',
         'before_reason',
         'notify_owners',
+        'owner_replies',
+        'reply_by',
         *policy_.KEYS,
     )
 )
@@ -71,6 +74,7 @@ GROUPS = tuple(
     for names in (
         ('window_end', 'removal'),
         ('before_status', 'before_reason'),
+        ('owner_replies', 'reply_by'),
     )
 )
 
@@ -161,6 +165,8 @@ class Record:
     :ivar set_at: when that was.
     :ivar policy: which servers are to be moved off the host.
     :ivar notify: the owners of its servers are told.
+    :ivar replies: what is made of their replies.
+    :ivar reply_by: until when these count; None if that has no end.
     :ivar before: the compute service as it was before; being there at all
         says that the maintenance has been entered and is not just planned.
     :ivar problems: what could not be read.
@@ -176,8 +182,15 @@ class Record:
     set_at: datetime.datetime | None = None
     policy: policy_.Policy = policy_.NOTHING
     notify: bool = False
+    replies: owners.Heed = owners.Heed.IGNORE
+    reply_by: datetime.datetime | None = None
     before: ServiceStatus | None = None
     problems: tuple[Problem, ...] = ()
+
+    @property
+    def terms(self) -> owners.Terms:
+        """What of the owners' words counts."""
+        return owners.Terms(self.id, self.replies, self.reply_by)
 
     @property
     def entered(self) -> bool:
@@ -192,6 +205,7 @@ def encode(record: Record) -> dict[str, str]:
     :returns: metadata; what the record does not say has no key.
     """
     before = record.before
+    ignores = record.replies is owners.Heed.IGNORE
     values = {
         'id': record.id,
         'window_start': _stored(record.start),
@@ -204,6 +218,8 @@ def encode(record: Record) -> dict[str, str]:
         'before_status': before.status if before else None,
         'before_reason': before.reason if before else None,
         'notify_owners': 'true' if record.notify else None,
+        'owner_replies': None if ignores else record.replies.value,
+        'reply_by': None if ignores else _stored(record.reply_by),
         **policy_.encode(record.policy),
     }
     return {
@@ -244,7 +260,7 @@ def decode(metadata: collections.abc.Mapping[str, str]) -> Record | None:
     removal = reader.flag('removal')
     if end and removal:
         reader.wrong('removal', 'contradicts the end of the window')
-    return Record(
+    found = Record(
         id=reader.identity(),
         start=reader.time('window_start', needed=True),
         end=end,
@@ -255,7 +271,13 @@ def decode(metadata: collections.abc.Mapping[str, str]) -> Record | None:
         set_at=reader.time('set_at', needed=True),
         policy=reader.policy(),
         notify=reader.flag('notify_owners'),
+        replies=reader.replies(),
+        reply_by=reader.time('reply_by'),
         before=before,
+    )
+    return dataclasses.replace(
+        found,
+        policy=dataclasses.replace(found.policy, terms=found.terms),
         problems=tuple(reader.problems),
     )
 
@@ -298,6 +320,10 @@ class _Reader:
 
     def flag(self, name: str) -> bool:
         return self.one_of(name, ('true',), needed=False) is not None
+
+    def replies(self) -> owners.Heed:
+        value = self.one_of('owner_replies', tuple(owners.Heed), needed=False)
+        return owners.Heed(value or owners.Heed.IGNORE)
 
     def policy(self) -> policy_.Policy:
         found, wrong = policy_.decode(self.values)

@@ -19,6 +19,7 @@ import enum
 from osc_maintenance import causes
 from osc_maintenance import journal as journal_
 from osc_maintenance import lull
+from osc_maintenance import owners
 from osc_maintenance import policy
 from osc_maintenance import record as record_
 from osc_maintenance import servers as servers_
@@ -166,6 +167,10 @@ class Host:
         return record is None or not record.id or record.id == mark.id
 
 
+#: The vm_state of a server that nothing but its owner may keep.
+_MOVABLE = frozenset(('active', 'paused', 'stopped'))
+
+
 @dataclasses.dataclass(frozen=True)
 class Standing:
     """A state, and the cause of an error, or what is waited for."""
@@ -227,7 +232,7 @@ def derive(
             'unset was interrupted, or somebody took it out; run set again, '
             'or unset'
         )
-    return _recorded(host, record, service, load, None if over else now)
+    return _recorded(host, record, service, load, now, over=over)
 
 
 def _recorded(
@@ -235,12 +240,11 @@ def _recorded(
     record: record_.Record,
     service: Service,
     load: servers_.Load,
-    now: datetime.datetime | None,
+    now: datetime.datetime,
+    *,
+    over: bool,
 ) -> Standing:
-    """How a host with a sound record stands.
-
-    :param now: the present; None if no move is about to start.
-    """
+    """How a host with a sound record stands."""
     ours = host.ours
     if not record.entered:
         if ours:
@@ -254,9 +258,9 @@ def _recorded(
             f'the status of the service is {service.status}: its cell is down'
         )
     if ours:
-        return _in_maintenance(host, record, load, now)
+        return _in_maintenance(host, record, load, now, over=over)
     if host.journal.returning:
-        return _returning(host, service, load, now)
+        return _returning(host, service, load, None if over else now)
     seen = f'the service is {service.as_set}'
     if service.as_set == record.before:
         return _error(
@@ -273,31 +277,46 @@ def _in_maintenance(
     host: Host,
     record: record_.Record,
     load: servers_.Load,
-    now: datetime.datetime | None,
+    now: datetime.datetime,
+    *,
+    over: bool,
 ) -> Standing:
     """How a host stands that is disabled for its maintenance."""
     if load.moving:
         return Standing(State.MIGRATING)
     left = left_behind(record, load)
+    awaited = {
+        server.id: found
+        for server in left
+        # nothing else keeps it, as far as is known here
+        if server.vm_state in _MOVABLE
+        and server.task_state is None
+        and (found := owners.awaited(server.said, record.terms, now))
+    }
     unconfirmed = _ours_unconfirmed(host, load)
     drains = record.policy.migrate != policy.NONE and not host.journal.ended
     by_apply = drains and host.journal.by_apply
     lasts = 0
-    if drains and not by_apply and now is not None:
+    if drains and not (by_apply or over):
         lasts = _lull_of_drain(record, load, left, now)
     if unconfirmed and not (by_apply or lasts):
         return _error(causes.unconfirmed(record, unconfirmed))
     if any(server.moves for server in left):
         return Standing(State.MIGRATING)
+    whys = {server: item.cause for server, item in awaited.items()}
+    ends = any(item.ends for item in awaited.values())
+    if drains and (ends or (whys and by_apply)):
+        told = causes.awaited(left, host.journal, whys, by_apply=by_apply)
+        return Standing(State.MIGRATING, told)
     if (lasts or by_apply) and (left or unconfirmed):
         told = (
             causes.lull_of_drain(left, unconfirmed, lasts)
             if lasts
-            else causes.by_apply(left, unconfirmed, host.journal)
+            else causes.by_apply(left, unconfirmed, host.journal, whys)
         )
         return Standing(State.MIGRATING, told)
     if left:
-        return _error(causes.left_behind(left, host.journal))
+        return _error(causes.left_behind(left, host.journal, whys))
     kept = [s for s in load.servers or () if record.policy.kept(s)]
     return Standing(State.MAINTENANCE, causes.kept(kept) if kept else None)
 

@@ -62,6 +62,18 @@ def parse_time(text: str) -> datetime.datetime:
         ) from exc
 
 
+def parse_deadline(text: str) -> datetime.datetime:
+    """Read a point in time that people may give as a duration.
+
+    :param text: what :func:`parse_time` reads, or a duration such as ``4h``.
+    :returns: that time in UTC, in whole seconds.
+    :raises ValueError: if it is none of these, saying what would be.
+    """
+    if _DURATION.fullmatch(text):
+        text = f'+{text}'
+    return parse_time(text)
+
+
 def parse_iso_8601(text: str) -> datetime.datetime:
     """Read a point in time that does not depend on the present.
 

@@ -19,6 +19,7 @@ import collections.abc
 import datetime
 import typing
 
+from osc_maintenance import overview
 from osc_maintenance import record as record_
 from osc_maintenance import servers
 from osc_maintenance import state
@@ -26,6 +27,10 @@ from osc_maintenance import text
 from osc_maintenance import times
 
 
+#: Fields that are a number of seconds.
+_SECONDS = frozenset(
+    ('retry_after', 'seconds_until_start', 'seconds_until_reply_by')
+)
 _NOT_ASKED = dict.fromkeys(servers.Movement._fields)
 
 
@@ -73,6 +78,8 @@ def fields(
         'set_at': _time(record.set_at),
         'migrate': record.policy.migrate,
         'notify_owners': record.notify,
+        'owner_replies': record.replies.value,
+        'reply_by': _time(record.reply_by),
         'service_status': _text(service.status) if service else None,
         'service_state': _text(service.state or None) if service else None,
         'disabled_reason': _text(service.disabled_reason) if service else None,
@@ -116,10 +123,12 @@ def value_in_words(name: str, value: typing.Any) -> str:
         return '-'
     if isinstance(value, bool):
         return 'yes' if value else 'no'
-    if name in ('retry_after', 'seconds_until_start'):
+    if name in _SECONDS:
         return times.format_duration(value)
     if name in ('moves', 'verdicts'):
         return '\n'.join(map(_server_in_words, value)) or '-'
+    if name == 'owners':
+        return '\n'.join(map(overview.in_words, value)) or '-'
     if name == 'untold':
         return '\n'.join(f'{r["id"]}: {r["cause"]}' for r in value) or '-'
     if isinstance(value, collections.abc.Mapping):

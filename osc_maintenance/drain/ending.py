@@ -91,3 +91,8 @@ def passing(
         ),
         *(f'server {item} is on its way here' for item in look.arriving),
     )
+
+
+def awaits_owners(moves: collections.abc.Iterable[moves_.Move]) -> bool:
+    """Whether servers go by themselves once replies count no more."""
+    return any(move.verdict.then and move.verdict.passing for move in moves)

@@ -15,6 +15,7 @@
 import collections
 import collections.abc
 import dataclasses
+import datetime
 import secrets
 import typing
 
@@ -56,6 +57,7 @@ class Leaving:
     :param host: the host, in maintenance.
     :param plan: what is to be done with its servers.
     :param clock: the present in seconds, never going back.
+    :param now: the present, in UTC.
     :param how: who moves them, as the journal says it.
     :ivar host: the host's name.
     :ivar command: what continues it if it is interrupted.
@@ -68,6 +70,7 @@ class Leaving:
         host: state.Host,
         plan: plan_.Plan,
         clock: collections.abc.Callable[[], float],
+        now: collections.abc.Callable[[], datetime.datetime],
         *,
         how: str = journal.STARTED,
     ) -> None:
@@ -86,7 +89,10 @@ class Leaving:
         self._watch = watch.Watch(
             lambda since: clients.servers.migrations(self.host, since=since)
         )
-        self._outlook = outlook.Outlook(clients, plan, clock)
+        self._outlook = outlook.Outlook(clients, plan, clock, now)
+        if host.record:
+            # it has an id by now, which replies name
+            self._outlook.heed(host.record.policy.terms)
         self._arrivals = arrivals.Arrivals(clients, plan.policy)
         self._failures = failures.Failures(clients.servers)
         self._token = ''
@@ -225,6 +231,8 @@ class Leaving:
                 f'somebody else has changed which servers of {name} are to '
                 'be moved'
             )
+        if record:
+            self._outlook.heed(record.policy.terms)
         self._read = self._clock()
 
     def _heed(self, service: state.Service | None) -> None:

@@ -231,6 +231,8 @@ class Loop:
         interval = pace.next_look(
             moving, self._settler.took, now, idle, more=more
         )
+        if not (moving or more) and ending.awaits_owners(self.moves):
+            interval = pace.OWNERS
         if self._follower.arrived and self._listing.fits(now, interval):
             return 0.0
         overdue = limit.next_one(self._options, moving, now)
@@ -366,7 +368,7 @@ class Loop:
             move.cause = ending.why_not_started(
                 self.moves, self._options.max_parallel
             )
-        if idle >= patience:
+        if idle >= patience and not ending.awaits_owners(self.moves):
             return True
         return not ending.passing(self.moves, look)
 

@@ -14,11 +14,13 @@
 
 import collections.abc
 import dataclasses
+import datetime
 import typing
 
 from osc_maintenance.drain import plan as plan_
 from osc_maintenance.drain import surroundings
 from osc_maintenance.drain import verdict
+from osc_maintenance import owners
 from osc_maintenance import servers as servers_
 
 if typing.TYPE_CHECKING:
@@ -35,6 +37,7 @@ class Outlook:
     :param clients: Nova, Placement and Glance.
     :param plan: what was to be done with them at the beginning.
     :param clock: the present in seconds, never going back.
+    :param now: the present, in UTC.
     :ivar around: what of the cloud decides where they can go.
     """
 
@@ -43,8 +46,10 @@ class Outlook:
         clients: 'clients_.Clients',
         plan: plan_.Plan,
         clock: collections.abc.Callable[[], float],
+        now: collections.abc.Callable[[], datetime.datetime],
     ) -> None:
         self.around = plan.around
+        self._now = now
         self._policy = plan.policy
         self._evacuate = plan.evacuate
         self._clock = clock
@@ -53,6 +58,10 @@ class Outlook:
         )
         self._asked = frozenset(plan.verdicts)
         self._asked_at = clock()
+
+    def heed(self, terms: owners.Terms) -> None:
+        """Note what of the owners' words counts now."""
+        self._policy = dataclasses.replace(self._policy, terms=terms)
 
     def up(self, is_up: bool) -> None:
         """Note whether nova-compute of the host is up."""
@@ -105,7 +114,11 @@ class Outlook:
     ) -> dict[str, verdict.Verdict]:
         return {
             server.id: verdict.verdict(
-                server, self._policy, self.around, evacuate=self._evacuate
+                server,
+                self._policy,
+                self.around,
+                self._now(),
+                evacuate=self._evacuate,
             )
             for server in found
         }

@@ -23,6 +23,8 @@ from osc_maintenance.drain import verdict
 
 #: How long to wait before the next look, in seconds.
 SOONEST, _LATEST = 0.1, 10.0
+#: The same where nothing but owners is waited for.
+OWNERS = 20.0
 #: The same while nothing tells yet how long moves take.
 _UNKNOWN = 0.7
 #: What every move takes at least, in seconds.

@@ -14,6 +14,7 @@
 
 import collections.abc
 import dataclasses
+import datetime
 import typing
 
 from osc_maintenance import change
@@ -72,6 +73,11 @@ class Plan:
             for server, found in self._becomes
             if found.action is verdict.Action.BLOCKED
         ]
+
+    @property
+    def waits_for_owners(self) -> bool:
+        """Whether those that cannot go wait for nothing but their owners."""
+        return all(self.verdicts[s.id].then for s in self.blocked)
 
     @property
     def _becomes(
@@ -155,6 +161,7 @@ def make(
     clients: 'clients_.Clients',
     load: servers.Load,
     policy: policy_.Policy,
+    now: datetime.datetime,
     *,
     evacuate: bool = False,
 ) -> Plan:
@@ -163,6 +170,7 @@ def make(
     :param clients: Nova, Placement and Glance.
     :param load: what is on the host.
     :param policy: which servers have to go.
+    :param now: the present, in UTC.
     :param evacuate: the host is down, and its servers are rebuilt elsewhere.
     :returns: the plan.
     :raises CommandError: if Nova does not answer.
@@ -182,7 +190,7 @@ def make(
         around=around,
         verdicts={
             server.id: verdict.verdict(
-                server, policy, around, evacuate=evacuate
+                server, policy, around, now, evacuate=evacuate
             )
             for server in found
         },
@@ -238,14 +246,22 @@ def check(
             'certain, rebuild its servers elsewhere with --evacuate --fenced; '
             'or use --migrate none to leave them'
         )
-    if strict and plan.blocked:
+    stuck = [
+        server
+        for server in plan.blocked
+        # those go when replies count no more
+        if not (
+            plan.verdicts[server.id].then and plan.verdicts[server.id].passing
+        )
+    ]
+    if strict and stuck:
         causes = '; '.join(
             f'{text.escape(server.name)} ({server.id}): '
             f'{plan.verdicts[server.id].cause}'
-            for server in plan.blocked
+            for server in stuck
         )
         raise change.RefusedError(
-            f'{host}: {len(plan.blocked)} of the servers cannot be moved, and '
+            f'{host}: {len(stuck)} of the servers cannot be moved, and '
             f'--strict was given: {causes}'
         )
 

@@ -148,7 +148,10 @@ class Lines(_Plain):
             parts.append(f'{counts.waiting} to go')
         if counts.failed:
             parts.append(f'{counts.failed} failed')
-        if not (counts.moving or counts.waiting):
+        owners = story_.waiting_for_owners(event.moves)
+        if owners:
+            parts.append(owners)
+        elif not (counts.moving or counts.waiting):
             parts.append('still waiting for what ends by itself')
         estimate = figures.time_left(event.time_left)
         return ', '.join([*parts, estimate] if estimate else parts)

@@ -261,7 +261,7 @@ class Returning:
         )
         # it has been here, whatever zone it was asked to be in
         anywhere = dataclasses.replace(server, zone=None)
-        return verdict.verdict(anywhere, self._policy, around)
+        return verdict.possible(anywhere, self._policy, around)
 
     def check(self) -> None:
         """See whether the servers are still to return.

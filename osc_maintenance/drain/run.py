@@ -15,6 +15,7 @@
 import collections.abc
 import contextlib
 import dataclasses
+import datetime
 import time
 import typing
 
@@ -34,6 +35,7 @@ from osc_maintenance import journal
 from osc_maintenance.nova import api
 from osc_maintenance import state
 from osc_maintenance import text
+from osc_maintenance import times
 
 if typing.TYPE_CHECKING:
     from osc_maintenance import clients as clients_
@@ -69,9 +71,12 @@ class Result:
             if self.ending is loop_.Ending.HANDED_OVER
             else moves.STAYED
         )
-        if any(move.outcome in stayed for move in self.moves):
-            return exit_codes.ExitCode.STAYED
-        return exit_codes.ExitCode.DONE
+        left = [move for move in self.moves if move.outcome in stayed]
+        if not left:
+            return exit_codes.ExitCode.DONE
+        if all(move.verdict.then for move in left):
+            return exit_codes.ExitCode.OWNERS
+        return exit_codes.ExitCode.STAYED
 
 
 def drain(
@@ -82,6 +87,7 @@ def drain(
     report: collections.abc.Callable[[events.Event], None],
     pause: interrupt.Pause,
     clock: collections.abc.Callable[[], float] = time.monotonic,
+    now: collections.abc.Callable[[], datetime.datetime] = times.now,
     *,
     how: str = journal.STARTED,
     gone: collections.abc.Callable[['servers.Server'], None] = lambda _: None,
@@ -95,6 +101,7 @@ def drain(
     :param report: is told what happens.
     :param pause: waits for some seconds; True means that it was interrupted.
     :param clock: the present in seconds, never going back.
+    :param now: the present, in UTC.
     :param how: who moves them, as the journal says it; ``apply`` notes by
         itself how that ends.
     :param gone: is told of each server that has moved away.
@@ -102,7 +109,7 @@ def drain(
     :raises CommandError: if Nova refuses to be asked; what is in motion goes
         on, and so does the drain if it is run again.
     """
-    journey = leaving.Leaving(clients, host, plan, clock, how=how)
+    journey = leaving.Leaving(clients, host, plan, clock, now, how=how)
     loop = loop_.Loop(clients.servers, journey, options, clock, pause)
     with _resumable('drain', host.name):
         if not journey.claim(pause):

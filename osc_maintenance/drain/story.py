@@ -74,6 +74,25 @@ def tally(moves: collections.abc.Iterable[moves_.Move]) -> Tally:
     )
 
 
+def waiting_for_owners(
+    moves: collections.abc.Iterable[moves_.Move],
+) -> str | None:
+    """How many servers wait for their owners, in words.
+
+    :param moves: the moves.
+    :returns: the words; None if there are none.
+    """
+    count = sum(
+        move.outcome is moves_.Outcome.BLOCKED and bool(move.verdict.then)
+        for move in moves
+    )
+    if not count:
+        return None
+    return (
+        f'{count} waiting for {"its owner" if count == 1 else "their owners"}'
+    )
+
+
 def some(items: collections.abc.Sequence[str], separator: str = ', ') -> str:
     """The first few of many, and how many more there are."""
     shown = separator.join(items[:_MOST_NAMES])
@@ -355,9 +374,9 @@ def _plan(event: events.Planned) -> str:
             # what waits to be confirmed is there for another cause
             stays = move.cause == move.verdict.cause
             (left if stays else away).append(move)
-    blocked = sum(
-        move.outcome is moves_.Outcome.BLOCKED for move in event.moves
-    )
+    blocked = [
+        move for move in event.moves if move.outcome is moves_.Outcome.BLOCKED
+    ]
     count, total = len(going), len(event.moves) - len(away)
     many = '1 server' if total == 1 else f'{total} servers'
     if not going:
@@ -376,8 +395,10 @@ def _plan(event: events.Planned) -> str:
         parts.append(f'{len(left)} left {where}{_why(left)}')
     if away:
         parts.append(f'{len(away)} elsewhere and not confirmed')
-    if blocked:
-        parts.append(f'{blocked} blocked')
+    if owners := waiting_for_owners(blocked):
+        parts.append(owners)
+    if others := sum(move.verdict.then is None for move in blocked):
+        parts.append(f'{others} blocked')
     if going:
         parts.append(f'{event.max_parallel} at a time')
     return ', '.join(parts)
@@ -389,6 +410,8 @@ def _standing(move: moves_.Move) -> str:
     match move.outcome:
         case moves_.Outcome.WAITING | moves_.Outcome.MOVING:
             return 'to be moved as well'
+        case moves_.Outcome.BLOCKED if move.verdict.then:
+            return cause
         case moves_.Outcome.BLOCKED if move.verdict.passing:
             return f'blocked for now: {cause}'
     return f'{move.outcome.value}: {cause}'

@@ -18,6 +18,7 @@ Everything is decided from facts that were read before. Pure.
 
 import collections.abc
 import dataclasses
+import datetime
 import enum
 
 from osc_maintenance import owners
@@ -57,11 +58,14 @@ class Verdict:
     :ivar action: what.
     :ivar cause: why it is left or blocked, or moved that way; or None.
     :ivar passing: it is blocked by something that ends by itself.
+    :ivar then: what is done with it once its owner has replied; None unless
+        that is what it waits for.
     """
 
     action: Action
     cause: str | None = None
     passing: bool = False
+    then: Action | None = None
 
     @property
     def moves(self) -> bool:
@@ -175,10 +179,41 @@ def verdict(
     server: servers.Server,
     policy: policy_.Policy,
     around: Surroundings,
+    now: datetime.datetime,
     *,
     evacuate: bool = False,
 ) -> Verdict:
     """What a drain does with a server, and why.
+
+    :param server: a server on the host.
+    :param policy: which servers have to go.
+    :param around: where they can go.
+    :param now: the present, in UTC.
+    :param evacuate: the host is down, and its servers are rebuilt elsewhere.
+    :returns: the verdict.
+    """
+    found = possible(server, policy, around, evacuate=evacuate)
+    if evacuate or not found.moves:
+        return found
+    awaited = owners.awaited(server.said, policy.terms, now)
+    if awaited is None:
+        return found
+    return Verdict(
+        Action.BLOCKED,
+        awaited.cause,
+        passing=awaited.ends,
+        then=found.action,
+    )
+
+
+def possible(
+    server: servers.Server,
+    policy: policy_.Policy,
+    around: Surroundings,
+    *,
+    evacuate: bool = False,
+) -> Verdict:
+    """The same, whether its owner has replied or not.
 
     :param server: a server on the host.
     :param policy: which servers have to go.
@@ -195,7 +230,7 @@ def verdict(
     )
     if server.busy and goes_on:
         return Verdict(Action.BLOCKED, server.busy, passing=True)
-    action, why = _way(server, evacuate=evacuate)
+    action, why = _way(server, policy, evacuate=evacuate)
     if action is None:
         cause = _STUCK.get(
             server.vm_state, f'Nova moves no server that is {server.vm_state}'
@@ -222,7 +257,7 @@ def verdict(
 
 
 def _way(
-    server: servers.Server, *, evacuate: bool
+    server: servers.Server, policy: policy_.Policy, *, evacuate: bool
 ) -> tuple[Action | None, str | None]:
     """How Nova can move a server, and what its owner has to do with that."""
     if evacuate:
@@ -232,7 +267,8 @@ def _way(
     if server.vm_state == 'active' and wish is owners.Wish.COLD_MIGRATE:
         why = f'as its owner wishes (its property {owners.POLICY})'
         return Action.COLD_MIGRATE, why
-    return _MOVABLE.get(server.vm_state), owners.not_understood(server.said)
+    vain = owners.in_vain(server.said, policy.terms)
+    return _MOVABLE.get(server.vm_state), vain
 
 
 def _device(

@@ -91,21 +91,24 @@ class Owned:
         self,
         server: servers.Server,
         values: collections.abc.Mapping[str, str],
-    ) -> None:
+    ) -> dict[str, str]:
         """Write metadata of a server, and leave all else that it has.
 
         Rests on POST /servers/{id}/metadata.
 
         :param server: the server.
         :param values: values by key.
+        :returns: all of its metadata then.
         :raises CommandError: if Nova refuses, or there is no such server.
         """
         with api.explained(f'{server.name} ({server.id})'):
-            self._client.client.post(
+            _response, body = self._client.client.post(
                 f'/servers/{server.id}/metadata',
                 body={'metadata': dict(values)},
             )
+            found: dict[str, str] = body['metadata']
         self.changes += 1
+        return found
 
     def untell(
         self, server: servers.Server, keys: collections.abc.Iterable[str]

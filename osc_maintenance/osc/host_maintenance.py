@@ -51,7 +51,8 @@ class SetHostMaintenance(base.ChangingCommand):
     recorded before it is disabled, and unset restores it.
 
     Exit status: 0 all done, 1 error, 2 usage, 3 some servers stayed, 4 timed
-    out, 5 refused before anything was changed, 130 interrupted.
+    out, 5 refused before anything was changed, 6 all that stayed waits for its
+    owners, 130 interrupted.
 
     Example::
 
@@ -98,6 +99,8 @@ class SetHostMaintenance(base.ChangingCommand):
             ticket_url=parsed_args.ticket_url,
             early=parsed_args.now,
             notify=parsed_args.notify,
+            replies=notify.heed(parsed_args),
+            reply_by=parsed_args.reply_by,
         )
         plan: plan_.Plan | None = None
         with base.refusals(self.clients, self.changes_before):
@@ -168,9 +171,15 @@ class SetHostMaintenance(base.ChangingCommand):
                 'give --migrate active or --migrate all',
                 text.escape(host.name),
             )
-        steps = change.to_set(host, request, self.clients.user, times.now())
+        now = times.now()
+        steps = change.to_set(host, request, self.clients.user, now)
+        terms = change.terms(host, request, now)
         plan = plan_.make(
-            self.clients, load, policy, evacuate=parsed_args.evacuate
+            self.clients,
+            load,
+            dataclasses.replace(policy, terms=terms),
+            now,
+            evacuate=parsed_args.evacuate,
         )
         entering = bool(host.mark) or any(
             isinstance(step, change.SetService) for step in steps
@@ -187,6 +196,8 @@ class SetHostMaintenance(base.ChangingCommand):
         """Answer with what would be done."""
         if plan.blocked:
             self.exit_code = exit_codes.ExitCode.STAYED
+        if plan.blocked and plan.waits_for_owners:
+            self.exit_code = exit_codes.ExitCode.OWNERS
         self.more['verdicts'] = plan.rows()
         return self.answer(parsed_args, host)
 
@@ -196,6 +207,7 @@ class SetHostMaintenance(base.ChangingCommand):
         """The plan for what is recorded, refused if it cannot work."""
         from osc_maintenance.drain import plan as plan_
         from osc_maintenance import facts
+        from osc_maintenance import times
 
         record = host.record
         if record is None or record.policy.migrate == 'none':
@@ -204,7 +216,7 @@ class SetHostMaintenance(base.ChangingCommand):
         return self._checked(
             parsed_args,
             host,
-            plan_.make(self.clients, load, record.policy),
+            plan_.make(self.clients, load, record.policy, times.now()),
             entering=True,
         )
 

@@ -51,6 +51,14 @@ class ShowHostMaintenance(base.HostCommand):
                 '(as --migrate all would, if no servers are to be moved)'
             ),
         )
+        parser.add_argument(
+            '--owners',
+            action='store_true',
+            help=(
+                'Show, project by project, whose owners have been told and '
+                'have replied, what, and who is not ready and why'
+            ),
+        )
         return parser
 
     def take_action(
@@ -61,18 +69,27 @@ class ShowHostMaintenance(base.HostCommand):
         host = facts.find(self.clients.nova, parsed_args.host)
         if parsed_args.servers:
             self.more['verdicts'] = self._verdicts(host)
+        if parsed_args.owners:
+            self.more['owners'] = self._owners(host)
         return self.answer(parsed_args, host)
+
+    def _owners(self, host: 'state.Host') -> list[dict[str, typing.Any]]:
+        from osc_maintenance import overview
+
+        here = self.clients.servers.on(host.name)
+        return overview.of(here, host.known.id if host.known else '')
 
     def _verdicts(self, host: 'state.Host') -> list[dict[str, typing.Any]]:
         from osc_maintenance.drain import plan
         from osc_maintenance import facts
         from osc_maintenance import policy as policy_
+        from osc_maintenance import times
 
         policy = host.known.policy if host.known else policy_.NOTHING
         if policy.migrate == policy_.NONE:
-            policy = policy_.Policy(policy_.ALL)
+            policy = policy_.Policy(policy_.ALL, terms=policy.terms)
         load = facts.load(self.clients.servers, host.name)
-        made = plan.make(self.clients, load, policy)
+        made = plan.make(self.clients, load, policy, times.now())
         for note in made.notes:
             self.log.warning('%s', note)
         return made.rows()

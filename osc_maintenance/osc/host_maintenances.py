@@ -44,6 +44,8 @@ _LIST_LONG_FIELDS = (
     'set_at',
     'migrate',
     'notify_owners',
+    'owner_replies',
+    'reply_by',
     'service_status',
     'service_state',
     'disabled_reason',

@@ -16,11 +16,14 @@ import argparse
 import collections.abc
 import typing
 
+from osc_maintenance.osc import options
+
 if typing.TYPE_CHECKING:
     import logging
 
     from osc_maintenance import clients as clients_
     from osc_maintenance.drain import plan as plan_
+    from osc_maintenance import owners
     from osc_maintenance import state
 
 
@@ -47,6 +50,38 @@ def add(parser: argparse.ArgumentParser) -> None:
         default=None,
         help='Tell them nothing, and remove the notices that there are',
     )
+    parser.add_argument(
+        '--owner-replies',
+        metavar='<what>',
+        choices=('ignore', 'wait', 'require'),
+        help=(
+            'What is made of their replies: ignore (ask for none), wait (a '
+            'server goes once its owner has replied, or at --reply-by) or '
+            'require (only once its owner has replied); recorded (default: '
+            'ignore)'
+        ),
+    )
+    parser.add_argument(
+        '--reply-by',
+        metavar='<time>',
+        type=options.deadline,
+        help=(
+            'Until when replies count, in the same forms as --start, or a '
+            'duration from now; recorded (default: until the start of a '
+            'planned maintenance)'
+        ),
+    )
+
+
+def heed(parsed_args: argparse.Namespace) -> 'owners.Heed | None':
+    """What is to be made of the owners' replies, if that was said.
+
+    :param parsed_args: the command's arguments.
+    """
+    from osc_maintenance import owners
+
+    given = parsed_args.owner_replies
+    return owners.Heed(given) if given else None
 
 
 def tell(
@@ -64,10 +99,11 @@ def tell(
     :returns: the host then, and what is answered beside it.
     """
     from osc_maintenance import notices
+    from osc_maintenance import times
 
     if not notices.concern(host):
         return host, {}
-    host, failed = notices.tell_all(clients, host, plan)
+    host, failed = notices.tell_all(clients, host, times.now(), plan)
     return host, _untold(log, host, failed)
 
 

@@ -44,11 +44,25 @@ def duration(text: str) -> typing.Any:
     return _checked(times.parse_duration, text)
 
 
+def deadline(text: str) -> typing.Any:
+    """A point in time, or how long it is until then, as a datetime in UTC."""
+    from osc_maintenance import times
+
+    return _checked(times.parse_deadline, text)
+
+
 def reason(text: str) -> str:
     """The operator's reason."""
     from osc_maintenance import record
 
     return _checked(record.check_reason, text)
+
+
+def owners_reason(text: str) -> str:
+    """The reason of an owner's reply."""
+    from osc_maintenance import owners
+
+    return _checked(owners.check_reason, text)
 
 
 def url(text: str) -> str:

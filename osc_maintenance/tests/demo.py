@@ -83,18 +83,26 @@ server pause guest-2
 server stop guest-3
 --os-compute-api-version 2.73 server lock --reason 'billing run' guest-4
 
-# Their owners are told what is planned for them, and may have a say.
+# Their owners are told what is planned for them, and are asked.
 host maintenance set compute1 --start +1h --duration 2h --migrate all \
---notify-owners -c state -c notify_owners
+--notify-owners --owner-replies wait -c state -c window_start -c reply_by
 server set --property maintenance:policy=cold-migrate guest-1
-server maintenance list -c Name -c Action -c 'Window Start' -c 'Window End'
+server maintenance acknowledge guest-2 -c name -c action -c reply
+server maintenance acknowledge guest-3 --not-ready \
+--reason 'a release tonight' -c name -c action -c reply
+server maintenance list -c Name -c Action -c 'Window Start' -c 'Reply By' \
+-c Reply
+
+# Who is ready, and who is not?
+host maintenance show compute1 --owners -c state -c owners
 
 # What would become of each of them? Nothing is changed yet.
 host maintenance show compute1 --servers -c state -c servers -c verdicts
 
-# Move them: at most two at once, and nobody's lock is overridden.
-host maintenance set compute1 --now --reason 'kernel update' -c state \
--c moves
+# Move them: at most two at once, and nobody's lock is overridden. Who is not
+# ready has five seconds left.
+host maintenance set compute1 --now --reason 'kernel update' --reply-by 5s \
+-c state -c moves
 host maintenance show compute1 -f value -c state -c servers -c emptied
 
 # After the work they come back, and end as they were.

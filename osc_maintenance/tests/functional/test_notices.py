@@ -12,62 +12,13 @@
 
 """Owners are told: two projects, a member and a reader, and the guest."""
 
-import hashlib
-import hmac
 import json
-import typing
 
-from osc_maintenance.tests.cloud import accounts
-from osc_maintenance.tests.cloud import api
-from osc_maintenance.tests.cloud import scene
 from osc_maintenance.tests.functional import drains
-
-_LIST = ('server', 'maintenance', 'list')
-_SHOW = ('server', 'maintenance', 'show')
+from osc_maintenance.tests.functional import owners
 
 
-class TestNotices(drains.DrainTestCase):
-    def setUp(self) -> None:
-        super().setUp()
-        self.here, self.there = self.scene.host(), self.scene.host()
-
-    def listed(
-        self, cloud: str, *options: str
-    ) -> dict[str, dict[str, typing.Any]]:
-        """What ``server maintenance list`` shows somebody, by server id."""
-        told = self.openstack(*_LIST, *options, '-f', 'json', cloud=cloud)
-        return {row['id']: row for row in json.loads(told)}
-
-    def actions(self, *made: scene.Server) -> list[str | None]:
-        """What happens to servers, as an admin sees it."""
-        found = self.listed('admin', '--all-projects')
-        return [found.get(item.id, {}).get('action') for item in made]
-
-    def metadata(self, server: scene.Server) -> dict[str, str]:
-        """The metadata of a server."""
-        found: dict[str, str] = self.server(server)['metadata']
-        return found
-
-    def seen_by_guest(self, server: scene.Server) -> dict[str, str]:
-        """What the guest reads, asked for as its proxy does."""
-        signature = hmac.new(
-            accounts.METADATA_SECRET.encode(),
-            server.id.encode(),
-            hashlib.sha256,
-        )
-        found, _headers = api.call(
-            'GET',
-            f'{self.cloud.urls["metadata"]}/openstack/latest/meta_data.json',
-            headers={
-                'X-Instance-ID': server.id,
-                'X-Tenant-ID': self.server(server)['tenant_id'],
-                'X-Instance-ID-Signature': signature.hexdigest(),
-            },
-        )
-        self.assertEqual(server.id, found['uuid'])
-        meta: dict[str, str] = found.get('meta', {})
-        return meta
-
+class TestNotices(owners.OwnersTestCase):
     def test_the_guest_sees_it(self) -> None:
         web = self.scene.server(
             'web', on=self.here, metadata={'color': 'blue'}
@@ -115,7 +66,9 @@ class TestNotices(drains.DrainTestCase):
                 seen, self.listed(cloud).keys() & {web.id, db.id, kept.id}
             )
         shown = json.loads(
-            self.openstack(*_SHOW, 'web', '-f', 'json', cloud='alpha-reader')
+            self.openstack(
+                *owners.SHOW, 'web', '-f', 'json', cloud='alpha-reader'
+            )
         )
         self.assertEqual(
             ('live-migrate', planned.told['window_start'], url, False),
@@ -125,7 +78,7 @@ class TestNotices(drains.DrainTestCase):
             ),
         )
         self.assertGreater(shown['seconds_until_start'], 3000)
-        self.refused(*_SHOW, web.id, cloud='beta-member')
+        self.refused(*owners.SHOW, web.id, cloud='beta-member')
         self.assertEqual(
             ['live-migrate', 'live-migrate', 'stay'],
             self.actions(web, db, kept),
@@ -176,6 +129,23 @@ class TestNotices(drains.DrainTestCase):
         self.assertIs(False, told['notify_owners'])
         self.assertEqual([None, None], self.actions(web, broken))
         self.assertEqual({}, self.metadata(web))
+
+    def test_a_server_has_no_room_for_it(self) -> None:
+        web = self.scene.server('web', on=self.here)
+        mine = {f'key{number}': 'mine' for number in range(126)}
+        full = self.scene.server('full', on=self.here, metadata=mine)
+        answer = self.run_openstack(
+            *('host', 'maintenance', 'set', self.here, '--notify-owners'),
+            *('-f', 'json'),
+        )
+        self.assertEqual(drains.Exit.DONE, answer.code, str(answer))
+        (row,) = json.loads(answer.stdout)['untold']
+        self.assertEqual(full.id, row['id'])
+        self.assertIn('HTTP 403', row['cause'])
+        self.assertEqual(['stay', None], self.actions(web, full))
+        self.assertEqual(mine, self.metadata(full))
+        self.maintenance('unset', self.here)
+        self.assertEqual(mine, self.metadata(full))
 
     def test_unset_removes_what_was_told(self) -> None:
         web = self.scene.server(

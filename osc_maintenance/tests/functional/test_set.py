@@ -33,6 +33,8 @@ NOBODY: base.Json = {
     'set_at': None,
     'migrate': 'none',
     'notify_owners': False,
+    'owner_replies': 'ignore',
+    'reply_by': None,
     'service_status': 'enabled',
     'service_state': 'up',
     'disabled_reason': None,

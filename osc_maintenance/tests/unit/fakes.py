@@ -343,8 +343,9 @@ class Owned:
         self,
         server: servers.Server,
         values: collections.abc.Mapping[str, str],
-    ) -> None:
+    ) -> dict[str, str]:
         self._write('tell', server, values, ())
+        return _merged(server, values, ())
 
     def untell(
         self, server: servers.Server, keys: collections.abc.Iterable[str]

@@ -19,6 +19,7 @@ from oslotest import base
 
 from osc_maintenance.drain import verdict
 from osc_maintenance import notice
+from osc_maintenance import owners
 from osc_maintenance import record
 from osc_maintenance import servers
 
@@ -41,6 +42,17 @@ SAID = {
 LIVE = verdict.Verdict(_A.LIVE_MIGRATE)
 
 
+#: what they are told where they are asked
+ASKED = notice.of(
+    dataclasses.replace(
+        RECORD,
+        replies=owners.Heed.WAIT,
+        reply_by=START - datetime.timedelta(hours=1),
+    ),
+    LIVE,
+)
+
+
 class TestEncode(base.BaseTestCase):
     def test_every_key(self) -> None:
         self.assertEqual(SAID, notice.encode(notice.of(RECORD, LIVE)))
@@ -55,6 +67,21 @@ class TestEncode(base.BaseTestCase):
         ):
             told = notice.of(RECORD, verdict.Verdict(action, 'why'))
             self.assertEqual(word, told.action)
+
+    def test_what_happens_once_they_have_replied(self) -> None:
+        waits = verdict.Verdict(_A.BLOCKED, 'why', then=_A.COLD_MIGRATE)
+        self.assertEqual('cold-migrate', notice.of(RECORD, waits).action)
+
+    def test_where_they_are_asked(self) -> None:
+        self.assertEqual(
+            {
+                **SAID,
+                'maintenance:reply_by': '2026-11-20T21:00:00Z',
+                'maintenance:replies': 'move keep own-action not-ready',
+            },
+            notice.encode(ASKED),
+        )
+        self.assertEqual(ASKED, notice.decode(notice.encode(ASKED)))
 
     def test_no_end_and_removal(self) -> None:
         open_ended = dataclasses.replace(RECORD, end=None)
@@ -102,6 +129,8 @@ class TestDecode(base.BaseTestCase):
             ('window_end', '', 'end', None),
             ('removal', 'yes', 'removal', False),
             ('ticket_url', 'javascript:alert(1)', 'ticket_url', None),
+            ('reply_by', 'soon', 'reply_by', None),
+            ('replies', 'obey keep', 'replies', (owners.Answer.KEEP,)),
         ):
             said = {**SAID, f'maintenance:{key}': value or ''}
             found = notice.decode(said)
@@ -143,6 +172,67 @@ class TestRow(base.BaseTestCase):
                     'seconds_until_start': seconds,
                     'ticket_url': 'https://tickets.example.com/7',
                     'policy': 'keep',
+                    'replies': [],
+                    'reply_by': None,
+                    'seconds_until_reply_by': None,
+                    'reply': None,
+                    'reply_reason': None,
                 },
                 notice.row(server, told, now),
             )
+
+    def test_a_reply(self) -> None:
+        said = {
+            **notice.encode(ASKED),
+            'maintenance:reply': '3f9a1c2e not-ready: a\x1bb',
+        }
+        now = START - datetime.timedelta(hours=2)
+        row = notice.row(servers.Server('a', 'web', said=said), ASKED, now)
+        told = {
+            'replies': ['move', 'keep', 'own-action', 'not-ready'],
+            'reply_by': '2026-11-20T21:00:00Z',
+            'seconds_until_reply_by': 3600,
+            'reply': 'not-ready',
+            'reply_reason': 'a\\x1bb',
+        }
+        self.assertLessEqual(told.items(), row.items())
+
+
+class TestRefused(base.BaseTestCase):
+    def test_why(self) -> None:
+        hour = datetime.timedelta(hours=1)
+        move = owners.Reply(owners.Answer.MOVE)
+        own = owners.Reply(owners.Answer.OWN_ACTION)
+        not_asked = notice.of(RECORD, LIVE)
+        some = dataclasses.replace(ASKED, replies=(owners.Answer.MOVE,))
+        for told, reply, now, why in (
+            (ASKED, move, START - 2 * hour, None),
+            (some, move, START - 2 * hour, None),
+            (None, move, START, 'no maintenance is known'),
+            (ASKED, move, START - hour, 'have counted until 2026-11-20T21:00'),
+            (ASKED, move, START + 2 * hour, 'ended at 2026-11-21T00:00:00Z'),
+            (not_asked, move, START - 2 * hour, 'do not ask for replies'),
+            (some, own, START - 2 * hour, 'takes move, and not own-action'),
+        ):
+            found = notice.refused(told, reply, now)
+            if why is None:
+                self.assertIsNone(found)
+            else:
+                self.assertIn(why, str(found))
+
+
+class TestKeysOf(base.BaseTestCase):
+    def test_a_reply_goes_with_its_notice(self) -> None:
+        for value, goes in (
+            ('3f9a1c2e move', True),
+            ('3f9a1c2e nonsense', True),
+            ('3f9a1c2exx move', False),
+            ('ffffffff move', False),
+        ):
+            said = {
+                **SAID,
+                'maintenance:reply': value,
+                'maintenance:policy': 'keep',
+            }
+            expected = {*SAID, 'maintenance:reply'} if goes else set(SAID)
+            self.assertEqual(expected, notice.keys_of(said, '3f9a1c2e'))

@@ -98,10 +98,13 @@ class TestFind(OwnedTestCase):
 
 class TestTell(OwnedTestCase):
     def test_all_at_once(self) -> None:
-        self.nova.tell(WEB, {'maintenance:id': '3f9a1c2e'})
+        told = {'maintenance:id': '3f9a1c2e'}
+        merged = {**told, 'color': 'blue'}
+        self.client.client.post.return_value = (None, {'metadata': merged})
+        self.assertEqual(merged, self.nova.tell(WEB, told))
         self.client.client.post.assert_called_once_with(
             f'/servers/{ID}/metadata',
-            body={'metadata': {'maintenance:id': '3f9a1c2e'}},
+            body={'metadata': told},
         )
         self.assertEqual(1, self.nova.changes)
 

@@ -51,7 +51,10 @@ class TestPlugin(base.BaseTestCase):
                     f'host_maintenance_{verb}'
                     for verb in ('apply', 'list', 'set', 'show', 'unset')
                 ),
-                *(f'server_maintenance_{verb}' for verb in ('list', 'show')),
+                *(
+                    f'server_maintenance_{verb}'
+                    for verb in ('acknowledge', 'list', 'show')
+                ),
             },
             commands.names,
         )

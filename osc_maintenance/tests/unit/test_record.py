@@ -17,6 +17,7 @@ import hypothesis
 from hypothesis import strategies
 from oslotest import base
 
+from osc_maintenance import owners
 from osc_maintenance import policy
 from osc_maintenance import record
 from osc_maintenance.tests.unit import test_policy
@@ -57,10 +58,16 @@ RECORDS = strategies.builds(
         lambda value: not value.only & value.exclude
     ),
     notify=strategies.booleans(),
+    replies=strategies.sampled_from(owners.Heed),
+    reply_by=strategies.none() | _TIMES,
     before=strategies.none() | _BEFORE,
 ).map(
     lambda value: dataclasses.replace(
-        value, removal=value.removal and value.end is None
+        value,
+        removal=value.removal and value.end is None,
+        reply_by=None
+        if value.replies is owners.Heed.IGNORE
+        else value.reply_by,
     )
 )
 

@@ -17,6 +17,7 @@ from oslotest import base
 
 from osc_maintenance import change
 from osc_maintenance import journal
+from osc_maintenance import owners
 from osc_maintenance import policy
 from osc_maintenance import servers
 from osc_maintenance import state
@@ -277,3 +278,81 @@ class TestReturning(base.BaseTestCase):
                 self.assertEqual(expected, standing.state)
                 self.assertIn(cause, standing.cause or '')
                 self.assertIs(expected is S.ERROR, bool(standing.cause))
+
+
+class TestOwners(base.BaseTestCase):
+    ID = '3f9a1c2e'
+    UNTIL = scenes.NOW + scenes.HOUR
+
+    def standing(
+        self,
+        *here: servers.Server,
+        replies: owners.Heed = owners.Heed.WAIT,
+        notes: tuple[dict[str, str | None], ...] = (STARTED,),
+        later: int = 0,
+    ) -> state.Standing:
+        request = change.Request(
+            policy=policy.Policy(policy.ALL),
+            notify=True,
+            replies=replies,
+            reply_by=self.UNTIL,
+        )
+        entered = scenes.entered(request=request, now=scenes.NOW)
+        steps = [change.WriteRecord(note) for note in notes]
+        return state.derive(
+            scenes.after(entered, *steps),
+            with_servers(*here),
+            scenes.NOW + datetime.timedelta(seconds=later),
+        )
+
+    def replied(self, answer: str) -> servers.Server:
+        said = {owners.REPLY: f'{self.ID} {answer}'}
+        return dataclasses.replace(DB, said=said)
+
+    def test_they_are_waited_for(self) -> None:
+        found = self.standing(WEB, self.replied('not-ready: x'), later=900)
+        self.assertEqual(S.MIGRATING, found.state)
+        self.assertIn('2 servers left: web (web-id): waits', str(found.cause))
+        self.assertIn(
+            'not ready (x); it goes at 2026-11-20T07:00:00Z', str(found.cause)
+        )
+        # nothing else is left for long
+        found = self.standing(WEB, later=3600)
+        self.assertEqual(S.ERROR, found.state)
+
+    def test_they_are_required(self) -> None:
+        ended_ = ended({'web-id': 'waits for its owner: no reply yet'})
+        required = owners.Heed.REQUIRE
+        found = self.standing(
+            WEB, replies=required, notes=(ended_,), later=900
+        )
+        self.assertEqual(S.ERROR, found.state)
+        self.assertIn('no reply yet', str(found.cause))
+        # show does not go on saying so
+        web = dataclasses.replace(WEB, said={owners.REPLY: f'{self.ID} move'})
+        found = self.standing(
+            web, replies=required, notes=(ended_,), later=900
+        )
+        self.assertEqual(S.ERROR, found.state)
+        self.assertIn('has replied since', str(found.cause))
+
+    def test_apply_waits_for_them(self) -> None:
+        by_apply = journal.started(journal.Journal(), {}, how='apply')
+        for replies in (owners.Heed.WAIT, owners.Heed.REQUIRE):
+            found = self.standing(
+                WEB, replies=replies, notes=(by_apply,), later=900
+            )
+            self.assertEqual(S.MIGRATING, found.state)
+            self.assertIn('no reply yet', str(found.cause))
+
+    def test_others_are_left_as_well(self) -> None:
+        found = self.standing(WEB, self.replied('move'), later=900)
+        self.assertEqual(S.MIGRATING, found.state)
+        self.assertIn('db (db-id): not tried yet', str(found.cause))
+        found = self.standing(
+            WEB, self.replied('move'), notes=(ended({}),), later=900
+        )
+        self.assertEqual(S.ERROR, found.state)
+        # one that cannot go either is no owner's matter
+        broken = dataclasses.replace(WEB, vm_state='error')
+        self.assertEqual(S.ERROR, self.standing(broken, later=900).state)

@@ -28,6 +28,21 @@ def _utc(day: int, hour: int = 0) -> datetime.datetime:
     return datetime.datetime(2026, 11, day, hour, tzinfo=datetime.UTC)
 
 
+class TestDeadline(base.BaseTestCase):
+    def test_durations_and_times(self) -> None:
+        for text in ('2h', '1d12h', '+2h'):
+            with mock.patch.object(times, 'now', return_value=NOW):
+                found = times.parse_deadline(text)
+            duration = times.parse_duration(text.lstrip('+'))
+            self.assertEqual(NOW + duration, found)
+        self.assertEqual(
+            times.parse_time('2026-11-20T06:00:00Z'),
+            times.parse_deadline('2026-11-20T06:00:00Z'),
+        )
+        for text in ('', '0h', '2', '-2h', 'tonight'):
+            self.assertRaises(ValueError, times.parse_deadline, text)
+
+
 class TestNow(base.BaseTestCase):
     def test_whole_seconds_in_utc(self) -> None:
         now = times.now()

@@ -51,6 +51,8 @@ class TestFields(base.BaseTestCase):
                 'set_at': '2026-11-20T06:00:00Z',
                 'migrate': 'none',
                 'notify_owners': False,
+                'owner_replies': 'ignore',
+                'reply_by': None,
                 'service_status': 'disabled',
                 'service_state': 'up',
                 'disabled_reason': (

@@ -301,8 +301,10 @@ class Drain:
             HOST, self.client.on(HOST), self.client.migrations(HOST)
         )
         fake = typing.cast(clients.Clients, self.client)
-        made = plan.make(fake, load, policy, evacuate=evacuate)
-        self.journey = leaving.Leaving(fake, host, made, self._clock)
+        made = plan.make(fake, load, policy, self._now(), evacuate=evacuate)
+        self.journey = leaving.Leaving(
+            fake, host, made, self._clock, self._now
+        )
         self.options = options.Options(**how)
         self.events: list[events.Event] = []
         self._since = world.now
@@ -326,6 +328,9 @@ class Drain:
 
     def _clock(self) -> float:
         return self.world.now
+
+    def _now(self) -> datetime.datetime:
+        return simulation.EPOCH + datetime.timedelta(seconds=self.world.now)
 
     def _pause(self, seconds: float) -> bool:
         """Wait from when the others had their turn."""

@@ -66,7 +66,13 @@ class StopsTestCase(base.LoopTestCase):
         up = self.world.hosts[base.HOST]
         service = state.Service(base.HOST, base.HOST, 'disabled', up)
         load = servers.Load(base.HOST, client.on(base.HOST), ())
-        made = plan.make(fake, load, base.EVERYTHING, evacuate=evacuate)
+        made = plan.make(
+            fake,
+            load,
+            base.EVERYTHING,
+            simulation.EPOCH,
+            evacuate=evacuate,
+        )
         self.world.requests.clear()
         return run.drain(
             fake,
@@ -76,6 +82,7 @@ class StopsTestCase(base.LoopTestCase):
             report or self.told.append,
             self.pause,
             lambda: self.world.now,
+            lambda: simulation.EPOCH,
         )
 
     def write(self, **changes: str) -> None:

@@ -65,7 +65,11 @@ class PlanTestCase(base.BaseTestCase):
         """What would be done with these servers."""
         load = servers.Load('compute1', here, migrations)
         return plan.make(
-            fakes.real(self.clients), load, wanted, evacuate=evacuate
+            fakes.real(self.clients),
+            load,
+            wanted,
+            scenes.NOW,
+            evacuate=evacuate,
         )
 
 

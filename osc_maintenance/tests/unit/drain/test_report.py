@@ -10,6 +10,7 @@
 #   License for the specific language governing permissions and limitations
 #   under the License.
 
+import dataclasses
 import io
 import sys
 import typing
@@ -139,6 +140,16 @@ class TestKeepAlive(Base):
                 'still waiting for what ends by itself'
             ],
             self.told(events.Looked((reports.ended('a', _O.MOVED),), 0.0)),
+        )
+
+    def test_waiting_for_owners(self) -> None:
+        web = reports.server_move('web', _A.BLOCKED, 'waits for its owner')
+        web.verdict = dataclasses.replace(web.verdict, then=_A.LIVE_MIGRATE)
+        self.plan(web)
+        self.seconds += 60
+        self.assertEqual(
+            [f'{_STAMP}compute1: 0 of 0 done, 1 waiting for its owner'],
+            self.told(events.Looked((web,))),
         )
 
 

@@ -84,6 +84,20 @@ class TestExitCode(base.BaseTestCase):
         found = run.Result(both, E.COMPLETE)
         self.assertIs(CODE.TIMED_OUT, found.exit_code)
 
+    def test_owners_are_waited_for(self) -> None:
+        live = verdict.Action.LIVE_MIGRATE
+        waits = verdict.Verdict(verdict.Action.BLOCKED, 'why', then=live)
+        owner = moves.Move(WEB, waits, OUT.BLOCKED)
+        for others, code in (
+            ((), CODE.OWNERS),
+            ((OUT.MOVED, OUT.LEFT), CODE.OWNERS),
+            ((OUT.FAILED,), CODE.STAYED),
+            ((OUT.BLOCKED,), CODE.STAYED),
+        ):
+            for ending in (E.COMPLETE, E.HANDED_OVER):
+                found = run.Result([owner, *map(a_move, others)], ending)
+                self.assertIs(code, found.exit_code)
+
     def test_what_is_complete(self) -> None:
         for ending in E:
             found = run.Result([a_move(OUT.FAILED)], ending)
@@ -120,7 +134,7 @@ class TestDrain(base.BaseTestCase):
         return run.drain(
             clients,
             self.clients.nova.hosts['compute1'],
-            plan.make(clients, load, self.wanted),
+            plan.make(clients, load, self.wanted, scenes.NOW),
             options.Options(wait=wait),
             self.told.append,
             pause or self._pause,

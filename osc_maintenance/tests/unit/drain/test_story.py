@@ -49,6 +49,22 @@ class Base(base.BaseTestCase):
         )
 
 
+class TestOwners(Base):
+    def test_what_waits(self) -> None:
+        waits = reports.server_move('web', _A.BLOCKED, 'waits for its owner')
+        waits.verdict = dataclasses.replace(
+            waits.verdict, then=_A.LIVE_MIGRATE, passing=True
+        )
+        self.assertEqual(
+            [
+                'no server to move, 1 waiting for its owner',
+                _CTRL_C,
+                'web (id-web): waits for its owner',
+            ],
+            self.plan(waits),
+        )
+
+
 class TestPlan(Base):
     def test_everything(self) -> None:
         self.assertEqual(

@@ -15,10 +15,13 @@ import typing
 from oslotest import base
 
 from osc_maintenance.drain import verdict
+from osc_maintenance import owners
 from osc_maintenance import policy
 from osc_maintenance import servers
+from osc_maintenance.tests.unit import scenes
 
 _A = verdict.Action
+H = owners.Heed
 WISH = 'maintenance:policy'
 EVERYTHING = policy.Policy(policy.ALL)
 AROUND = verdict.Surroundings('h1', zones={'h2': 'nova', 'h3': 'edge'})
@@ -45,7 +48,9 @@ class TestVerdict(base.BaseTestCase):
         evacuate: bool = False,
     ) -> verdict.Verdict:
         server = servers.Server('s1', 'web1', **fields)
-        return verdict.verdict(server, chosen, where, evacuate=evacuate)
+        return verdict.verdict(
+            server, chosen, where, scenes.NOW, evacuate=evacuate
+        )
 
     def test_what_moves_and_how(self) -> None:
         for vm_state, action, evacuated in (
@@ -303,3 +308,44 @@ class TestVerdict(base.BaseTestCase):
         # but has to find another
         found = self.judge({}, where=around(zones={}), evacuate=True)
         self.assertIs(_A.BLOCKED, found.action)
+
+
+class TestOwners(base.BaseTestCase):
+    def judge(
+        self,
+        chosen: policy.Policy = EVERYTHING,
+        where: verdict.Surroundings = AROUND,
+        *,
+        evacuate: bool = False,
+        **fields: typing.Any,
+    ) -> verdict.Verdict:
+        server = servers.Server('s1', 'web1', **fields)
+        return verdict.verdict(
+            server, chosen, where, scenes.NOW, evacuate=evacuate
+        )
+
+    def test_what_waits(self) -> None:
+        until = scenes.NOW + scenes.HOUR
+        for heed, passing in ((H.WAIT, True), (H.REQUIRE, False)):
+            chosen = policy.Policy(
+                'all', terms=owners.Terms('3f9a1c2e', heed, until)
+            )
+            for vm_state, then in (
+                ('active', _A.LIVE_MIGRATE),
+                ('stopped', _A.COLD_MIGRATE),
+            ):
+                found = self.judge(chosen, vm_state=vm_state)
+                self.assertIs(_A.BLOCKED, found.action)
+                self.assertEqual((then, passing), (found.then, found.passing))
+                self.assertIn('no reply yet', str(found.cause))
+            # what keeps it whatever its owner says comes first
+            found = self.judge(chosen, vm_state='error')
+            self.assertIsNone(found.then)
+            # nobody is asked where the host is dead
+            found = self.judge(chosen, evacuate=True)
+            self.assertIs(_A.EVACUATE, found.action)
+
+    def test_to_be_asked_in_vain(self) -> None:
+        found = self.judge(said={WISH: 'ask'})
+        self.assertIs(_A.LIVE_MIGRATE, found.action)
+        self.assertIn('no replies are asked', str(found.cause))

@@ -15,17 +15,20 @@
 from osc_lib import exceptions
 
 from osc_maintenance.osc import host_maintenance
+from osc_maintenance.osc import host_maintenance_show
 from osc_maintenance.osc import host_maintenance_unset
 from osc_maintenance import servers
+from osc_maintenance.tests.unit import fakes
 from osc_maintenance.tests.unit.osc import base
 from osc_maintenance.tests.unit import scenes
 
 SET = host_maintenance.SetHostMaintenance
+SHOW = host_maintenance_show.ShowHostMaintenance
 UNSET = host_maintenance_unset.UnsetHostMaintenance
 NOTIFY = ('compute1', '--notify-owners')
 
 
-class TestNotify(base.TestCommand):
+class NotifyTestCase(base.TestCommand):
     def setUp(self) -> None:
         super().setUp()
         self.clients.nova.hosts = {'compute1': scenes.host()}
@@ -39,6 +42,8 @@ class TestNotify(base.TestCommand):
         (found,) = self.clients.owned.all()
         return found.said.get('maintenance:action')
 
+
+class TestNotify(NotifyTestCase):
     def test_they_are_told_until_it_is_over(self) -> None:
         told = self.run_command(SET, *NOTIFY)
         self.assertEqual(
@@ -86,3 +91,71 @@ class TestNotify(base.TestCommand):
     def test_one_of_both(self) -> None:
         said = self.usage_error(SET, *NOTIFY, '--no-notify-owners')
         self.assertIn('--no-notify-owners: not allowed with', said)
+
+
+class TestReplies(NotifyTestCase):
+    ASKED = (
+        *(*NOTIFY, '--start', '+4h', '--migrate', 'all'),
+        *('--owner-replies', 'wait'),
+    )
+
+    def reply(self, answer: str) -> None:
+        """The owner replies."""
+        (found,) = self.clients.owned.all()
+        identity = found.said['maintenance:id']
+        said = {'maintenance:reply': f'{identity} {answer}'}
+        self.clients.owned.tell(found, said)
+
+    def test_they_are_asked(self) -> None:
+        told = self.run_command(SET, *self.ASKED)
+        self.assertEqual(
+            ('wait', '2026-11-20T10:00:00Z'),
+            (told['owner_replies'], told['reply_by']),
+        )
+        (found,) = self.clients.owned.all()
+        self.assertLessEqual(
+            {
+                'maintenance:reply_by': '2026-11-20T10:00:00Z',
+                'maintenance:replies': 'move keep own-action not-ready',
+            }.items(),
+            found.said.items(),
+        )
+        for given in ('2h', '+2h', '2026-11-20T08:00:00Z'):
+            told = self.run_command(SET, 'compute1', '--reply-by', given)
+            self.assertEqual('2026-11-20T08:00:00Z', told['reply_by'])
+
+    def test_a_reply_goes_with_the_notice(self) -> None:
+        self.run_command(SET, *self.ASKED)
+        self.reply('keep')
+        self.run_command(SET, 'compute1', '--reason', 'kernel')
+        # it is announced now
+        self.assertEqual('stay', self.action())
+        self.run_command(UNSET, 'compute1')
+        (found,) = self.clients.owned.all()
+        self.assertEqual({}, found.said)
+
+    def test_who_replied_what(self) -> None:
+        self.run_command(SET, *self.ASKED)
+        self.reply('not-ready: a release')
+        shown = self.run_command(SHOW, 'compute1', '--owners')
+        (row,) = shown['owners']
+        self.assertEqual(
+            (1, 1, 1), (row['servers'], row['told'], row['replied'])
+        )
+        self.assertEqual('a release', row['not_ready'][0]['reason'])
+
+    def test_it_would_wait_for_them(self) -> None:
+        self.clients.nova.hosts['compute2'] = fakes.named(
+            scenes.host(), 'compute2'
+        )
+        made, parsed = self.parsed(
+            SET,
+            *(*NOTIFY, '--migrate', 'all', '--owner-replies', 'wait'),
+            *('--reply-by', '2h', '--dry-run'),
+        )
+        self.assertEqual(6, made.run(parsed))
+
+    def test_usage(self) -> None:
+        for given in ('soon', '0h', '-2h'):
+            said = self.usage_error(SET, *self.ASKED, f'--reply-by={given}')
+            self.assertIn('--reply-by', said)

@@ -10,6 +10,8 @@
 #   License for the specific language governing permissions and limitations
 #   under the License.
 
+import dataclasses
+
 from osc_lib import exceptions
 
 from osc_maintenance.osc import server_maintenance
@@ -19,6 +21,7 @@ from osc_maintenance.tests.unit import scenes
 
 LIST = server_maintenance.ListServerMaintenance
 SHOW = server_maintenance.ShowServerMaintenance
+REPLY = server_maintenance.AcknowledgeServerMaintenance
 
 
 def told(name: str, start: str, project: str = '') -> servers.Server:
@@ -61,7 +64,10 @@ class TestList(ServerMaintenanceTestCase):
             self.run_command(LIST, '--all-projects')[0].keys() - short,
         )
         self.assertEqual(
-            {'maintenance', 'seconds_until_start', 'policy'},
+            {
+                *('maintenance', 'seconds_until_start', 'policy', 'replies'),
+                *('seconds_until_reply_by', 'reply_reason'),
+            },
             self.run_command(LIST, '--long')[0].keys() - short,
         )
 
@@ -83,3 +89,80 @@ class TestShow(ServerMaintenanceTestCase):
     def test_the_clock(self) -> None:
         # the tests above count from here
         self.assertEqual('2026-11-20T06:00', scenes.NOW.isoformat()[:16])
+
+
+class TestAcknowledge(ServerMaintenanceTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        asked = {
+            'maintenance:reply_by': '2026-11-20T07:00:00Z',
+            'maintenance:replies': 'move keep own-action not-ready',
+        }
+        soon = told('soon', '2026-11-20T07:00:00Z')
+        stays = {'maintenance:action': 'stay'}
+        self.clients.servers.loads['h2'] = servers.Load(
+            'h2',
+            (
+                dataclasses.replace(
+                    soon, id='web-id', name='web', said={**soon.said, **asked}
+                ),
+                dataclasses.replace(
+                    soon,
+                    id='pet-id',
+                    name='pet',
+                    said={**soon.said, **asked, **stays},
+                ),
+            ),
+        )
+
+    def said(self, name: str = 'web') -> str | None:
+        """The reply that is kept."""
+        return self.clients.owned.find(name).said.get('maintenance:reply')
+
+    def test_each_answer(self) -> None:
+        for options, word in (
+            ((), 'move'),
+            (('--keep',), 'keep'),
+            (('--own-action',), 'own-action'),
+            (('--not-ready',), 'not-ready'),
+            (('--move',), 'move'),
+        ):
+            answer = self.run_command(REPLY, 'web', *options)
+            self.assertEqual(
+                ('web-id', word, None, True),
+                tuple(
+                    answer[name]
+                    for name in ('id', 'reply', 'reply_reason', 'changed')
+                ),
+            )
+            self.assertEqual(f'3f9a1c2e {word}', self.said())
+            again = self.run_command(REPLY, 'web', *options)
+            self.assertIs(False, again['changed'])
+
+    def test_a_reason(self) -> None:
+        answer = self.run_command(
+            REPLY, 'web', '--not-ready', '--reason', ' a release: wait '
+        )
+        self.assertEqual('a release: wait', answer['reply_reason'])
+        self.assertEqual('3f9a1c2e not-ready: a release: wait', self.said())
+        said = self.usage_error(REPLY, 'web', '--reason', 'x' * 201)
+        self.assertIn('at most 200 fit', said)
+
+    def test_ready_for_what_is_announced(self) -> None:
+        self.assertEqual('keep', self.run_command(REPLY, 'pet')['reply'])
+        answer = self.run_command(REPLY, 'pet', '--move')
+        self.assertEqual('move', answer['reply'])
+
+    def test_there_is_nothing_to_reply_to(self) -> None:
+        for name, why in (
+            ('calm', 'no maintenance is known'),
+            ('soon', 'do not ask for replies'),
+        ):
+            said = self.refused(REPLY, name)
+            self.assertIn(f'{name} ({name}-id): ', said)
+            self.assertIn(why, said)
+        self.assertEqual([], self.clients.owned.writes)
+
+    def test_one_answer(self) -> None:
+        said = self.usage_error(REPLY, 'web', '--move', '--keep')
+        self.assertIn('not allowed with argument', said)

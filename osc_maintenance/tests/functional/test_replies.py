@@ -1,0 +1,214 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+"""Owners reply, and the drain makes of it what the operator has said."""
+
+from osc_maintenance.tests.cloud import operations
+from osc_maintenance.tests.functional import drains
+from osc_maintenance.tests.functional import owners
+
+_PROPERTY = 'maintenance:reply'
+
+
+class TestReplies(owners.OwnersTestCase):
+    def plan(self, *options: str) -> drains.Json:
+        """Plan to empty the host, and ask the owners."""
+        return self.maintenance(
+            *('set', self.here, '--start', '+1h', '--duration', '2h'),
+            *('--migrate', 'all', '--notify-owners', *options),
+        )
+
+    def test_everybody_has_a_say(self) -> None:
+        ready, kept, mine, busy = self.scene.servers(
+            ['ready', 'kept', 'mine', 'busy'], on=self.here
+        )
+        silent = self.scene.server('silent', on=self.here, project='beta')
+        everybody = (ready, kept, mine, busy, silent)
+
+        planned = self.plan('--owner-replies', 'wait')
+
+        self.assertEqual(
+            ('wait', planned['window_start'], []),
+            tuple(
+                planned[name]
+                for name in ('owner_replies', 'reply_by', 'untold')
+            ),
+        )
+        self.assertEqual(['live-migrate'] * 5, self.actions(*everybody))
+        seen = self.seen_by_guest(busy)
+        self.assertEqual(
+            (planned['reply_by'], 'move keep own-action not-ready'),
+            (seen['maintenance:reply_by'], seen['maintenance:replies']),
+        )
+
+        # who may not change a server may not reply for it
+        for cloud, words in (
+            ('alpha-reader', 'HTTP 403'),
+            ('beta-member', 'There is no server'),
+        ):
+            said = self.refused(*owners.ACKNOWLEDGE, ready.id, cloud=cloud)
+            self.assertIn(words, said)
+        self.assertNotIn(_PROPERTY, self.metadata(ready))
+
+        self.assertEqual('move', self.reply(ready)['reply'])
+        self.reply(kept, '--keep')
+        self.reply(mine, '--own-action')
+        told = self.reply(busy, '--not-ready', '--reason', 'a release')
+        self.assertEqual(
+            ('a release', True), (told['reply_reason'], told['changed'])
+        )
+        again = self.reply(busy, '--not-ready', '--reason', 'a release')
+        self.assertIs(False, again['changed'])
+        row = self.listed('alpha-reader', '--long')[busy.id]
+        self.assertEqual(
+            ('not-ready', 'a release'), (row['reply'], row['reply_reason'])
+        )
+        self.assertGreater(row['seconds_until_reply_by'], 3000)
+
+        shown = self.maintenance('show', self.here, '--owners')
+        self.assertEqual('planned', shown['state'])
+        of_beta = self.server(silent)['tenant_id']
+        rows = {row['project']: row for row in shown['owners']}
+        self.assertEqual(
+            (1, 1, 0),
+            tuple(rows[of_beta][n] for n in ('servers', 'told', 'replied')),
+        )
+        of_alpha = rows[self.server(ready)['tenant_id']]
+        self.assertEqual(
+            {'move': 1, 'keep': 1, 'own-action': 1, 'not-ready': 1},
+            of_alpha['replies'],
+        )
+        self.assertEqual({}, of_alpha['policies'])
+        self.assertEqual(
+            [{'id': busy.id, 'name': 'busy', 'reason': 'a release'}],
+            of_alpha['not_ready'],
+        )
+        words = self.openstack(
+            'host', 'maintenance', 'show', self.here, '--owners'
+        )
+        self.assertIn('not ready: a release', words)
+
+        # before the time is over those go that may
+        drain = self.set_(
+            *(self.here, '--now', '--no-wait'), code=drains.Exit.OWNERS
+        )
+        waiting = (mine, busy, silent)
+        self.assertEqual(
+            ['blocked'] * 3, [drain.outcome(server) for server in waiting]
+        )
+        self.at_rest(ready)
+        self.assert_on(self.there, ready)
+        shown = self.shown_at_last(self.here)
+        self.assertEqual('migrating', shown['state'], str(shown))
+        for server, why in (
+            (mine, 'takes care of it'),
+            (busy, 'not ready (a release)'),
+            (silent, 'no reply yet'),
+        ):
+            self.assertIn(f'{server.name} ({server.id})', shown['cause'])
+            self.assertIn(why, shown['cause'])
+
+        # and all others when it is
+        drain = self.set_(self.here, '--reply-by', '8s')
+        self.assertIn('waiting for their owners', drain.stderr)
+        for server in waiting:
+            self.assert_moved_once(drain, server, self.there)
+        shown = self.shown(self.here)
+        self.assertEqual('maintenance', shown['state'])
+        self.assertIs(False, shown['emptied'])
+        self.assertIn(f'kept by the owners: kept ({kept.id})', shown['cause'])
+        self.assert_on(self.here, kept)
+        # that is over, for whoever has moved as well
+        said = self.refused(
+            *(*owners.ACKNOWLEDGE, kept.id, '--move'),
+            cloud='alpha-member',
+            code=drains.Exit.REFUSED,
+        )
+        self.assertIn('count no more', said)
+        self.assertEqual({}, self.metadata(ready))
+
+        self.maintenance('unset', self.here)
+        for server in everybody:
+            self.assertEqual({}, self.metadata(server))
+        self.assert_untouched(self.here)
+
+    def test_no_server_goes_unasked(self) -> None:
+        ready, silent, forged = self.scene.servers(
+            ['ready', 'silent', 'forged'], on=self.here
+        )
+        planned = self.plan('--owner-replies', 'require')
+        self.reply(ready)
+        # an old one, and none that anybody knows
+        for server, value in (
+            (forged, f'{planned["id"]} move!'),
+            (silent, 'ffffffff move'),
+        ):
+            self.openstack(
+                *('server', 'set', '--property', f'{_PROPERTY}={value}'),
+                server.id,
+                cloud='alpha-member',
+            )
+        would = self.verdicts(
+            'set', self.here, '--now', '--dry-run', code=drains.Exit.OWNERS
+        )
+        self.assertIn('is not understood', would[forged.id]['cause'])
+        drain = self.set_(self.here, '--now', code=drains.Exit.OWNERS)
+        self.assert_moved_once(drain, ready, self.there)
+        for server in (silent, forged):
+            self.assertEqual('blocked', drain.outcome(server))
+            self.assert_on(self.here, server)
+        self.assertEqual('error', drain.told['state'])
+        self.assertIn('no reply yet', drain.told['cause'])
+
+        # the operator may go on without them
+        drain = self.set_(self.here, '--owner-replies', 'ignore')
+        for server in (silent, forged):
+            self.assert_moved_once(drain, server, self.there)
+        self.assert_drained(drain.told)
+
+    def test_apply_waits_for_a_reply(self) -> None:
+        self.alone()
+        web = self.scene.server('web', on=self.here)
+        self.plan('--owner-replies', 'require', '--reply-by', '+2h')
+        self.write_metadata(self.here, window_start='2026-01-01T00:00:00Z')
+        (row,) = self.rows('apply')
+        self.assertEqual('entered', row['action'])
+        self.rows('apply')
+        self.assert_on(self.here, web)
+        shown = self.shown(self.here)
+        self.assertEqual('migrating', shown['state'])
+        self.assertIn('no reply yet', shown['cause'])
+        self.reply(web)
+        told = []
+
+        def run() -> bool:
+            found = self.rows('apply')
+            told.append(found[0]['action'] if found else None)
+            return not found
+
+        operations.wait_for('apply has nothing to do', run, drains.SECONDS)
+        self.assertEqual('drained', told[-2])
+        self.assert_on(self.there, web)
+        self.assert_drained(self.shown(self.here))
+
+    def test_what_makes_no_sense(self) -> None:
+        for options, words in (
+            (('--owner-replies', 'wait'), '--notify-owners'),
+            (('--reply-by', '2h'), '--owner-replies'),
+            (
+                ('--owner-replies', 'wait', '--notify-owners'),
+                '--reply-by',
+            ),
+        ):
+            said = self.set_refused(self.here, *options)
+            self.assertIn(words, said)
+            self.assertIn(self.here, said)
