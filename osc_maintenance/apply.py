@@ -34,6 +34,7 @@ from osc_maintenance import maintenance
 from osc_maintenance import notices
 from osc_maintenance import policy
 from osc_maintenance import servers
+from osc_maintenance import starting
 from osc_maintenance import state
 from osc_maintenance import text
 from osc_maintenance import view
@@ -228,10 +229,14 @@ def _act(
                 clients, host, change.Request(), now, _taken_up(host)
             ), 'entered'
         case change.Call.END if unset_overdue:
-            if host.journal.told:
-                change.to_unset(host)
-                notices.withdraw(clients, host)
-            return maintenance.end(clients.nova, host), 'unset'
+            change.to_unset(host)
+            found = starting.find(clients, host, force=False)
+            started = starting.start(clients, found)
+            notices.withdraw(clients, host)
+            host = maintenance.end(clients.nova, host)
+            if told := causes.not_started(started):
+                raise exceptions.CommandError(f'unset, but {told}')
+            return host, 'unset'
         case change.Call.END:
             return host, 'overdue'
         case change.Call.MEND:

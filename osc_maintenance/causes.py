@@ -149,13 +149,41 @@ def left_behind(
     )
 
 
-def kept(found: list[servers.Server]) -> str:
+def staying(
+    kept: list[servers.Server], stopped: list[servers.Server]
+) -> str | None:
     """Which servers go down with their host.
 
-    :param found: servers that only their owners keep from going.
+    :param kept: servers that only their owners keep from going.
+    :param stopped: servers that this maintenance has stopped.
+    :returns: the words; None if there are none.
     """
-    named = [f'{text.escape(s.name)} ({s.id})' for s in found]
-    return f'{_count(found)} kept by the owners: {_some(named)}'
+    told = [
+        f'{_count(found)} {what}: '
+        + _some([f'{text.escape(s.name)} ({s.id})' for s in found])
+        for found, what in (
+            (kept, 'kept by the owners'),
+            (stopped, 'stopped for this maintenance'),
+        )
+        if found
+    ]
+    return '; '.join(told) or None
+
+
+def not_started(
+    rows: collections.abc.Iterable[collections.abc.Mapping[str, str | None]],
+) -> str | None:
+    """Which servers do not run again that were stopped.
+
+    :param rows: of the servers that were to be started.
+    :returns: the words; None if all do.
+    """
+    each = [
+        f'{row["name"]} ({row["id"]}): {row["cause"]}'
+        for row in rows
+        if row['cause']
+    ]
+    return f'not started again: {_some(each)}' if each else None
 
 
 def untold(found: collections.abc.Mapping[str, str]) -> str | None:

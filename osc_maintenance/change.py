@@ -153,7 +153,8 @@ def terms(
     """
     old = host.known or record_.Record()
     entered = old.entered or host.mark is not None
-    return _changed(host.name, old, entered, request, now).terms
+    wanted = _changed(host.name, old, entered, request, now).terms
+    return dataclasses.replace(wanted, stopped=old.policy.terms.stopped)
 
 
 def _write(

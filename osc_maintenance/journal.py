@@ -34,6 +34,7 @@ _EVACUATING = record.AGGREGATE_PREFIX + 'evacuating'
 _MOVE = record.AGGREGATE_PREFIX + 'move:'
 _STAYED = record.AGGREGATE_PREFIX + 'stayed:'
 _TOLD = record.AGGREGATE_PREFIX + 'told:'
+_STOPPED = record.STOPPED
 _IDLE_SINCE = record.AGGREGATE_PREFIX + 'idle_since'
 #: Somebody moves the servers, or was interrupted.
 STARTED = 'started'
@@ -99,6 +100,7 @@ class Journal:
     :ivar moves: the servers that this maintenance moves, by id.
     :ivar returns: those of them that it moves back, by id.
     :ivar stayed: why servers stayed, by id.
+    :ivar stopped: the ids of servers that this maintenance has stopped.
     :ivar told: the ids of servers whose owners have been told, and may have
         to be told that it is over.
     :ivar evacuating: who evacuates the host; empty if nobody does.
@@ -117,6 +119,7 @@ class Journal:
     stayed: collections.abc.Mapping[str, str] = dataclasses.field(
         default_factory=dict
     )
+    stopped: frozenset[str] = frozenset()
     told: frozenset[str] = frozenset()
     evacuating: str = ''
     idle_since: datetime.datetime | None = None
@@ -173,7 +176,7 @@ def decode(metadata: collections.abc.Mapping[str, str]) -> Journal:
     :param metadata: the metadata of an aggregate ``maintenance:<host>``.
     :returns: the journal.
     """
-    moves, returns, stayed, told = {}, {}, {}, set()
+    moves, returns, stayed, stopped, told = {}, {}, {}, set(), set()
     for key, value in metadata.items():
         if not text.is_id(key.rpartition(':')[2]):
             # not the ID of a server, whoever wrote it
@@ -184,6 +187,8 @@ def decode(metadata: collections.abc.Mapping[str, str]) -> Journal:
             moves[key.removeprefix(_MOVE)] = move
         elif key.startswith(_BACK) and (move := _move(value)):
             returns[key.removeprefix(_BACK)] = move
+        elif key.startswith(_STOPPED):
+            stopped.add(key.removeprefix(_STOPPED))
         elif key.startswith(_TOLD):
             told.add(key.removeprefix(_TOLD))
     return Journal(
@@ -194,6 +199,7 @@ def decode(metadata: collections.abc.Mapping[str, str]) -> Journal:
         moves=moves,
         returns=returns,
         stayed=stayed,
+        stopped=frozenset(stopped),
         told=frozenset(told),
     )
 
@@ -316,6 +322,25 @@ def returning(
     changes: dict[str, str | None] = {_RETURN: STARTED}
     changes.update(
         (_BACK + server, _noted(move)) for server, move in moves.items()
+    )
+    return changes
+
+
+def stopping(
+    begun: collections.abc.Iterable[str],
+    failed: collections.abc.Iterable[str] = (),
+) -> dict[str, str | None]:
+    """The notes of which servers are stopped.
+
+    :param begun: ids of servers that are going to be stopped.
+    :param failed: ids of those that are not stopped after all.
+    :returns: metadata to write.
+    """
+    changes: dict[str, str | None] = dict.fromkeys(
+        (_STOPPED + server for server in failed), None
+    )
+    changes.update(
+        dict.fromkeys((_STOPPED + server for server in begun), 'true')
     )
     return changes
 

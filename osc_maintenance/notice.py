@@ -59,8 +59,9 @@ class Notice:
 
     :ivar id: that of the maintenance.
     :ivar action: what happens to the server: ``live-migrate``,
-        ``cold-migrate`` or ``evacuate``; ``stay``: it goes down with its
-        host; ``undecided``: it is to go, and cannot as things are.
+        ``cold-migrate`` or ``evacuate``; ``stop``: it is stopped, and started
+        again afterwards; ``stay``: it goes down with its host; ``undecided``:
+        it is to go, and cannot as things are.
     :ivar start: when the window starts; None if that cannot be read.
     :ivar end: when it ends; None if that is not known, or never.
     :ivar removal: the host does not come back.
@@ -137,7 +138,7 @@ def decode(said: collections.abc.Mapping[str, str]) -> Notice | None:
     if not _ID.fullmatch(identity):
         return None
     action = said.get(owners.PREFIX + 'action', '')
-    known = {*verdict_.KINDS, *_ACTIONS.values()}
+    known = {*verdict_.KINDS, verdict_.Action.STOP, *_ACTIONS.values()}
     return Notice(
         id=identity,
         action=action if action in known else 'unknown',

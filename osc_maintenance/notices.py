@@ -39,6 +39,8 @@ if typing.TYPE_CHECKING:
     from osc_maintenance import clients as clients_
 
 _STAYS = verdict_.Verdict(verdict_.Action.LEAVE)
+#: It may have been stopped already.
+_STOPS = verdict_.Verdict(verdict_.Action.STOP)
 
 
 def concern(host: state.Host) -> bool:
@@ -99,7 +101,12 @@ def tell(
     wanted: dict[str, notice.Notice] = {}
     if record and _tells(host):
         wanted = {
-            server.id: notice.of(record, verdicts.get(server.id, _STAYS))
+            server.id: notice.of(
+                record,
+                _STOPS
+                if record.policy.stopped(server)
+                else verdicts.get(server.id, _STAYS),
+            )
             for server in here.values()
         }
     new = wanted.keys() - host.journal.told

@@ -48,6 +48,8 @@ class Wish(enum.StrEnum):
     LIVE_MIGRATE = 'live-migrate'
     #: stop it, move it and start it again
     COLD_MIGRATE = 'cold-migrate'
+    #: stop it, and start it again when the maintenance is over
+    STOP = 'stop'
     #: leave it: it goes down with its host
     KEEP = 'keep'
     #: do nothing before I have replied, if you wait for replies
@@ -104,11 +106,13 @@ class Terms:
     :ivar maintenance: its id, which replies name; empty before it has one.
     :ivar heed: what the operator makes of replies.
     :ivar until: until when they count; None if that has no end.
+    :ivar stopped: the ids of servers that it has stopped.
     """
 
     maintenance: str = ''
     heed: Heed = Heed.IGNORE
     until: datetime.datetime | None = None
+    stopped: frozenset[str] = frozenset()
 
 
 class Awaited(typing.NamedTuple):

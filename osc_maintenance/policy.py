@@ -24,18 +24,20 @@ ACTIVE = 'active'
 ALL = 'all'
 CHOICES = (NONE, ACTIVE, ALL)
 
-#: How the reasons begin for which others than the operator keep a server.
+#: How reasons begin for which a server stays that was to go.
 LOCKED, KEPT = 'locked', 'kept by its owner'
+STOPPED = 'stopped for this maintenance'
 
 #: The metadata keys of a policy, without the record's prefix.
 KEYS = (
     'migrate',
     'include_locked',
     'include_pinned',
+    'stop_unmovable',
     'strict',
     'target_host',
 )
-_FLAGS = ('include_locked', 'include_pinned', 'strict')
+_FLAGS = ('include_locked', 'include_pinned', 'stop_unmovable', 'strict')
 #: Keys of which there is one for each server or project.
 SERVER_PREFIX = 'server:'
 PROJECT_PREFIX = 'project:'
@@ -54,6 +56,7 @@ class Policy:
     :ivar exclude: ids of servers that stay.
     :ivar locked: locked servers have to go as well.
     :ivar pinned: servers that use devices of the host are to be tried.
+    :ivar stop: servers that run and cannot be moved are stopped.
     :ivar strict: the host is not entered if one of them cannot be moved.
     :ivar target: the host that they go to; None lets the scheduler choose.
     :ivar terms: what of the owners' words counts; that may change while
@@ -66,6 +69,7 @@ class Policy:
     exclude: frozenset[str] = frozenset()
     locked: bool = False
     pinned: bool = False
+    stop: bool = False
     strict: bool = False
     target: str | None = None
     terms: owners.Terms = dataclasses.field(
@@ -108,6 +112,8 @@ class Policy:
             return 'not one of the servers that are to be moved'
         if self.projects and server.project not in self.projects:
             return 'not of a project whose servers are to be moved'
+        if self.stopped(server):
+            return f'{STOPPED} (unset starts it again)'
         if self.migrate == ACTIVE and not server.runs:
             return f'does not run ({server.status})'
         if server.locked and not self.locked:
@@ -118,6 +124,10 @@ class Policy:
         if where := owners.kept(server.said, self.terms):
             return f'{KEPT} ({where})'
         return None
+
+    def stopped(self, server: servers.Server) -> bool:
+        """Whether a server is stopped, and this maintenance has done so."""
+        return server.id in self.terms.stopped and server.vm_state == 'stopped'
 
     def kept(self, server: servers.Server) -> bool:
         """Whether just the word of its owner keeps a server from going."""
@@ -147,6 +157,8 @@ def encode(policy: Policy) -> dict[str, str]:
         values['include_locked'] = _TRUE
     if policy.pinned:
         values['include_pinned'] = _TRUE
+    if policy.stop:
+        values['stop_unmovable'] = _TRUE
     if policy.strict:
         values['strict'] = _TRUE
     if policy.target:
@@ -207,6 +219,7 @@ def decode(
             exclude=frozenset(chosen['exclude']),
             locked='include_locked' in values,
             pinned='include_pinned' in values,
+            stop='stop_unmovable' in values,
             strict='strict' in values,
             target=values.get('target_host'),
         ),

@@ -68,6 +68,9 @@ PREFIXES = tuple(
     for prefix in (policy_.SERVER_PREFIX, policy_.PROJECT_PREFIX)
 )
 
+#: The keys of servers that a drain has stopped, each with an id behind it.
+STOPPED = AGGREGATE_PREFIX + 'stopped:'
+
 #: Keys whose values say something only together.
 GROUPS = tuple(
     frozenset(AGGREGATE_PREFIX + name for name in names)
@@ -189,7 +192,7 @@ class Record:
 
     @property
     def terms(self) -> owners.Terms:
-        """What of the owners' words counts."""
+        """What of the owners' words counts; its policy knows what stopped."""
         return owners.Terms(self.id, self.replies, self.reply_by)
 
     @property
@@ -275,9 +278,15 @@ def decode(metadata: collections.abc.Mapping[str, str]) -> Record | None:
         reply_by=reader.time('reply_by'),
         before=before,
     )
+    stopped = frozenset(
+        key.removeprefix(STOPPED)
+        for key in metadata
+        if key.startswith(STOPPED)
+    )
+    terms = dataclasses.replace(found.terms, stopped=stopped)
     return dataclasses.replace(
         found,
-        policy=dataclasses.replace(found.policy, terms=found.terms),
+        policy=dataclasses.replace(found.policy, terms=terms),
         problems=tuple(reader.problems),
     )
 

@@ -94,6 +94,11 @@ class Server:
         )
 
     @property
+    def stopping(self) -> bool:
+        """Whether it is being stopped."""
+        return self.task_state == 'powering-off'
+
+    @property
     def busy(self) -> str | None:
         """What is being done to it, in words; None if nothing is."""
         if self.task_state is not None:

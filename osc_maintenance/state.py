@@ -317,8 +317,13 @@ def _in_maintenance(
         return Standing(State.MIGRATING, told)
     if left:
         return _error(causes.left_behind(left, host.journal, whys))
-    kept = [s for s in load.servers or () if record.policy.kept(s)]
-    return Standing(State.MAINTENANCE, causes.kept(kept) if kept else None)
+    stopped = [s for s in load.servers or () if record.policy.stopped(s)]
+    kept = [
+        server
+        for server in load.servers or ()
+        if record.policy.kept(server) and server not in stopped
+    ]
+    return Standing(State.MAINTENANCE, causes.staying(kept, stopped))
 
 
 def _lull_of_drain(

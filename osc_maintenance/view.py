@@ -129,11 +129,19 @@ def value_in_words(name: str, value: typing.Any) -> str:
         return '\n'.join(map(_server_in_words, value)) or '-'
     if name == 'owners':
         return '\n'.join(map(overview.in_words, value)) or '-'
+    if name == 'started':
+        return '\n'.join(map(_started_in_words, value)) or '-'
     if name == 'untold':
         return '\n'.join(f'{r["id"]}: {r["cause"]}' for r in value) or '-'
     if isinstance(value, collections.abc.Mapping):
         return ', '.join(f'{key}: {value[key]}' for key in value)
     return str(value)
+
+
+def _started_in_words(row: collections.abc.Mapping[str, typing.Any]) -> str:
+    """A server of ``started`` on one line."""
+    words = f'no: {row["cause"]}' if row['cause'] else 'yes'
+    return f'{row["name"]} ({row["id"]}): {words}'
 
 
 def _server_in_words(row: collections.abc.Mapping[str, typing.Any]) -> str:

@@ -80,6 +80,13 @@ class Confirming:
 
 
 @dataclasses.dataclass(frozen=True)
+class Stopping:
+    """A server is being stopped where it is."""
+
+    move: moves.Move
+
+
+@dataclasses.dataclass(frozen=True)
 class Overdue:
     """A move takes longer than it may; ``move.overdue`` says what is done."""
 
@@ -182,6 +189,7 @@ Event = (
     | Queued
     | Down
     | Confirming
+    | Stopping
     | Overdue
     | Ended
     | Retrying

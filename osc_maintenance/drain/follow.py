@@ -123,7 +123,8 @@ class Follower:
 
     def _judge(self, move: moves_.Move) -> None:
         """What a verdict means for a server that is not in motion."""
-        if move.verdict.action is verdict.Action.LEAVE:
+        if move.verdict.action is verdict.Action.LEAVE or move.verdict.stops:
+            # what is to be stopped is when all others have gone
             move.end(moves_.Outcome.LEFT, move.verdict.cause)
         elif move.verdict.moves:
             move.end(moves_.Outcome.WAITING)

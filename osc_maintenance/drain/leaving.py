@@ -286,6 +286,18 @@ class Leaving:
             self._write(journal.started(old, new, how=self._how))
             self._returned = False
 
+    def note_stops(
+        self,
+        begun: collections.abc.Iterable[str] = (),
+        failed: collections.abc.Iterable[str] = (),
+    ) -> None:
+        """Note which servers are going to be stopped, before they are.
+
+        :param begun: their ids.
+        :param failed: ids of those that are not stopped after all.
+        """
+        self._write(journal.stopping(begun, failed))
+
     def conclude(self, stayed: collections.abc.Mapping[str, str]) -> None:
         """Note that nothing is left to try.
 

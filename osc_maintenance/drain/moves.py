@@ -37,6 +37,8 @@ class Outcome(enum.StrEnum):
     FAILED = 'failed'
     #: it has to go and cannot
     BLOCKED = 'blocked'
+    #: it is stopped where it is, until the maintenance is over
+    STOPPED = 'stopped'
     #: the policy does not want it to go
     LEFT = 'left'
     #: it was deleted meanwhile

@@ -16,6 +16,7 @@ import collections.abc
 import contextlib
 import dataclasses
 import datetime
+import math
 import time
 import typing
 
@@ -30,6 +31,7 @@ from osc_maintenance.drain import moves
 from osc_maintenance.drain import options as options_
 from osc_maintenance.drain import plan as plan_
 from osc_maintenance.drain import returning
+from osc_maintenance.drain import stopping
 from osc_maintenance import exit_codes
 from osc_maintenance import journal
 from osc_maintenance.nova import api
@@ -40,6 +42,10 @@ from osc_maintenance import times
 if typing.TYPE_CHECKING:
     from osc_maintenance import clients as clients_
     from osc_maintenance import servers
+
+
+#: After these, servers are stopped that are to be.
+_STOPS = frozenset((loop_.Ending.COMPLETE, loop_.Ending.HANDED_OVER))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,18 +117,33 @@ def drain(
     """
     journey = leaving.Leaving(clients, host, plan, clock, now, how=how)
     loop = loop_.Loop(clients.servers, journey, options, clock, pause)
+    until = clock() + (options.timeout or math.inf)
     with _resumable('drain', host.name):
         if not journey.claim(pause):
             report(events.Interrupted((), 'interrupted'))
             return Result([], loop_.Ending.INTERRUPTED)
+        last: events.Event | None = None
         for event in loop.run():
+            if isinstance(event, events.Finished | events.Interrupted):
+                # what is stopped is stopped before
+                last = event
+                continue
             report(event)
             if (
                 isinstance(event, events.Ended)
                 and event.move.outcome is moves.Outcome.MOVED
             ):
                 gone(event.move.server)
-        if loop.ending is loop_.Ending.COMPLETE and how != journal.BY_APPLY:
+        ending, early = loop.ending, None
+        if ending in _STOPS:
+            early = stopping.Stopping(
+                clients.servers, journey, options, report, clock, pause
+            ).run(loop.moves, until)
+        if early:
+            ending, last = early, events.Interrupted((), early.value)
+        if last:
+            report(last)
+        if ending is loop_.Ending.COMPLETE and how != journal.BY_APPLY:
             causes = stayed(loop.moves)
             try:
                 api.patiently(lambda: journey.conclude(causes), pause)
@@ -130,7 +151,7 @@ def drain(
                 # what became of all servers is told nevertheless
                 lost = isinstance(exc, journey_.LostError)
                 report(events.Unnoted(str(exc), lost))
-    return Result(loop.moves, loop.ending)
+    return Result(loop.moves, ending)
 
 
 def bring_back(

@@ -284,6 +284,7 @@ class Story:
         | events.Adopted
         | events.Appeared
         | events.Confirming
+        | events.Stopping
         | events.Overdue
         | events.Ended
         | events.Retrying,
@@ -306,6 +307,8 @@ class Story:
                 return f'has come to {self.host}: {_standing(move)}'
             case events.Confirming():
                 return f'{kind}{_to(move)} done, being confirmed'
+            case events.Stopping():
+                return f'is being stopped: {_cause(move, move.verdict.cause)}'
             case events.Overdue():
                 if move.given_up:
                     return f'{_cause(move, move.cause)}; no longer waited for'
@@ -330,6 +333,8 @@ class Story:
                 )
             case moves_.Outcome.DELETED:
                 return f'was deleted meanwhile ({self._count()})'
+            case moves_.Outcome.STOPPED:
+                return 'stopped; unset starts it again'
         return _standing(move)
 
     def _count(self) -> str:
@@ -357,6 +362,7 @@ def _why(left: list[moves_.Move]) -> str:
     for cause, word in (
         (policy.LOCKED, 'locked'),
         (policy.KEPT, 'kept by the owner'),
+        (policy.STOPPED, 'stopped'),
     ):
         count = sum(str(move.cause).startswith(cause) for move in left)
         if count:
@@ -369,8 +375,12 @@ def _plan(event: events.Planned) -> str:
     going = [move for move in event.moves if move.open]
     left: list[moves_.Move] = []
     away: list[moves_.Move] = []
+    stops = 0
     for move in event.moves:
         if move.outcome is moves_.Outcome.LEFT:
+            if move.verdict.stops:
+                stops += 1
+                continue
             # what waits to be confirmed is there for another cause
             stays = move.cause == move.verdict.cause
             (left if stays else away).append(move)
@@ -395,6 +405,8 @@ def _plan(event: events.Planned) -> str:
         parts.append(f'{len(left)} left {where}{_why(left)}')
     if away:
         parts.append(f'{len(away)} elsewhere and not confirmed')
+    if stops:
+        parts.append(f'{stops} to be stopped')
     if owners := waiting_for_owners(blocked):
         parts.append(owners)
     if others := sum(move.verdict.then is None for move in blocked):

@@ -34,6 +34,8 @@ class Action(enum.StrEnum):
     COLD_MIGRATE = 'cold-migrate'
     #: rebuild it elsewhere: its host is down
     EVACUATE = 'evacuate'
+    #: stop it where it is, until the maintenance is over
+    STOP = 'stop'
     #: the policy does not want it to go
     LEAVE = 'leave'
     #: it has to go and cannot; the cause says why
@@ -71,6 +73,11 @@ class Verdict:
     def moves(self) -> bool:
         """Whether the server is moved."""
         return self.action in KINDS
+
+    @property
+    def stops(self) -> bool:
+        """Whether the server is stopped where it is."""
+        return self.action is Action.STOP
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,6 +164,11 @@ _MOVABLE = {
     'paused': Action.LIVE_MIGRATE,
     'stopped': Action.COLD_MIGRATE,
 }
+#: What owners may choose instead for a server that runs.
+_WISHES = {
+    owners.Wish.COLD_MIGRATE: Action.COLD_MIGRATE,
+    owners.Wish.STOP: Action.STOP,
+}
 _EVACUABLE = frozenset(('active', 'error', 'stopped'))
 _DELETING = 'deleting'
 _TPM_KEPT = 'hw:tpm_secret_security'
@@ -193,7 +205,7 @@ def verdict(
     :returns: the verdict.
     """
     found = possible(server, policy, around, evacuate=evacuate)
-    if evacuate or not found.moves:
+    if evacuate or not (found.moves or found.stops):
         return found
     awaited = owners.awaited(server.said, policy.terms, now)
     if awaited is None:
@@ -221,6 +233,10 @@ def possible(
     :param evacuate: the host is down, and its servers are rebuilt elsewhere.
     :returns: the verdict.
     """
+    if evacuate:
+        # nothing is started again where it is lost
+        terms = dataclasses.replace(policy.terms, stopped=frozenset())
+        policy = dataclasses.replace(policy, terms=terms)
     if cause := policy.leaves(server):
         return Verdict(Action.LEAVE, cause)
     # what was under way on a host that is dead goes on no more
@@ -243,17 +259,25 @@ def possible(
             '--evacuate if the host is fenced',
             passing=True,
         )
+    if action is Action.STOP:
+        return Verdict(action, why)
+    unmovable, nowhere = None, None
     if action is Action.LIVE_MIGRATE and not policy.pinned:
         device = _device(server, around.images.get(server.image or '', {}))
         if device:
-            return Verdict(
-                Action.BLOCKED,
-                f'{device} ties it to its host (--include-pinned tries)',
+            unmovable = (
+                f'{device} ties it to its host (--include-pinned tries)'
             )
-    nowhere = _nowhere(server, policy, around)
-    if nowhere:
-        return Verdict(Action.BLOCKED, nowhere)
-    return Verdict(action, why)
+    if unmovable is None:
+        hosts, nowhere = _able(policy, server, around)
+        unmovable = nowhere or _excluded(server, policy, around, hosts)
+    if unmovable is None:
+        return Verdict(action, why)
+    # hosts that are down now may be up in a minute
+    stops = policy.stop and not (nowhere or evacuate)
+    if stops and server.vm_state == 'active':
+        return Verdict(Action.STOP, f'{unmovable}; --stop-unmovable')
+    return Verdict(Action.BLOCKED, unmovable)
 
 
 def _way(
@@ -264,9 +288,9 @@ def _way(
         known = server.vm_state in _EVACUABLE
         return (Action.EVACUATE if known else None), None
     wish = owners.wish(server.said)
-    if server.vm_state == 'active' and wish is owners.Wish.COLD_MIGRATE:
+    if server.vm_state == 'active' and wish in _WISHES:
         why = f'as its owner wishes (its property {owners.POLICY})'
-        return Action.COLD_MIGRATE, why
+        return _WISHES[wish], why
     vain = owners.in_vain(server.said, policy.terms)
     return _MOVABLE.get(server.vm_state), vain
 
@@ -296,22 +320,35 @@ def _device(
     return None
 
 
-def _nowhere(
-    server: servers.Server, policy: policy_.Policy, around: Surroundings
-) -> str | None:
-    """Why there is no host that a server can go to; None if there is one."""
+def _able(
+    policy: policy_.Policy, server: servers.Server, around: Surroundings
+) -> tuple[set[str], str | None]:
+    """The hosts that are there for a server, or why there is none."""
     hosts = set(around.zones)
     if not hosts:
-        return 'there is no other host that is enabled and up'
+        return hosts, 'there is no other host that is enabled and up'
     if policy.target:
         hosts &= {policy.target}
         if not hosts:
-            return f'{policy.target} is not enabled and up'
+            return hosts, f'{policy.target} is not enabled and up'
     if server.zone:
         hosts = {host for host in hosts if around.zones[host] == server.zone}
         if not hosts:
             zone = text.escape(server.zone)
-            return f'no host of its availability zone {zone} is enabled and up'
+            return (
+                hosts,
+                f'no host of its availability zone {zone} is enabled and up',
+            )
+    return hosts, None
+
+
+def _excluded(
+    server: servers.Server,
+    policy: policy_.Policy,
+    around: Surroundings,
+    hosts: set[str],
+) -> str | None:
+    """Why a server can go to none of the hosts; None if it can to one."""
     if server.id in around.room:
         hosts &= around.room[server.id]
         if not hosts:

@@ -313,6 +313,30 @@ class Servers:
         with self._changing(server):
             self._client.servers.confirm_resize(server.id)
 
+    def stop(self, server: servers.Server) -> None:
+        """Stop a server that runs, as its guest would shut down.
+
+        Rests on POST /servers/{id}/action os-stop.
+
+        :param server: the server.
+        :raises OvertakenError: if it does not run, is busy, or gone.
+        :raises CommandError: if Nova refuses.
+        """
+        with self._changing(server):
+            self._client.servers.stop(server.id)
+
+    def start(self, server: servers.Server) -> None:
+        """Start a server that is stopped.
+
+        Rests on POST /servers/{id}/action os-start.
+
+        :param server: the server.
+        :raises OvertakenError: if it is not stopped, is busy, or gone.
+        :raises CommandError: if Nova refuses.
+        """
+        with self._changing(server):
+            self._client.servers.start(server.id)
+
     def abort(
         self, server: servers.Server, migration: servers.Migration
     ) -> None:

@@ -40,6 +40,7 @@ _SELECTION = {
     'exclude_server': '--exclude-server',
     'include_locked': '--include-locked',
     'include_pinned': '--include-pinned',
+    'stop_unmovable': '--stop-unmovable',
     'target_host': '--target-host',
 }
 #: Options that say how servers are moved, by name.
@@ -114,6 +115,14 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
         help=(
             'Try to move running servers that use a device of the host (PCI, '
             'virtual GPU, emulated TPM) as well; Nova decides'
+        ),
+    )
+    group.add_argument(
+        '--stop-unmovable',
+        action='store_true',
+        help=(
+            'Stop running servers that have to go and cannot be moved, when '
+            'all others have gone; "unset" starts just them again'
         ),
     )
     group.add_argument(
@@ -335,6 +344,7 @@ def policy_of(
         projects=names.projects_of(parsed_args.project or (), clients, load),
         locked=parsed_args.include_locked,
         pinned=parsed_args.include_pinned,
+        stop=parsed_args.stop_unmovable,
         strict=parsed_args.strict,
         target=parsed_args.target_host,
     )

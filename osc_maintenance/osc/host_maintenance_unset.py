@@ -22,6 +22,7 @@ import typing
 
 from osc_lib import exceptions
 
+from osc_maintenance import exit_codes
 from osc_maintenance.osc import base
 from osc_maintenance.osc import display
 from osc_maintenance.osc import drain
@@ -47,9 +48,11 @@ class UnsetHostMaintenance(base.ChangingCommand):
     maintenance has moved away and that have not moved since are moved back,
     and the record is kept until they are.
 
-    Exit status: 0 all done, 1 error, 2 usage, 5 refused before anything was
-    changed, 130 interrupted; with --return-servers also 3 some servers have
-    stayed away, 4 timed out.
+    Servers that the maintenance has stopped are started again, and no others.
+
+    Exit status: 0 all done, 1 error, 2 usage, 3 a server does not run again,
+    5 refused before anything was changed, 130 interrupted; with
+    --return-servers also 3 some servers have stayed away, 4 timed out.
 
     Example::
 
@@ -69,7 +72,8 @@ class UnsetHostMaintenance(base.ChangingCommand):
             action='store_true',
             help=(
                 'Make the service what it was before the maintenance even if '
-                'somebody else has changed it since'
+                'somebody else has changed it since, and leave servers '
+                'stopped that cannot be started again'
             ),
         )
         for name, what in self._PROPERTIES.items():
@@ -140,8 +144,31 @@ class UnsetHostMaintenance(base.ChangingCommand):
     def _seen(self, force: bool, host: 'state.Host') -> None:
         """Take leave of a host whose record is about to be deleted."""
         self._ending.append(host)
+        self._start_again(host, force=force)
         told = notify.withdraw(self.clients, self.log, host, force=force)
         self.more.update(told)
+
+    def _start_again(self, host: 'state.Host', *, force: bool) -> None:
+        """Start what the maintenance has stopped, unless it cannot end."""
+        from osc_maintenance import change
+        from osc_maintenance import starting
+        from osc_maintenance import text
+
+        if not host.journal.stopped or 'started' in self.more:
+            return
+        change.to_unset(host, force=force)
+        found = starting.find(self.clients, host, force=force)
+        rows = starting.start(self.clients, found)
+        for row in rows:
+            if row['cause']:
+                self.log.warning(
+                    '%s: server %s (%s) was stopped for the maintenance, and '
+                    'does not run again: %s',
+                    *(text.escape(host.name), row['name'], row['id']),
+                    row['cause'],
+                )
+                self.exit_code = exit_codes.ExitCode.STAYED
+        self.more['started'] = rows
 
     def _bring_back(self, parsed_args: argparse.Namespace) -> 'state.Host':
         """End the maintenance once its servers are back."""
@@ -156,6 +183,7 @@ class UnsetHostMaintenance(base.ChangingCommand):
         if host.aggregate:
             journey = returning.Returning(self.clients, host)
             journey.survey()
+            self._start_again(host, force=force)
             host = maintenance.restore(self.clients, name, force=force)
             # for the owners it is over
             host, told = notify.tell(self.clients, self.log, host, None)

@@ -71,6 +71,14 @@ class OwnersTestCase(drains.DrainTestCase):
         meta: dict[str, str] = found.get('meta', {})
         return meta
 
+    def wish(self, server: scene.Server, value: str) -> None:
+        """The owner of a server of alpha sets a standing wish."""
+        self.openstack(
+            *('server', 'set', '--property', f'maintenance:policy={value}'),
+            server.id,
+            cloud='alpha-member',
+        )
+
     def reply(
         self,
         server: scene.Server,

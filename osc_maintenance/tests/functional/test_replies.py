@@ -28,11 +28,12 @@ class TestReplies(owners.OwnersTestCase):
         )
 
     def test_everybody_has_a_say(self) -> None:
-        ready, kept, mine, busy = self.scene.servers(
-            ['ready', 'kept', 'mine', 'busy'], on=self.here
+        ready, kept, mine, busy, pet = self.scene.servers(
+            ['ready', 'kept', 'mine', 'busy', 'pet'], on=self.here
         )
         silent = self.scene.server('silent', on=self.here, project='beta')
-        everybody = (ready, kept, mine, busy, silent)
+        everybody = (ready, kept, mine, busy, pet, silent)
+        self.wish(pet, 'stop')
 
         planned = self.plan('--owner-replies', 'wait')
 
@@ -43,7 +44,10 @@ class TestReplies(owners.OwnersTestCase):
                 for name in ('owner_replies', 'reply_by', 'untold')
             ),
         )
-        self.assertEqual(['live-migrate'] * 5, self.actions(*everybody))
+        self.assertEqual(
+            [*['live-migrate'] * 4, 'stop', 'live-migrate'],
+            self.actions(*everybody),
+        )
         seen = self.seen_by_guest(busy)
         self.assertEqual(
             (planned['reply_by'], 'move keep own-action not-ready'),
@@ -87,7 +91,7 @@ class TestReplies(owners.OwnersTestCase):
             {'move': 1, 'keep': 1, 'own-action': 1, 'not-ready': 1},
             of_alpha['replies'],
         )
-        self.assertEqual({}, of_alpha['policies'])
+        self.assertEqual({'stop': 1}, of_alpha['policies'])
         self.assertEqual(
             [{'id': busy.id, 'name': 'busy', 'reason': 'a release'}],
             of_alpha['not_ready'],
@@ -126,7 +130,9 @@ class TestReplies(owners.OwnersTestCase):
         self.assertEqual('maintenance', shown['state'])
         self.assertIs(False, shown['emptied'])
         self.assertIn(f'kept by the owners: kept ({kept.id})', shown['cause'])
+        self.assertIn(f'pet ({pet.id})', shown['cause'])
         self.assert_on(self.here, kept)
+        self.assert_on(self.here, pet, 'SHUTOFF')
         # that is over, for whoever has moved as well
         said = self.refused(
             *(*owners.ACKNOWLEDGE, kept.id, '--move'),
@@ -136,9 +142,14 @@ class TestReplies(owners.OwnersTestCase):
         self.assertIn('count no more', said)
         self.assertEqual({}, self.metadata(ready))
 
-        self.maintenance('unset', self.here)
+        told = self.maintenance('unset', self.here)
+        self.assertEqual(
+            [{'id': pet.id, 'name': 'pet', 'cause': None}], told['started']
+        )
+        self.assert_on(self.here, pet)
         for server in everybody:
-            self.assertEqual({}, self.metadata(server))
+            left = {'maintenance:policy': 'stop'} if server is pet else {}
+            self.assertEqual(left, self.metadata(server))
         self.assert_untouched(self.here)
 
     def test_no_server_goes_unasked(self) -> None:
@@ -212,3 +223,82 @@ class TestReplies(owners.OwnersTestCase):
             said = self.set_refused(self.here, *options)
             self.assertIn(words, said)
             self.assertIn(self.here, said)
+
+
+class TestStop(owners.OwnersTestCase):
+    def test_what_cannot_be_moved(self) -> None:
+        here, there = (self.scene.host(gpus=1) for _ in range(2))
+        gpu = self.scene.flavor({'pci_passthrough:alias': 'gpu:1'})
+        web = self.scene.server('web', on=here)
+        pinned = self.scene.server('pinned', on=here, flavor=gpu)
+        would = self.verdicts(
+            *('set', here, '--migrate', 'all', '--stop-unmovable'),
+            '--dry-run',
+        )
+        self.assertEqual('stop', would[pinned.id]['verdict'])
+        self.assertIn('PCI device', would[pinned.id]['cause'])
+
+        drain = self.set_(here, '--migrate', 'all', '--stop-unmovable')
+
+        self.assert_on(here, pinned, 'SHUTOFF')
+        self.assertEqual('stopped', drain.outcome(pinned))
+        self.assertEqual('moved', drain.outcome(web))
+        self.assertIn('is being stopped', drain.stderr)
+        self.assertEqual('maintenance', drain.told['state'])
+        again = self.set_(here)
+        self.assertIs(False, again.told['changed'])
+        self.assertEqual('left', again.outcome(pinned))
+
+        # nova-compute has to be back
+        self.scene.host_down(here)
+        said = self.refused(
+            'host', 'maintenance', 'unset', here, code=drains.Exit.REFUSED
+        )
+        self.assertIn(pinned.id, said)
+        self.scene.host_up(here)
+        told = self.maintenance('unset', here)
+        self.assertEqual([pinned.id], [row['id'] for row in told['started']])
+        self.assert_on(here, pinned)
+        self.assert_untouched(here)
+        self.assertNotEqual(there, here)
+
+    def killed_at(self, write: int, *command: str) -> bool:
+        """Kill a command at one of its writes; whether it came to that."""
+        made, environ = self.proxied()
+        process = self.start(*command, environ=environ)
+        self.addCleanup(process.kill)
+        going = drains.Running(process)
+
+        def die(_method: str, _path: str) -> None:
+            if len(made.writes) >= write:
+                going.kill()
+                raise ConnectionError
+
+        made.before = die
+        return process.wait() != 0
+
+    def test_killed_in_between(self) -> None:
+        pet = self.scene.server('pet', on=self.here)
+        mine = self.scene.server('mine', on=self.here, status='SHUTOFF')
+        self.wish(pet, 'stop')
+        enter = (self.here, '--migrate', 'active')
+        write, more = 1, True
+        while more:
+            more = self.killed_at(write, 'host', 'maintenance', 'set', *enter)
+            self.at_rest(pet)
+            self.set_(*enter)
+            self.assert_on(self.here, pet, 'SHUTOFF')
+            again = self.killed_at(
+                write, 'host', 'maintenance', 'unset', self.here
+            )
+            more = more or again
+            self.at_rest(pet)
+            if again:
+                self.openstack(
+                    'host', 'maintenance', 'unset', self.here, '-f', 'json'
+                )
+            self.assert_on(self.here, pet)
+            self.assert_on(self.here, mine, 'SHUTOFF')
+            self.assert_untouched(self.here)
+            write += 1
+        self.assertGreater(write, 4)

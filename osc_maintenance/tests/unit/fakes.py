@@ -256,6 +256,25 @@ class Servers:
     def confirm(self, server: servers.Server) -> None:
         self._write('confirm', server, None)
 
+    def stop(self, server: servers.Server) -> None:
+        self._write('stop', server, None)
+        self.become(server.id, vm_state='stopped', status='SHUTOFF')
+
+    def start(self, server: servers.Server) -> None:
+        self._write('start', server, None)
+        self.become(server.id, vm_state='active', status='ACTIVE')
+
+    def become(self, server: str, **fields: typing.Any) -> None:
+        """Let a server be otherwise."""
+        for host, load in self.loads.items():
+            changed = tuple(
+                dataclasses.replace(item, **fields)
+                if item.id == server
+                else item
+                for item in load.servers or ()
+            )
+            self.loads[host] = dataclasses.replace(load, servers=changed)
+
     def abort(
         self, server: servers.Server, migration: servers.Migration
     ) -> None:

@@ -126,6 +126,14 @@ class TestReplies(base.BaseTestCase):
             change.terms(host, request, late),
         )
 
+    def test_what_was_stopped_is_known(self) -> None:
+        note = change.WriteRecord({'maintenance:stopped:web-id': 'true'})
+        host = scenes.after(waiting(), note)
+        terms = change.terms(host, change.Request(), NOW)
+        self.assertEqual({'web-id'}, terms.stopped)
+        assert host.record
+        self.assertEqual(terms, host.record.policy.terms)
+
     def test_one_that_is_damaged_is_mended(self) -> None:
         for key, value in (('owner_replies', 'yes'), ('reply_by', 'soon')):
             damage = change.WriteRecord({f'maintenance:{key}': value})

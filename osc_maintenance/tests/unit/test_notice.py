@@ -62,6 +62,7 @@ class TestEncode(base.BaseTestCase):
             (_A.LIVE_MIGRATE, 'live-migrate'),
             (_A.COLD_MIGRATE, 'cold-migrate'),
             (_A.EVACUATE, 'evacuate'),
+            (_A.STOP, 'stop'),
             (_A.LEAVE, 'stay'),
             (_A.BLOCKED, 'undecided'),
         ):

@@ -105,6 +105,12 @@ class TestTell(NoticesTestCase):
         self.assertEqual({}, self.tell(web=_A.LIVE_MIGRATE))
         self.assertEqual(0, self.clients.changes)
 
+    def test_one_that_has_been_stopped(self) -> None:
+        off = dataclasses.replace(WEB, vm_state='stopped')
+        self.have(telling(journal.stopping([WEB.id])), off, DB)
+        self.tell(web=_A.LEAVE)
+        self.assertEqual({'web': 'stop', 'db': 'stay'}, self.actions())
+
     def test_it_is_noted_first(self) -> None:
         for server in (WEB, DB):
             self.clients.owned.refusals[server.id] = exceptions.CommandError(

@@ -209,6 +209,8 @@ class TestMoving(MovingTestCase):
                 self.servers.confirm_resize,
                 mock.call('web-id'),
             ),
+            (self.nova.stop, (), self.servers.stop, mock.call('web-id')),
+            (self.nova.start, (), self.servers.start, mock.call('web-id')),
             (
                 self.nova.abort,
                 (MIGRATION,),
@@ -277,6 +279,8 @@ class TestErrors(MovingTestCase):
             (self.servers.migrate, self.nova.cold_migrate, None),
             (self.servers.evacuate, self.nova.evacuate, None),
             (self.servers.confirm_resize, self.nova.confirm, ...),
+            (self.servers.stop, self.nova.stop, ...),
+            (self.servers.start, self.nova.start, ...),
             (
                 self.migrations.live_migration_abort,
                 self.nova.abort,

@@ -33,7 +33,7 @@ class TestOverview(base.BaseTestCase):
                 server('db', 'p1', id=ID, policy='keep'),
                 server('old', 'p2', id='ffffffff', reply='ffffffff keep'),
                 server('odd\x1b', 'p2', id=ID, reply=f'{ID} not-ready'),
-                server('pet', 'p2', id=ID, reply=f'{ID} move', policy='ask'),
+                server('pet', 'p2', id=ID, reply=f'{ID} move', policy='stop'),
             ],
             ID,
         )
@@ -55,7 +55,7 @@ class TestOverview(base.BaseTestCase):
                     'told': 3,
                     'replied': 3,
                     'replies': {**none, 'move': 1, 'not-ready': 2},
-                    'policies': {'ask': 1},
+                    'policies': {'stop': 1},
                     'not_ready': [
                         {
                             'id': 'web-id',
@@ -78,7 +78,7 @@ class TestOverview(base.BaseTestCase):
         )
         self.assertEqual(
             [
-                'p2: 4 here, 3 told, 3 replied: 1 move, 2 not-ready; 1 ask '
+                'p2: 4 here, 3 told, 3 replied: 1 move, 2 not-ready; 1 stop '
                 'by policy',
                 '  web (web-id): not ready: a\\x1bb',
             ],

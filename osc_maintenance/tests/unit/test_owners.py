@@ -40,7 +40,7 @@ SAID = st.dictionaries(
 
 class TestWish(base.BaseTestCase):
     def test_what_is_understood(self) -> None:
-        for value in ('live-migrate', 'cold-migrate', 'keep', 'ask'):
+        for value in ('live-migrate', 'cold-migrate', 'stop', 'keep', 'ask'):
             self.assertEqual(value, owners.wish({KEY: value}))
             self.assertIsNone(owners.in_vain({KEY: value}, WAITS))
 
@@ -129,7 +129,7 @@ class TestKept(base.BaseTestCase):
             # and these say nothing else
             ({KEY: 'keep', REPLY: f'{ID} not-ready'}, WAITS, policy),
             ({KEY: 'keep', REPLY: f'{ID} own-action'}, WAITS, policy),
-            ({KEY: 'cold-migrate', REPLY: keep}, WAITS, reply),
+            ({KEY: 'stop', REPLY: keep}, WAITS, reply),
         ):
             self.assertEqual(
                 where, owners.kept(said, terms), f'{said} {terms}'
@@ -202,7 +202,7 @@ class TestAwaited(base.BaseTestCase):
                     self.awaited(terms, reply=reply, policy='ask')
                 )
             # an answer for all times, but for this one
-            for wish in ('live-migrate', 'cold-migrate', 'keep'):
+            for wish in ('live-migrate', 'cold-migrate', 'stop', 'keep'):
                 self.assertIsNone(self.awaited(terms, policy=wish))
                 self.assertIsNotNone(
                     self.awaited(terms, policy=wish, reply=f'{ID} not-ready')

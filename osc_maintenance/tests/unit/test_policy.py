@@ -36,6 +36,7 @@ POLICIES = strategies.builds(
     exclude=_IDS,
     locked=strategies.booleans(),
     pinned=strategies.booleans(),
+    stop=strategies.booleans(),
     strict=strategies.booleans(),
     target=strategies.none() | _HOSTS,
 )
@@ -130,14 +131,22 @@ class TestRecorded(base.BaseTestCase):
 
     def test_in_words(self) -> None:
         value = policy.Policy(
-            *('active', ids('a'), ids('p'), ids('b')),
-            *(True, True, True, 'compute7'),
+            'active',
+            ids('a'),
+            ids('p'),
+            ids('b'),
+            locked=True,
+            pinned=True,
+            stop=True,
+            strict=True,
+            target='compute7',
         )
         self.assertEqual(
             {
                 'migrate': 'active',
                 'include_locked': 'true',
                 'include_pinned': 'true',
+                'stop_unmovable': 'true',
                 'strict': 'true',
                 'target_host': 'compute7',
                 'server:a': 'only',
@@ -151,8 +160,15 @@ class TestRecorded(base.BaseTestCase):
     def test_damaged_values(self) -> None:
         sound = policy.encode(
             policy.Policy(
-                *('all', ids('a'), ids('p'), ids('b')),
-                *(True, True, True, 'c'),
+                'all',
+                ids('a'),
+                ids('p'),
+                ids('b'),
+                locked=True,
+                pinned=True,
+                stop=True,
+                strict=True,
+                target='c',
             )
         )
         self.assertEqual({}, policy.decode(sound)[1])

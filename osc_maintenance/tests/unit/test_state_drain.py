@@ -356,3 +356,18 @@ class TestOwners(base.BaseTestCase):
         # one that cannot go either is no owner's matter
         broken = dataclasses.replace(WEB, vm_state='error')
         self.assertEqual(S.ERROR, self.standing(broken, later=900).state)
+
+    def test_those_that_were_stopped_are_named(self) -> None:
+        off = dataclasses.replace(WEB, vm_state='stopped', status='SHUTOFF')
+        noted = journal.stopping(['web-id'])
+        found = self.standing(
+            off, self.replied('keep'), notes=(ended({}), noted)
+        )
+        self.assertEqual(
+            state.Standing(
+                S.MAINTENANCE,
+                '1 server kept by the owners: db (db-id); 1 server stopped '
+                'for this maintenance: web (web-id)',
+            ),
+            found,
+        )

@@ -145,6 +145,23 @@ class World:
         )
         return name
 
+    def switch(self, name: str, vm_state: str) -> None:
+        """A server is stopped or started, which takes three seconds."""
+        doing = 'powering-off' if vm_state == 'stopped' else 'powering-on'
+        self.guests[name] = dataclasses.replace(
+            self.guests[name], task_state=doing
+        )
+
+        def done() -> None:
+            self.guests[name] = dataclasses.replace(
+                self.guests[name],
+                task_state=None,
+                vm_state=vm_state,
+                status=_STATUS[vm_state],
+            )
+
+        self.at(self.now + 3, done)
+
     def script(self, name: str, **fields: typing.Any) -> str:
         self.scripts[name] = Script(**fields)
         return name

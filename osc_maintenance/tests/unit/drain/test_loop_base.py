@@ -165,6 +165,16 @@ class Client:
         if answers and answers.pop(0) == 'lost':
             raise api.TransientError(f'{server.id}: connection closed')
 
+    def stop(self, server: servers.Server) -> None:
+        self._power('stop', server, 'stopped')
+
+    def start(self, server: servers.Server) -> None:
+        self._power('start', server, 'active')
+
+    def _power(self, method: str, server: servers.Server, to: str) -> None:
+        self._ask(method)
+        self._world.switch(server.id, to)
+
     def abort(
         self, server: servers.Server, migration: servers.Migration
     ) -> None:

@@ -30,6 +30,7 @@ from osc_maintenance import exit_codes
 from osc_maintenance.nova import answers
 from osc_maintenance.nova import api
 from osc_maintenance.nova import servers as servers_api
+from osc_maintenance import policy as policy_
 from osc_maintenance import servers
 from osc_maintenance import state
 from osc_maintenance.tests.unit.drain import simulation
@@ -56,22 +57,19 @@ class StopsTestCase(base.LoopTestCase):
         report: collections.abc.Callable[[events.Event], None] | None = None,
         *,
         evacuate: bool = False,
+        policy: policy_.Policy = base.EVERYTHING,
         **how: typing.Any,
     ) -> run.Result:
         """A drain with all that is before and after its loop."""
         client = base.Client(self.world)
         fake = typing.cast(clients.Clients, client)
         if self.world.aggregate is None:
-            self.world.aggregate = base.recorded(base.EVERYTHING)
+            self.world.aggregate = base.recorded(policy)
         up = self.world.hosts[base.HOST]
         service = state.Service(base.HOST, base.HOST, 'disabled', up)
         load = servers.Load(base.HOST, client.on(base.HOST), ())
         made = plan.make(
-            fake,
-            load,
-            base.EVERYTHING,
-            simulation.EPOCH,
-            evacuate=evacuate,
+            fake, load, policy, simulation.EPOCH, evacuate=evacuate
         )
         self.world.requests.clear()
         return run.drain(

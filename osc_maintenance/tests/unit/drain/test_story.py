@@ -50,18 +50,33 @@ class Base(base.BaseTestCase):
 
 
 class TestOwners(Base):
-    def test_what_waits(self) -> None:
+    def test_what_waits_and_what_is_to_be_stopped(self) -> None:
         waits = reports.server_move('web', _A.BLOCKED, 'waits for its owner')
         waits.verdict = dataclasses.replace(
             waits.verdict, then=_A.LIVE_MIGRATE, passing=True
         )
+        pet = reports.server_move('pet', _A.STOP, 'as its owner wishes')
+        pet.end(_O.LEFT, 'as its owner wishes')
+        off = reports.server_move(
+            'off', _A.LEAVE, 'stopped for this maintenance (unset starts)'
+        )
         self.assertEqual(
             [
-                'no server to move, 1 waiting for its owner',
+                'none of 3 servers to move, 1 left where it is (stopped), 1 '
+                'to be stopped, 1 waiting for its owner',
                 _CTRL_C,
                 'web (id-web): waits for its owner',
             ],
-            self.plan(waits),
+            self.plan(waits, pet, off),
+        )
+        self.assertEqual(
+            ['pet (id-pet): is being stopped: as its owner wishes'],
+            self.told(events.Stopping(pet)),
+        )
+        pet.end(_O.STOPPED, 'as its owner wishes')
+        self.assertEqual(
+            ['pet (id-pet): stopped; unset starts it again'],
+            self.told(events.Ended(pet)),
         )
 
 

@@ -345,6 +345,53 @@ class TestOwners(base.BaseTestCase):
             found = self.judge(chosen, evacuate=True)
             self.assertIs(_A.EVACUATE, found.action)
 
+    def test_what_is_stopped(self) -> None:
+        stop = {WISH: 'stop'}
+        tied = {'hw:tpm_version': '2.0'}
+        chosen = policy.Policy('all', stop=True)
+        nowhere = verdict.Surroundings('h1')
+        for wanted, fields, action in (
+            (EVERYTHING, {'said': stop}, _A.STOP),
+            (EVERYTHING, {'said': stop, 'extra_specs': tied}, _A.STOP),
+            (
+                EVERYTHING,
+                {'said': stop, 'vm_state': 'paused'},
+                _A.LIVE_MIGRATE,
+            ),
+            (
+                EVERYTHING,
+                {'said': stop, 'vm_state': 'stopped'},
+                _A.COLD_MIGRATE,
+            ),
+            (EVERYTHING, {'said': stop, 'locked': True}, _A.LEAVE),
+            (policy.NOTHING, {'said': stop}, _A.LEAVE),
+            (chosen, {}, _A.LIVE_MIGRATE),
+            (chosen, {'extra_specs': tied}, _A.STOP),
+            (EVERYTHING, {'extra_specs': tied}, _A.BLOCKED),
+            (chosen, {'vm_state': 'error'}, _A.BLOCKED),
+            (chosen, {'task_state': 'rebooting'}, _A.BLOCKED),
+        ):
+            found = self.judge(wanted, **fields)
+            self.assertIs(action, found.action, f'{wanted} {fields}')
+        # no other host may be up for a moment only
+        self.assertIs(_A.BLOCKED, self.judge(chosen, nowhere).action)
+        full = around(room={'s1': frozenset()})
+        self.assertIs(_A.STOP, self.judge(chosen, full).action)
+        paused = self.judge(chosen, full, vm_state='paused')
+        self.assertIs(_A.BLOCKED, paused.action)
+
+    def test_what_was_stopped_stays(self) -> None:
+        terms = owners.Terms('3f9a1c2e', stopped=frozenset(['s1']))
+        chosen = policy.Policy('all', stop=True, terms=terms)
+        found = self.judge(chosen, vm_state='stopped')
+        self.assertIs(_A.LEAVE, found.action)
+        self.assertIn('unset starts it again', str(found.cause))
+        # where its host is lost it is not started again there
+        found = self.judge(chosen, evacuate=True, vm_state='stopped')
+        self.assertIs(_A.EVACUATE, found.action)
+        # unless somebody has started it
+        self.assertIs(_A.LIVE_MIGRATE, self.judge(chosen).action)
+
     def test_to_be_asked_in_vain(self) -> None:
         found = self.judge(said={WISH: 'ask'})
         self.assertIs(_A.LIVE_MIGRATE, found.action)

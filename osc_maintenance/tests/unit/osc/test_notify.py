@@ -12,6 +12,8 @@
 
 """``set`` and ``unset`` where the owners of servers are told."""
 
+import dataclasses
+
 from osc_lib import exceptions
 
 from osc_maintenance.osc import host_maintenance
@@ -159,3 +161,48 @@ class TestReplies(NotifyTestCase):
         for given in ('soon', '0h', '-2h'):
             said = self.usage_error(SET, *self.ASKED, f'--reply-by={given}')
             self.assertIn('--reply-by', said)
+
+
+class TestStopped(NotifyTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.pet = scenes.server(
+            'pet', host='compute1', said={'maintenance:policy': 'stop'}
+        )
+        self.clients.servers.loads['compute1'] = servers.Load(
+            'compute1', (self.pet,)
+        )
+
+    def status(self) -> str:
+        (found,) = self.clients.owned.all()
+        return found.status
+
+    def test_there_and_back(self) -> None:
+        told = self.run_command(SET, 'compute1', '--migrate', 'all')
+        self.assertEqual('stopped', told['moves'][0]['outcome'])
+        self.assertEqual('maintenance', told['state'])
+        self.assertEqual('SHUTOFF', self.status())
+        told = self.run_command(UNSET, 'compute1')
+        row = {'id': 'pet-id', 'name': 'pet', 'cause': None}
+        self.assertEqual([row], told['started'])
+        self.assertEqual(('ACTIVE', 'none'), (self.status(), told['state']))
+
+    def test_it_does_not_start(self) -> None:
+        self.run_command(SET, 'compute1', '--migrate', 'all')
+        self.clients.servers.refusals['pet-id'] = exceptions.CommandError('no')
+        made, parsed = self.parsed(UNSET, 'compute1')
+        self.assertEqual(3, made.run(parsed))
+        self.assertIn('pet (pet-id)', self.log.output)
+        self.assertIsNone(self.clients.nova.hosts['compute1'].aggregate)
+
+    def test_it_cannot_start_yet(self) -> None:
+        self.run_command(SET, 'compute1', '--migrate', 'all')
+        host = self.clients.nova.hosts['compute1']
+        assert host.service
+        down = dataclasses.replace(host.service, state='down')
+        self.clients.nova.hosts['compute1'] = dataclasses.replace(
+            host, service=down
+        )
+        self.assertIn('bring it up first', self.refused(UNSET, 'compute1'))
+        self.run_command(UNSET, 'compute1', '--force')
+        self.assertEqual('SHUTOFF', self.status())

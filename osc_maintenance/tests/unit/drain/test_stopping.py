@@ -1,0 +1,186 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+"""Servers are stopped where they are, on the simulated Nova."""
+
+import contextlib
+import dataclasses
+from unittest import mock
+
+from osc_lib import exceptions
+
+from osc_maintenance.drain import events
+from osc_maintenance.drain import run
+from osc_maintenance import exit_codes
+from osc_maintenance import journal
+from osc_maintenance.nova import api
+from osc_maintenance import owners
+from osc_maintenance import policy
+from osc_maintenance.tests.unit.drain import simulation
+from osc_maintenance.tests.unit.drain import test_loop_base as base
+from osc_maintenance.tests.unit.drain import test_loop_stops
+
+CODE = exit_codes.ExitCode
+UNMOVABLE = policy.Policy(policy.ALL, stop=True)
+TPM = {'hw:tpm_version': '2.0'}
+
+
+class TestStopping(test_loop_stops.StopsTestCase):
+    def afresh(self) -> None:
+        super().afresh()
+        self.world.add('web')
+        self.world.add('pet', said={owners.POLICY: 'stop'})
+
+    def stopped(self) -> frozenset[str]:
+        """The servers that are noted as stopped."""
+        assert self.world.aggregate
+        return journal.decode(self.world.aggregate.metadata).stopped
+
+    def outcomes(self, found: run.Result) -> dict[str, str]:
+        return {move.server.id: move.outcome.value for move in found.moves}
+
+    def check_stopped(self, name: str) -> None:
+        guest = self.world.guests[name]
+        self.assertEqual((base.HOST, 'SHUTOFF'), (guest.host, guest.status))
+
+    def test_once_the_others_have_gone(self) -> None:
+        found = self.whole()
+        self.assertEqual(
+            {'web': 'moved', 'pet': 'stopped'}, self.outcomes(found)
+        )
+        self.assertIs(CODE.DONE, found.exit_code)
+        self.check_stopped('pet')
+        self.assertEqual({'pet'}, self.stopped())
+        kinds = [type(event) for event in self.told]
+        moved, begun = kinds.index(events.Ended), kinds.index(events.Stopping)
+        self.assertLess(moved, begun)
+        self.assertIs(events.Finished, kinds[-1])
+        told = next(m for m in found.moves if m.server.id == 'pet').as_dict()
+        self.assertEqual(('stop', None), (told['verdict'], told['seconds']))
+
+    def test_it_stays_when_it_is_run_again(self) -> None:
+        self.whole()
+        found = self.whole()
+        self.assertEqual({'pet': 'left'}, self.outcomes(found))
+        (move,) = found.moves
+        self.assertIn('stopped for this maintenance', str(move.cause))
+        self.assertEqual(0, self.world.requests['stop'])
+
+    def test_what_cannot_be_moved(self) -> None:
+        tpm = self.world.add('tpm', extra_specs=TPM)
+        for wanted, outcome, code in (
+            (base.EVERYTHING, 'blocked', CODE.STAYED),
+            (UNMOVABLE, 'stopped', CODE.DONE),
+        ):
+            self.world.aggregate = None
+            found = self.whole(policy=wanted)
+            self.assertEqual(outcome, self.outcomes(found)[tpm])
+            self.assertIs(code, found.exit_code)
+        self.check_stopped(tpm)
+        self.assertIn(tpm, self.stopped())
+        # it is not moved now that it could be
+        self.assertEqual(
+            'left', self.outcomes(self.whole(policy=UNMOVABLE))[tpm]
+        )
+
+    def test_nova_refuses(self) -> None:
+        refusal = exceptions.CommandError('pet (pet): HTTP 403')
+        with mock.patch.object(base.Client, 'stop', side_effect=refusal):
+            found = self.whole()
+        self.assertEqual('failed', self.outcomes(found)['pet'])
+        self.assertIs(CODE.STAYED, found.exit_code)
+        self.assertEqual(frozenset(), self.stopped())
+        assert self.world.aggregate
+        noted = journal.decode(self.world.aggregate.metadata)
+        self.assertEqual({'pet': 'pet (pet): HTTP 403'}, noted.stayed)
+
+    def test_somebody_else_is_quicker(self) -> None:
+        def stop(_client: base.Client, _server: object) -> None:
+            self.world.switch('pet', 'stopped')
+            raise api.OvertakenError('it is being stopped')
+
+        with mock.patch.object(base.Client, 'stop', stop):
+            found = self.whole()
+        self.assertEqual('stopped', self.outcomes(found)['pet'])
+
+    def test_it_does_not_stop(self) -> None:
+        for what, fault, outcome, cause in (
+            ('nothing is done', None, 'failed', 'Nova does not tell why'),
+            ('it fails', 'no agent', 'failed', 'was not stopped: no agent'),
+        ):
+            self.afresh()
+            guest = self.world.guests['pet']
+            self.world.guests['pet'] = dataclasses.replace(guest, fault=fault)
+            with mock.patch.object(base.Client, 'stop'):
+                found = self.whole()
+            self.assertEqual(outcome, self.outcomes(found)['pet'], what)
+            move = next(m for m in found.moves if m.server.id == 'pet')
+            self.assertIn(cause, str(move.cause))
+
+    def test_it_takes_too_long(self) -> None:
+        def stop(_client: base.Client, _server: object) -> None:
+            guest = self.world.guests['pet']
+            self.world.guests['pet'] = dataclasses.replace(
+                guest, task_state='powering-off'
+            )
+
+        with mock.patch.object(base.Client, 'stop', stop):
+            found = self.whole(server_timeout=60)
+            self.check_pet(found, 'failed', 'does not stop', CODE.STAYED)
+            self.afresh()
+            found = self.whole(timeout=30)
+            self.check_pet(found, 'left', 'is being', CODE.TIMED_OUT)
+
+    def check_pet(
+        self, found: run.Result, outcome: str, cause: str, code: CODE
+    ) -> None:
+        move = next(m for m in found.moves if m.server.id == 'pet')
+        self.assertEqual(outcome, move.outcome)
+        self.assertIn(cause, str(move.cause))
+        self.assertIs(code, found.exit_code)
+        # it may stop yet
+        self.assertEqual({'pet'}, self.stopped())
+
+    def test_nobody_waits(self) -> None:
+        found = self.whole(wait=False)
+        self.assertEqual('left', self.outcomes(found)['pet'])
+        # the other one is on its way
+        self.assertEqual(frozenset(), self.stopped())
+        self.world.advance(self.world.now + 10)
+        found = self.whole(wait=False)
+        self.assertEqual('left', self.outcomes(found)['pet'])
+        self.assertEqual({'pet'}, self.stopped())
+        self.world.advance(self.world.now + 10)
+        self.check_stopped('pet')
+
+    def test_it_is_interrupted(self) -> None:
+        self.world.guests.pop('web')
+        self.world.interrupted = 1.5
+        found = self.whole()
+        self.assertIs(CODE.INTERRUPTED, found.exit_code)
+        self.assertIsInstance(self.told[-1], events.Interrupted)
+        self.assertEqual({'pet'}, self.stopped())
+
+    def test_killed_at_each_request(self) -> None:
+        self.whole()
+        for last in range(sum(self.world.requests.values())):
+            self.afresh()
+            self.world.killed = last
+            with contextlib.suppress(simulation.KilledError):
+                self.whole()
+            self.world.killed = float('inf')
+            self.world.advance(self.world.now + 5)
+            found = self.whole()
+            self.assertIs(CODE.DONE, found.exit_code, str(last))
+            self.check_stopped('pet')
+            self.assertEqual({'pet'}, self.stopped(), str(last))
+            self.check_gone('web')

@@ -1,0 +1,124 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+"""What a maintenance has stopped is started again, on a Nova in memory."""
+
+import dataclasses
+import functools
+from unittest import mock
+
+from osc_lib import exceptions
+from oslotest import base
+
+from osc_maintenance import change
+from osc_maintenance import journal
+from osc_maintenance.nova import api
+from osc_maintenance import servers
+from osc_maintenance import starting
+from osc_maintenance import state
+from osc_maintenance.tests.unit import fakes
+from osc_maintenance.tests.unit import scenes
+
+OFF = {'vm_state': 'stopped', 'status': 'SHUTOFF', 'host': 'compute1'}
+WEB, DB = scenes.server('web', **OFF), scenes.server('db', **OFF)
+
+
+def stopping(*ids: str) -> state.Host:
+    """A host in maintenance that has stopped these."""
+    note = change.WriteRecord(journal.stopping(ids))
+    return scenes.after(scenes.entered(), note)
+
+
+class TestStarting(base.BaseTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.waited = 0.0
+        self.have(WEB, DB)
+
+    def have(self, *here: servers.Server, stopped: str = 'web-id') -> None:
+        self.host = stopping(stopped)
+        self.clients = fakes.Clients(self.host)
+        self.clients.servers.loads = {
+            'compute1': servers.Load('compute1', here)
+        }
+
+    def down(self) -> None:
+        service = scenes.service('disabled', 'x', state='down')
+        self.clients.nova.hosts['compute1'] = dataclasses.replace(
+            self.host, service=service
+        )
+
+    def become(self, server: servers.Server, **fields: str | None) -> None:
+        self.clients.servers.become(server.id, **fields)
+
+    def pause(self, seconds: float) -> None:
+        self.waited += seconds
+
+    def start(self, *, force: bool = False) -> dict[str, str | None]:
+        """Why servers do not run, of those that were to be started."""
+        clients = fakes.real(self.clients)
+        found = starting.find(clients, self.host, force=force)
+        rows = starting.start(clients, found, self.pause)
+        return {str(row['id']): row['cause'] for row in rows}
+
+    def test_just_those_that_it_has_stopped(self) -> None:
+        self.assertEqual({'web-id': None}, self.start())
+        self.assertEqual(
+            [('start', 'web-id', None)], self.clients.servers.writes
+        )
+        # once more there is nothing to do
+        self.assertEqual({}, self.start())
+
+    def test_one_that_is_gone_or_runs(self) -> None:
+        for here in ((), (dataclasses.replace(WEB, vm_state='active'),)):
+            self.have(*here)
+            self.assertEqual({}, self.start())
+
+    def test_nova_compute_is_down(self) -> None:
+        self.down()
+        clients = fakes.real(self.clients)
+        error = self.assertRaises(
+            change.RefusedError,
+            starting.find,
+            *(clients, self.host),
+            force=False,
+        )
+        self.assertIn('web (web-id)', str(error))
+        self.assertIn('--force', str(error))
+        self.assertEqual({}, self.start(force=True))
+        self.assertEqual([], self.clients.servers.writes)
+
+    def test_nova_refuses(self) -> None:
+        self.clients.servers.refusals['web-id'] = exceptions.CommandError('no')
+        self.assertEqual({'web-id': 'no'}, self.start())
+
+    def test_somebody_else_is_quicker(self) -> None:
+        def start(server: servers.Server) -> None:
+            self.clients.servers.become(server.id, vm_state='active')
+            raise api.OvertakenError('HTTP 409')
+
+        with mock.patch.object(self.clients.servers, 'start', start):
+            self.assertEqual({'web-id': None}, self.start())
+
+    def test_it_does_not_run(self) -> None:
+        for fields, cause, waits in (
+            ({'task_state': None}, 'Nova does not tell why', False),
+            ({'fault': 'no disk'}, 'no disk', False),
+            ({'task_state': 'powering-on'}, 'has not done so yet', True),
+        ):
+            self.have(WEB)
+            self.waited = 0.0
+            become = functools.partial(self.become, **fields)
+            with mock.patch.object(self.clients.servers, 'start', become):
+                found = self.start()['web-id']
+            self.assertIn(cause, str(found))
+            self.assertIs(waits, self.waited > 60)
