@@ -163,6 +163,7 @@ def row(
     :param now: the present, in UTC.
     :returns: values by field name, as JSON shows them.
     """
+    wish = owners.wish(server.said)
     reply = owners.reply(server.said, notice.id)
     return {
         'id': server.id,
@@ -175,11 +176,11 @@ def row(
         'removal': notice.removal,
         'seconds_until_start': _seconds(notice.start, now),
         'ticket_url': notice.ticket_url,
-        'policy': owners.wish(server.said),
-        'replies': list(notice.replies),
+        'policy': wish.value if wish else None,
+        'replies': [answer.value for answer in notice.replies],
         'reply_by': _stored(notice.reply_by),
         'seconds_until_reply_by': _seconds(notice.reply_by, now),
-        'reply': reply.answer if reply else None,
+        'reply': reply.answer.value if reply else None,
         'reply_reason': text.escape(reply.reason)
         if reply and reply.reason
         else None,

@@ -47,7 +47,7 @@ def _project(
     project: str, found: list[servers.Server], maintenance: str
 ) -> dict[str, typing.Any]:
     told = 0
-    replies: dict[str, int] = dict.fromkeys(owners.Answer, 0)
+    replies = {answer.value: 0 for answer in owners.Answer}
     policies: dict[str, int] = collections.Counter()
     not_ready = []
     for server in found:
@@ -55,11 +55,11 @@ def _project(
         told += bool(known and known.id == maintenance)
         wish = owners.wish(server.said)
         if wish:
-            policies[wish] += 1
+            policies[wish.value] += 1
         reply = owners.reply(server.said, maintenance)
         if reply is None:
             continue
-        replies[reply.answer] += 1
+        replies[reply.answer.value] += 1
         if reply.answer is owners.Answer.NOT_READY:
             reason = text.escape(reply.reason) if reply.reason else None
             not_ready.append(

@@ -80,10 +80,10 @@ class Heed(enum.StrEnum):
     REQUIRE = 'require'
 
 
-_SILENT = 'no reply yet'
+_SILENT = ': no reply yet'
 _WAITS = {
-    Answer.OWN_ACTION: 'who takes care of it',
-    Answer.NOT_READY: 'who is not ready',
+    Answer.OWN_ACTION: ', who takes care of it',
+    Answer.NOT_READY: ', who is not ready',
 }
 
 
@@ -257,7 +257,7 @@ def awaited(
             # that is an answer for all times
             return None
         mine = said.get(REPLY, '').startswith(f'{terms.maintenance} ')
-        what = _not_understood(said, REPLY) if mine else _SILENT
+        what = f': {_not_understood(said, REPLY)}' if mine else _SILENT
     elif found.answer in _WAITS:
         what = _WAITS[found.answer]
         if found.reason:
@@ -269,8 +269,8 @@ def awaited(
     if until is None:
         over = terms.until is not None and now >= terms.until
         more = ', and replies count no more' if over else ''
-        return Awaited(f'{AWAITED}: {what}{more}', ends=False)
+        return Awaited(f'{AWAITED}{what}{more}', ends=False)
     if now >= until:
         return None
     goes = f'it goes at {times.format_time(until)}'
-    return Awaited(f'{AWAITED}: {what}; {goes}', ends=True)
+    return Awaited(f'{AWAITED}{what}; {goes}', ends=True)

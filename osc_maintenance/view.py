@@ -127,6 +127,8 @@ def value_in_words(name: str, value: typing.Any) -> str:
         return times.format_duration(value)
     if name in ('moves', 'verdicts'):
         return '\n'.join(map(_server_in_words, value)) or '-'
+    if name == 'replies':
+        return ', '.join(value) or '-'
     if name == 'owners':
         return '\n'.join(map(overview.in_words, value)) or '-'
     if name == 'started':

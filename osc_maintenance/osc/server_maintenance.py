@@ -58,8 +58,9 @@ class ListServerMaintenance(base.Command, command.Lister):
     Shows what the operators of the cloud have told, and needs no more than
     the rights to see the servers: what happens to each of them, from when and
     until when, and until when a reply counts, where one is asked for. The
-    action is live-migrate, cold-migrate, evacuate, stay (it goes down with its
-    host) or undecided (it is to be moved, and cannot be as things are).
+    action is live-migrate, cold-migrate, evacuate, stop (until the maintenance
+    is over), stay (it goes down with its host) or undecided (it is to be
+    moved, and cannot be as things are).
 
     Exit status: 0, whether there are any or not, 1 error, 2 usage.
 

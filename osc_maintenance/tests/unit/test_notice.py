@@ -16,6 +16,7 @@ import datetime
 import hypothesis
 from hypothesis import strategies as st
 from oslotest import base
+import yaml
 
 from osc_maintenance.drain import verdict
 from osc_maintenance import notice
@@ -136,6 +137,15 @@ class TestDecode(base.BaseTestCase):
             said = {**SAID, f'maintenance:{key}': value or ''}
             found = notice.decode(said)
             self.assertEqual(read, getattr(found, name), f'{key} {value!r}')
+
+    def test_values_are_plain_whatever_the_format(self) -> None:
+        said = {
+            **notice.encode(ASKED),
+            'maintenance:policy': 'keep',
+            'maintenance:reply': '3f9a1c2e move',
+        }
+        row = notice.row(servers.Server('a', 'web', said=said), ASKED, START)
+        self.assertEqual(row, yaml.safe_load(yaml.safe_dump(row)))
 
     @hypothesis.given(
         st.dictionaries(st.sampled_from(sorted(notice.KEYS)), st.text())

@@ -11,6 +11,7 @@
 #   under the License.
 
 from oslotest import base
+import yaml
 
 from osc_maintenance import overview
 from osc_maintenance import servers
@@ -72,6 +73,7 @@ class TestOverview(base.BaseTestCase):
             ],
             found,
         )
+        self.assertEqual(found, yaml.safe_load(yaml.safe_dump(found)))
         self.assertEqual(
             'p1: 1 here, 1 told, 0 replied; 1 keep by policy',
             overview.in_words(found[0]),

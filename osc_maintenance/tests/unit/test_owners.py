@@ -156,27 +156,27 @@ class TestAwaited(base.BaseTestCase):
     def test_until_replies_count_no_more(self) -> None:
         goes = '; it goes at 2026-11-20T07:00:00Z'
         for reply, why in (
-            ('', 'no reply yet'),
-            ('ffffffff move', 'no reply yet'),
-            (f'{ID} not-ready', 'who is not ready'),
-            (f'{ID} not-ready: a\x1bb', 'who is not ready (a\\x1bb)'),
-            (f'{ID} own-action', 'who takes care of it'),
-            (f'{ID} x', f'its property {REPLY} is not understood: {ID} x'),
+            ('', ': no reply yet'),
+            ('ffffffff move', ': no reply yet'),
+            (f'{ID} not-ready', ', who is not ready'),
+            (f'{ID} not-ready: a\x1bb', ', who is not ready (a\\x1bb)'),
+            (f'{ID} own-action', ', who takes care of it'),
+            (f'{ID} x', f': its property {REPLY} is not understood: {ID} x'),
         ):
             self.assertEqual(
-                (f'waits for its owner: {why}{goes}', True),
+                (f'waits for its owner{why}{goes}', True),
                 self.awaited(WAITS, 3599, reply=reply),
             )
             self.assertIsNone(self.awaited(WAITS, 3600, reply=reply))
 
     def test_until_there_is_a_reply(self) -> None:
         for reply, why in (
-            ('', 'no reply yet'),
-            (f'{ID} not-ready: x', 'who is not ready (x)'),
-            (f'{ID} own-action', 'who takes care of it'),
+            ('', ': no reply yet'),
+            (f'{ID} not-ready: x', ', who is not ready (x)'),
+            (f'{ID} own-action', ', who takes care of it'),
         ):
             self.assertEqual(
-                (f'waits for its owner: {why}', False),
+                (f'waits for its owner{why}', False),
                 self.awaited(REQUIRES, 10**6, reply=reply),
             )
         # who takes care of it has time until then
