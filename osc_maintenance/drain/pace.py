@@ -23,6 +23,8 @@ from osc_maintenance.drain import verdict
 
 #: How long to wait before the next look, in seconds.
 SOONEST, _LATEST = 0.1, 10.0
+#: The first of them where many move at once.
+_FINEST = 0.05
 #: The same where nothing but owners is waited for.
 OWNERS = 20.0
 #: The same while nothing tells yet how long moves take.
@@ -149,13 +151,14 @@ def next_look(
         return min(latest, _soon(idle))
     if not more:
         ends = [max(ends, key=lambda end: end.begins + end.lasts)]
-    most = _IDLE * min(_FEW / len(ends), 1.0)
+    few = min(_FEW / len(ends), 1.0)
+    step = max(SOONEST * few, _FINEST)
     steps = bisect.bisect_left(
-        range(math.ceil(_LATEST / SOONEST)),
-        most,
-        key=lambda step: sum(end.idle(step * SOONEST) for end in ends),
+        range(math.ceil(_LATEST / step)),
+        _IDLE * few,
+        key=lambda number: sum(end.idle(number * step) for end in ends),
     )
-    return min(max(steps * SOONEST, SOONEST), latest)
+    return min(max(steps, 1) * step, latest)
 
 
 def _end(window: forecast.Window, age: float) -> _End:
