@@ -30,6 +30,7 @@ if typing.TYPE_CHECKING:
 
 #: How soon to look again whether a server runs, and how often, in seconds.
 _AGAIN, _PATIENCE = 2.0, 120.0
+_STARTING = 'powering-on'
 
 
 def find(
@@ -106,7 +107,7 @@ def _started(
             api.patiently(lambda: clients.servers.start(server), pause)
         except api.OvertakenError as exc:
             now = clients.servers.server(server.id)
-            if now is None or now.runs or now.task_state:
+            if now is None or now.runs or now.task_state == _STARTING:
                 return None
             return str(exc)
         for _ in range(int(_PATIENCE / _AGAIN)):

@@ -123,13 +123,16 @@ class Follower:
 
     def _judge(self, move: moves_.Move) -> None:
         """What a verdict means for a server that is not in motion."""
-        if move.verdict.action is verdict.Action.LEAVE or move.verdict.stops:
-            # what is to be stopped is when all others have gone
-            move.end(moves_.Outcome.LEFT, move.verdict.cause)
+        why = move.verdict.cause
+        if move.verdict.stops:
+            later = f'to be stopped when all others have gone: {why}'
+            move.end(moves_.Outcome.LEFT, later)
+        elif move.verdict.action is verdict.Action.LEAVE:
+            move.end(moves_.Outcome.LEFT, why)
         elif move.verdict.moves:
             move.end(moves_.Outcome.WAITING)
         else:
-            move.end(moves_.Outcome.BLOCKED, move.verdict.cause)
+            move.end(moves_.Outcome.BLOCKED, why)
 
     def _found_moving(
         self, move: moves_.Move, migration: servers.Migration, now: float

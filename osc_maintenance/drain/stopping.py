@@ -142,7 +142,12 @@ class Stopping:
     def _ended(self, move: moves_.Move, server: servers.Server | None) -> bool:
         """Note what has become of one, if that is known."""
         if server is None:
-            move.end(moves_.Outcome.DELETED)
+            gone = self._servers.server(move.server.id)
+            if gone:
+                where = gone.host or 'no host'
+                move.end(moves_.Outcome.LEFT, f'is on {where} by now')
+            else:
+                move.end(moves_.Outcome.DELETED)
             self._report(events.Ended(move))
             return True
         move.server = server

@@ -112,6 +112,26 @@ class TestStopping(test_loop_stops.StopsTestCase):
             found = self.whole()
         self.assertEqual('stopped', self.outcomes(found)['pet'])
 
+    def test_somebody_else_takes_it_away(self) -> None:
+        for gone, outcome, cause in (
+            (False, 'left', 'is on h2 by now'),
+            (True, 'deleted', 'None'),
+        ):
+            self.afresh()
+
+            def stop(client: base.Client, _server: object) -> None:
+                world = client._world
+                guest = world.guests.pop('pet')
+                if not self.deleted:
+                    world.guests['pet'] = dataclasses.replace(guest, host='h2')
+
+            self.deleted = gone
+            with mock.patch.object(base.Client, 'stop', stop):
+                found = self.whole()
+            self.assertEqual(outcome, self.outcomes(found)['pet'])
+            move = next(m for m in found.moves if m.server.id == 'pet')
+            self.assertIn(cause, str(move.cause))
+
     def test_it_does_not_stop(self) -> None:
         for what, fault, outcome, cause in (
             ('nothing is done', None, 'failed', 'Nova does not tell why'),
@@ -153,6 +173,8 @@ class TestStopping(test_loop_stops.StopsTestCase):
     def test_nobody_waits(self) -> None:
         found = self.whole(wait=False)
         self.assertEqual('left', self.outcomes(found)['pet'])
+        told = next(m for m in found.moves if m.server.id == 'pet')
+        self.assertIn('when all others have gone: as its', str(told.cause))
         # the other one is on its way
         self.assertEqual(frozenset(), self.stopped())
         self.world.advance(self.world.now + 10)
@@ -167,6 +189,8 @@ class TestStopping(test_loop_stops.StopsTestCase):
         self.world.interrupted = 1.5
         found = self.whole()
         self.assertIs(CODE.INTERRUPTED, found.exit_code)
+        (move,) = found.moves
+        self.assertIn('is being stopped', str(move.cause))
         self.assertIsInstance(self.told[-1], events.Interrupted)
         self.assertEqual({'pet'}, self.stopped())
 
