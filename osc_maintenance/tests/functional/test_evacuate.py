@@ -229,8 +229,9 @@ class TestEvacuate(drains.DrainTestCase):
         drain = self.set_(self.here, *_EVACUATE, '--timeout', '90s')
         self.assertEqual('moved', drain.outcome(web))
         self.assert_on(self.there, web, 'SHUTOFF')
+        # those of the server, or of the migration if that had begun
         shown = self.maintenance(
-            'show', self.here, says='until nova-compute is back'
+            'show', self.here, says='Placement has allocations'
         )
         self.assertEqual('maintenance', shown['state'])
 
