@@ -78,7 +78,8 @@ def apply(
         called_for = change.called_for(host, now)
         if called_for is None and not (_drains(host) or notices.concern(host)):
             continue
-        writes, action, cause, load = clients.changes, None, None, None
+        before, writes = host, clients.changes
+        action, cause, load = None, None, None
         untold: dict[str, str] = {}
         try:
             if called_for:
@@ -103,16 +104,26 @@ def apply(
         if action:
             row = view.fields(host, load, None, now)
             row['action'] = action
-            row['changed'] = clients.changes > writes
+            # a change may have been made although no answer came
+            row['changed'] = clients.changes > writes or _differ(before, host)
             told = (cause or row['cause'], causes.untold(untold))
             row['cause'] = '; '.join(filter(None, told)) or None
             rows.append(row)
     return rows
 
 
+def _differ(before: state.Host, after: state.Host) -> bool:
+    """Whether a host is otherwise than it was, as far as it is set."""
+    settings = [
+        host.service and host.service.as_set for host in (before, after)
+    ]
+    return before.aggregate != after.aggregate or settings[0] != settings[1]
+
+
 def _drains(host: state.Host) -> bool:
     """Whether ``apply`` moves the servers of a host, and has not ended."""
-    return host.ours and host.journal.by_apply
+    journal_ = host.journal
+    return host.ours and journal_.by_apply and not journal_.returning
 
 
 def _drain(
@@ -231,6 +242,8 @@ def _act(
         case change.Call.END if unset_overdue:
             change.to_unset(host)
             found = starting.find(clients, host, force=False)
+            if found.able:
+                host = starting.announce(clients, host)
             started = starting.start(clients, found)
             notices.withdraw(clients, host)
             host = maintenance.end(clients.nova, host)

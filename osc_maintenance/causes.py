@@ -24,6 +24,7 @@ from osc_maintenance import times
 
 #: How many servers a cause tells by name.
 _NAMED = 10
+TO_BE_STOPPED = 'to be stopped when all others have gone'
 _REPLIED = 'its owner has replied since, or is waited for no more: set again'
 
 

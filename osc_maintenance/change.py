@@ -283,6 +283,9 @@ def _reply_by(
         return request.reply_by
     new = replies is owners.Heed.WAIT and old.reply_by is None
     follows = old.reply_by is not None and old.reply_by == old.start
+    if follows and replies is not owners.Heed.WAIT:
+        # nobody has said it
+        return None
     until = start if (new or follows) and start > now else old.reply_by
     return min(until, end) if until and end else until
 

@@ -100,7 +100,8 @@ class Journal:
     :ivar moves: the servers that this maintenance moves, by id.
     :ivar returns: those of them that it moves back, by id.
     :ivar stayed: why servers stayed, by id.
-    :ivar stopped: the ids of servers that this maintenance has stopped.
+    :ivar stopped: the ids of servers that this maintenance has stopped, and
+        of who has; empty where that is not known.
     :ivar told: the ids of servers whose owners have been told, and may have
         to be told that it is over.
     :ivar evacuating: who evacuates the host; empty if nobody does.
@@ -119,7 +120,9 @@ class Journal:
     stayed: collections.abc.Mapping[str, str] = dataclasses.field(
         default_factory=dict
     )
-    stopped: frozenset[str] = frozenset()
+    stopped: collections.abc.Mapping[str, str] = dataclasses.field(
+        default_factory=dict
+    )
     told: frozenset[str] = frozenset()
     evacuating: str = ''
     idle_since: datetime.datetime | None = None
@@ -176,7 +179,7 @@ def decode(metadata: collections.abc.Mapping[str, str]) -> Journal:
     :param metadata: the metadata of an aggregate ``maintenance:<host>``.
     :returns: the journal.
     """
-    moves, returns, stayed, stopped, told = {}, {}, {}, set(), set()
+    moves, returns, stayed, stopped, told = {}, {}, {}, {}, set()
     for key, value in metadata.items():
         if not text.is_id(key.rpartition(':')[2]):
             # not the ID of a server, whoever wrote it
@@ -188,7 +191,7 @@ def decode(metadata: collections.abc.Mapping[str, str]) -> Journal:
         elif key.startswith(_BACK) and (move := _move(value)):
             returns[key.removeprefix(_BACK)] = move
         elif key.startswith(_STOPPED):
-            stopped.add(key.removeprefix(_STOPPED))
+            stopped[key.removeprefix(_STOPPED)] = value.partition(' ')[2]
         elif key.startswith(_TOLD):
             told.add(key.removeprefix(_TOLD))
     return Journal(
@@ -199,7 +202,7 @@ def decode(metadata: collections.abc.Mapping[str, str]) -> Journal:
         moves=moves,
         returns=returns,
         stayed=stayed,
-        stopped=frozenset(stopped),
+        stopped=stopped,
         told=frozenset(told),
     )
 
@@ -329,18 +332,22 @@ def returning(
 def stopping(
     begun: collections.abc.Iterable[str],
     failed: collections.abc.Iterable[str] = (),
+    user: str = '',
 ) -> dict[str, str | None]:
     """The notes of which servers are stopped.
 
     :param begun: ids of servers that are going to be stopped.
     :param failed: ids of those that are not stopped after all.
+    :param user: the id of who stops them, if that is known.
     :returns: metadata to write.
     """
     changes: dict[str, str | None] = dict.fromkeys(
         (_STOPPED + server for server in failed), None
     )
     changes.update(
-        dict.fromkeys((_STOPPED + server for server in begun), 'true')
+        dict.fromkeys(
+            (_STOPPED + server for server in begun), f'by {user}'.strip()
+        )
     )
     return changes
 

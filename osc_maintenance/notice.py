@@ -222,17 +222,23 @@ def refused(
 
 
 def keys_of(
-    said: collections.abc.Mapping[str, str], maintenance: str
+    said: collections.abc.Mapping[str, str],
+    others: collections.abc.Container[str],
 ) -> set[str]:
     """What of the metadata of a server goes when a maintenance is over.
 
+    Somebody may have changed the id, so whatever is not of another one goes.
+
     :param said: the metadata.
-    :param maintenance: the id of the maintenance.
-    :returns: the keys of the notice, and that of a reply to it.
+    :param others: the ids of the other maintenances that there are.
+    :returns: the keys of the notice, and that of a reply.
     """
-    found = KEYS & said.keys()
-    mine = said.get(owners.REPLY, '').startswith(f'{maintenance} ')
-    return {*found, owners.REPLY} if mine else set(found)
+    found: set[str] = set()
+    if said.get(owners.PREFIX + 'id', '') not in others:
+        found |= KEYS & said.keys()
+    if owners.replies_to(said) not in others:
+        found |= {owners.REPLY} & said.keys()
+    return found
 
 
 def _seconds(

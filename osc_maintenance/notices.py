@@ -29,6 +29,7 @@ from osc_maintenance.drain import verdict as verdict_
 from osc_maintenance import facts
 from osc_maintenance import journal
 from osc_maintenance import notice
+from osc_maintenance import owners
 from osc_maintenance import parallel
 from osc_maintenance import policy
 from osc_maintenance import servers
@@ -238,13 +239,18 @@ def _unsay(
     ours = host.aggregate.maintenance_id if host.aggregate else ''
     try:
         found = known or clients.servers.server(server)
-        if found is None:
+        if found is None or not notice.keys_of(found.said, ()):
             return None
+        others: set[str] = set()
         read = notice.decode(found.said)
-        if read is None or read.id != ours:
-            # it is of another maintenance by now
-            return None
-        clients.owned.untell(found, notice.keys_of(found.said, ours))
+        replied = owners.replies_to(found.said)
+        if read is None or read.id != ours or replied not in ('', ours):
+            # it may be of another maintenance by now
+            others = {
+                aggregate.maintenance_id
+                for aggregate in clients.nova.aggregates().values()
+            } - {ours}
+        clients.owned.untell(found, notice.keys_of(found.said, others))
     except exceptions.CommandError as exc:
         return text.escape(str(exc))
     return None

@@ -187,6 +187,16 @@ def encode_reply(maintenance: str, reply: Reply) -> str:
     return f'{words}: {reply.reason}' if reply.reason else words
 
 
+def replies_to(said: collections.abc.Mapping[str, str]) -> str:
+    """The id of the maintenance that a reply is for, whatever it says.
+
+    :param said: the metadata of a server.
+    :returns: the id; empty if there is no reply.
+    """
+    words, _colon, _reason = said.get(REPLY, '').partition(':')
+    return words.strip().partition(' ')[0]
+
+
 def reply(
     said: collections.abc.Mapping[str, str], maintenance: str
 ) -> Reply | None:
@@ -197,10 +207,10 @@ def reply(
     :returns: the reply; None if there is none, it is of another maintenance,
         or is not understood.
     """
-    words, _colon, reason = said.get(REPLY, '').partition(':')
-    identity, _blank, answer = words.strip().partition(' ')
-    if not maintenance or identity != maintenance:
+    if not maintenance or replies_to(said) != maintenance:
         return None
+    words, _colon, reason = said[REPLY].partition(':')
+    answer = words.strip().partition(' ')[2]
     try:
         known = Answer(answer.strip())
     except ValueError:
@@ -256,8 +266,9 @@ def awaited(
         if wish(said) not in (None, Wish.ASK):
             # that is an answer for all times
             return None
-        mine = said.get(REPLY, '').startswith(f'{terms.maintenance} ')
-        what = f': {_not_understood(said, REPLY)}' if mine else _SILENT
+        what = _SILENT
+        if replies_to(said) == terms.maintenance and REPLY in said:
+            what = f': {_not_understood(said, REPLY)}'
     elif found.answer in _WAITS:
         what = _WAITS[found.answer]
         if found.reason:

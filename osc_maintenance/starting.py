@@ -13,12 +13,14 @@
 """Starting again what a maintenance has stopped, before it ends."""
 
 import collections.abc
+import dataclasses
 import time
 import typing
 
 from osc_lib import exceptions
 
 from osc_maintenance import change
+from osc_maintenance import journal
 from osc_maintenance.nova import api
 from osc_maintenance import parallel
 from osc_maintenance import servers
@@ -28,28 +30,49 @@ from osc_maintenance import text
 if typing.TYPE_CHECKING:
     from osc_maintenance import clients as clients_
 
-#: How soon to look again whether a server runs, and how often, in seconds.
+#: How soon to look again whether a server runs, and for how long, in seconds.
 _AGAIN, _PATIENCE = 2.0, 120.0
-_STARTING = 'powering-on'
+
+#: What is told of each server: its ``id``, ``name``, and ``cause``: why it
+#: does not run, in the cloud's words, or None.
+Row = dict[str, str | None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Stopped:
+    """The servers that a maintenance has stopped.
+
+    :ivar able: those that can be started.
+    :ivar left: what is told of those that cannot.
+    """
+
+    able: list[servers.Server]
+    left: list[Row]
 
 
 def find(
     clients: 'clients_.Clients', host: state.Host, *, force: bool
-) -> list[servers.Server]:
-    """The servers that a maintenance has stopped, and that are stopped.
+) -> Stopped:
+    """Find the servers that a maintenance has stopped, and that are stopped.
+
+    What somebody else has started since, or stopped, is theirs.
 
     :param clients: Nova.
     :param host: the host, with its record.
     :param force: the maintenance ends whether they can be started or not.
-    :returns: those that can be started.
-    :raises RefusedError: if they cannot, as nova-compute is down.
+    :returns: the servers.
+    :raises RefusedError: if they cannot be started, as nova-compute is down.
     :raises CommandError: if Nova does not answer.
     """
-    told = parallel.each(clients.servers.server, sorted(host.journal.stopped))
+    noted = host.journal.stopped
+    told = parallel.each(clients.servers.server, sorted(noted))
     found = [
         server
         for server in told
-        if server and server.vm_state == 'stopped' and server.host
+        if server
+        and server.host
+        and (server.vm_state == 'stopped' or server.stopping)
+        and _is_ours(clients, server.id, noted[server.id])
     ]
     down = {
         name
@@ -64,7 +87,28 @@ def find(
             f'maintenance has stopped cannot be started again: {named}: bring '
             'it up first, or leave them stopped with --force'
         )
-    return [server for server in found if server.host not in down]
+    return Stopped(
+        [server for server in found if server.host not in down],
+        [
+            _row(
+                server, f'left stopped: nova-compute on {server.host} is down'
+            )
+            for server in stuck
+        ],
+    )
+
+
+def _is_ours(clients: 'clients_.Clients', server: str, user: str) -> bool:
+    """Whether who has stopped a server for the maintenance was the last."""
+    if not user:
+        return True
+    try:
+        return clients.servers.stopped_by(server) == user
+    except api.TransientError:
+        raise
+    except exceptions.CommandError:
+        # not ours to read, perhaps
+        return True
 
 
 def _is_up(clients: 'clients_.Clients', host: str) -> bool:
@@ -72,53 +116,84 @@ def _is_up(clients: 'clients_.Clients', host: str) -> bool:
     return service is not None and service.state == 'up'
 
 
+def _row(server: servers.Server, cause: str | None) -> Row:
+    return {
+        'id': server.id,
+        'name': text.escape(server.name),
+        'cause': text.escape(cause) if cause else None,
+    }
+
+
+def announce(clients: 'clients_.Clients', host: state.Host) -> state.Host:
+    """Note that the maintenance is about to end, before servers start.
+
+    No drain stops them again then.
+
+    :param clients: Nova.
+    :param host: the host, with its record.
+    :returns: the host then.
+    :raises OvertakenError: if somebody else has ended it.
+    """
+    if host.aggregate is None or host.journal.returning:
+        return host
+    aggregate = clients.nova.write_record(
+        host.aggregate, journal.returning({})
+    )
+    return dataclasses.replace(host, aggregate=aggregate)
+
+
 def start(
     clients: 'clients_.Clients',
-    found: collections.abc.Iterable[servers.Server],
+    found: Stopped,
     pause: collections.abc.Callable[[float], object] = time.sleep,
-) -> list[dict[str, str | None]]:
+) -> list[Row]:
     """Start servers, and see that they run.
 
     :param clients: Nova.
     :param found: the servers.
     :param pause: waits for some seconds.
-    :returns: for each ``id``, ``name`` and ``cause``: why it does not run, in
-        the cloud's words, or None.
+    :returns: what is told of each.
     """
 
-    def run(server: servers.Server) -> dict[str, str | None]:
-        return {
-            'id': server.id,
-            'name': text.escape(server.name),
-            'cause': _started(clients, server, pause),
-        }
+    def run(server: servers.Server) -> Row:
+        return _row(server, _started(clients, server.id, pause))
 
-    return parallel.each(run, found)
+    return [*parallel.each(run, found.able), *found.left]
 
 
 def _started(
     clients: 'clients_.Clients',
-    server: servers.Server,
+    server: str,
     pause: collections.abc.Callable[[float], object],
 ) -> str | None:
     """Start one; why it does not run, or None."""
+    asked, why = False, 'Nova was asked to start it, and has not done so yet'
     try:
-        try:
-            api.patiently(lambda: clients.servers.start(server), pause)
-        except api.OvertakenError as exc:
-            now = clients.servers.server(server.id)
-            if now is None or now.runs or now.task_state == _STARTING:
-                return None
-            return str(exc)
         for _ in range(int(_PATIENCE / _AGAIN)):
-            now = api.patiently(
-                lambda: clients.servers.server(server.id), pause
-            )
-            if now is None or now.vm_state == 'active':
+            now = api.patiently(lambda: clients.servers.server(server), pause)
+            if now is None or (now.vm_state == 'active' and not now.stopping):
                 return None
-            if now.task_state is None:
-                return text.escape(now.fault or 'Nova does not tell why')
+            if now.task_state is None and now.vm_state == 'stopped':
+                if asked:
+                    return now.fault or 'it is stopped, and Nova tells no more'
+                why = _ask(clients, now, pause) or why
+                asked = True
+            elif now.task_state is None:
+                return now.fault or f'it is {now.status}'
             pause(_AGAIN)
     except exceptions.CommandError as exc:
-        return text.escape(str(exc))
-    return 'Nova was asked to start it, and has not done so yet'
+        return str(exc)
+    return why
+
+
+def _ask(
+    clients: 'clients_.Clients',
+    server: servers.Server,
+    pause: collections.abc.Callable[[float], object],
+) -> str | None:
+    """Ask Nova to start one; what it says if somebody else is at it."""
+    try:
+        api.patiently(lambda: clients.servers.start(server), pause)
+    except api.OvertakenError as exc:
+        return str(exc)
+    return None

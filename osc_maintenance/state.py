@@ -258,7 +258,12 @@ def _recorded(
             f'the status of the service is {service.status}: its cell is down'
         )
     if ours:
-        return _in_maintenance(host, record, load, now, over=over)
+        found = _in_maintenance(host, record, load, now, over=over)
+        stopped = [s for s in load.servers or () if record.policy.stopped(s)]
+        if found.state is State.MAINTENANCE or not stopped:
+            return found
+        told = (found.cause, causes.staying([], stopped))
+        return Standing(found.state, '; '.join(filter(None, told)))
     if host.journal.returning:
         return _returning(host, service, load, None if over else now)
     seen = f'the service is {service.as_set}'
@@ -303,9 +308,14 @@ def _in_maintenance(
         return _error(causes.unconfirmed(record, unconfirmed))
     if any(server.moves for server in left):
         return Standing(State.MIGRATING)
-    whys = {server: item.cause for server, item in awaited.items()}
+    whys = {
+        server.id: causes.TO_BE_STOPPED
+        for server in left
+        if owners.wish(server.said) is owners.Wish.STOP
+    }
+    whys |= {server: item.cause for server, item in awaited.items()}
     ends = any(item.ends for item in awaited.values())
-    if drains and (ends or (whys and by_apply)):
+    if drains and (ends or (awaited and by_apply)):
         told = causes.awaited(left, host.journal, whys, by_apply=by_apply)
         return Standing(State.MIGRATING, told)
     if (lasts or by_apply) and (left or unconfirmed):

@@ -296,7 +296,10 @@ class Leaving:
         :param begun: their ids.
         :param failed: ids of those that are not stopped after all.
         """
-        self._write(journal.stopping(begun, failed))
+        # somebody may be starting servers again, as it is about to end
+        self._read_record()
+        user = self._clients.user_id
+        self._write(journal.stopping(begun, failed, user))
 
     def conclude(self, stayed: collections.abc.Mapping[str, str]) -> None:
         """Note that nothing is left to try.

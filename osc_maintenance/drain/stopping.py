@@ -133,7 +133,7 @@ class Stopping:
             pass
         except exceptions.CommandError as exc:
             now = self._servers.server(move.server.id)
-            if not (now and (now.stopping or now.vm_state == 'stopped')):
+            if now and not (now.stopping or now.vm_state == 'stopped'):
                 self._failed(move, str(exc))
                 return False
         self._report(events.Stopping(move))

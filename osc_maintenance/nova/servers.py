@@ -34,6 +34,8 @@ _CHANGES_SINCE = api_versions.APIVersion('2.59')
 _COLD_TARGET = api_versions.APIVersion('2.56')
 #: The status of a server whose cell is down (2.69).
 _UNKNOWN = 'UNKNOWN'
+#: What decides whether a server runs.
+_POWER = frozenset(('start', 'stop', 'reboot', 'create'))
 _ACTIONS = {
     servers.LIVE_MIGRATION: 'live-migration',
     servers.COLD_MIGRATION: 'migrate',
@@ -210,6 +212,29 @@ class Servers:
                 if event.get('result') == 'Error' and event.get('details')
             ]
         return text.escape(told[0].strip()) if told else None
+
+    def stopped_by(self, server: str) -> str | None:
+        """Who has stopped a server, if that is the last of its power.
+
+        Rests on GET /servers/{id}/os-instance-actions.
+
+        :param server: the server's id.
+        :returns: the id of the user; None if it was started since, or Nova
+            does not tell.
+        """
+        with api.explained(f'Server {server}'):
+            try:
+                _response, body = self._client.client.get(
+                    f'/servers/{server}/os-instance-actions'
+                )
+            except nova_exceptions.NotFound:
+                return None
+            # the latest comes first
+            for item in body['instanceActions']:
+                if item['action'] in _POWER:
+                    stops = item['action'] == 'stop'
+                    return str(item['user_id']) if stops else None
+        return None
 
     # -- moving ------------------------------------------------------------
 

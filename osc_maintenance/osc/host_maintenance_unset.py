@@ -158,6 +158,8 @@ class UnsetHostMaintenance(base.ChangingCommand):
             return
         change.to_unset(host, force=force)
         found = starting.find(self.clients, host, force=force)
+        if found.able:
+            starting.announce(self.clients, host)
         rows = starting.start(self.clients, found)
         for row in rows:
             if row['cause']:

@@ -147,6 +147,18 @@ class TestNotices(owners.OwnersTestCase):
         self.maintenance('unset', self.here)
         self.assertEqual(mine, self.metadata(full))
 
+    def test_an_id_that_its_owner_has_changed(self) -> None:
+        gone, other = self.scene.servers(['gone', 'other'], on=self.here)
+        self.maintenance('set', self.here, '--notify-owners')
+        for server, change in (
+            (gone, ('unset', '--property', 'maintenance:id')),
+            (other, ('set', '--property', 'maintenance:id=deadbeef')),
+        ):
+            self.openstack('server', *change, server.id, cloud='alpha-member')
+        self.maintenance('unset', self.here)
+        for server in (gone, other):
+            self.assertEqual({}, self.metadata(server))
+
     def test_unset_removes_what_was_told(self) -> None:
         web = self.scene.server(
             'web', on=self.here, metadata={'color': 'blue'}

@@ -12,6 +12,8 @@
 
 """Owners reply, and the drain makes of it what the operator has said."""
 
+import json
+
 from osc_maintenance.tests.cloud import operations
 from osc_maintenance.tests.functional import drains
 from osc_maintenance.tests.functional import owners
@@ -261,6 +263,40 @@ class TestStop(owners.OwnersTestCase):
         self.assert_on(here, pinned)
         self.assert_untouched(here)
         self.assertNotEqual(there, here)
+
+    def test_it_is_as_its_owner_has_left_it(self) -> None:
+        left, started = self.scene.servers(['left', 'started'], on=self.here)
+        for server in (left, started):
+            self.wish(server, 'stop')
+        self.set_(self.here, '--migrate', 'all')
+        for verb, server, status in (
+            ('start', left, 'ACTIVE'),
+            ('start', started, 'ACTIVE'),
+            ('stop', left, 'SHUTOFF'),
+        ):
+            self.openstack('server', verb, server.id, cloud='alpha-member')
+            self.scene.wait_for_server(server, status)
+        told = self.maintenance('unset', self.here)
+        self.assertEqual([], told['started'])
+        self.assert_on(self.here, left, 'SHUTOFF')
+        self.assert_on(self.here, started)
+
+    def test_it_cannot_be_started(self) -> None:
+        pet = self.scene.server('pet', on=self.here)
+        self.wish(pet, 'stop')
+        self.set_(self.here, '--migrate', 'all')
+        self.scene.host_down(self.here)
+        answer = self.run_openstack(
+            *('host', 'maintenance', 'unset', self.here, '--force'),
+            *('-f', 'json'),
+        )
+        self.assertEqual(drains.Exit.STAYED, answer.code, str(answer))
+        (row,) = json.loads(answer.stdout)['started']
+        self.assertEqual(pet.id, row['id'])
+        self.assertIn('is down', row['cause'])
+        self.assertIn(pet.id, answer.stderr)
+        self.scene.host_up(self.here)
+        self.assert_on(self.here, pet, 'SHUTOFF')
 
     def killed_at(self, write: int, *command: str) -> bool:
         """Kill a command at one of its writes; whether it came to that."""

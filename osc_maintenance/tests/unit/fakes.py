@@ -187,6 +187,8 @@ class Servers:
         self.listed_groups: list[answers.Group] | None = []
         #: Nova's figures of live migrations, by server id
         self.copied: dict[str, answers.Figures] = {}
+        #: who has stopped servers, by their ids
+        self.stoppers: dict[str, str | None] = {}
         #: why moves fail, by server id
         self.causes: dict[str, str] = {}
 
@@ -256,8 +258,12 @@ class Servers:
     def confirm(self, server: servers.Server) -> None:
         self._write('confirm', server, None)
 
+    def stopped_by(self, server: str) -> str | None:
+        return self.stoppers.get(server, 'alice')
+
     def stop(self, server: servers.Server) -> None:
         self._write('stop', server, None)
+        self.stoppers[server.id] = 'id-of-alice'
         self.become(server.id, vm_state='stopped', status='SHUTOFF')
 
     def start(self, server: servers.Server) -> None:

@@ -22,6 +22,7 @@ from osc_maintenance import maintenance
 from osc_maintenance.nova import api
 from osc_maintenance import policy
 from osc_maintenance import servers
+from osc_maintenance import state
 from osc_maintenance.tests.unit import fakes
 from osc_maintenance.tests.unit import scenes
 from osc_maintenance.tests.unit import test_maintenance
@@ -101,6 +102,23 @@ class TestApply(test_maintenance.MaintenanceTestCase):
             else:
                 self.assertIn('owners not told: db-id: HTTP 409', str(told))
         self.assertEqual([], self._apply(clients))
+
+    def test_a_change_of_which_no_answer_came(self) -> None:
+        clients = self._clients()
+        real = clients.nova.write_record
+
+        def lost(
+            aggregate: state.Aggregate, changes: dict[str, str | None]
+        ) -> state.Aggregate:
+            real(aggregate, changes)
+            clients.nova.writes.clear()
+            raise exceptions.CommandError('that is no answer of the API')
+
+        with mock.patch.object(clients.nova, 'write_record', lost):
+            rows = self._apply(clients)
+        self.assertIn(('b-due', 'failed', True), rows)
+        clients.nova.broken = {'b-due'}
+        self.assertIn(('b-due', 'failed', False), self._apply(clients))
 
     def test_what_was_interrupted_is_entered(self) -> None:
         clients = self._clients()

@@ -91,6 +91,12 @@ class TestReplies(base.BaseTestCase):
         ):
             self.assertEqual(until, asked(waiting(), **fields).reply_by)
 
+    def test_nobody_is_shut_out_by_what_nobody_has_said(self) -> None:
+        found = asked(waiting(), replies=H.REQUIRE)
+        self.assertIsNone(found.reply_by)
+        found = asked(waiting(reply_by=NOW + HOUR), replies=H.REQUIRE)
+        self.assertEqual(NOW + HOUR, found.reply_by)
+
     def test_what_makes_no_sense(self) -> None:
         wait: dict[str, typing.Any] = {'notify': True, 'replies': H.WAIT}
         later = NOW + HOUR

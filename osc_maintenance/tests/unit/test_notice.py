@@ -233,17 +233,31 @@ class TestRefused(base.BaseTestCase):
 
 
 class TestKeysOf(base.BaseTestCase):
-    def test_a_reply_goes_with_its_notice(self) -> None:
-        for value, goes in (
-            ('3f9a1c2e move', True),
-            ('3f9a1c2e nonsense', True),
-            ('3f9a1c2exx move', False),
-            ('ffffffff move', False),
+    def test_what_is_not_of_another_maintenance(self) -> None:
+        other = 'ffffffff'
+        for identity, reply, notice_goes, reply_goes in (
+            ('3f9a1c2e', '3f9a1c2e move', True, True),
+            ('3f9a1c2e', ' 3f9a1c2e  move', True, True),
+            ('3f9a1c2e', 'nonsense', True, True),
+            ('deadbeef', 'deadbeef keep', True, True),
+            ('', '', True, True),
+            (other, '3f9a1c2e move', False, True),
+            (other, f'{other} move', False, False),
+            ('3f9a1c2e', f'{other}: x', True, False),
         ):
             said = {
                 **SAID,
-                'maintenance:reply': value,
+                'maintenance:id': identity,
+                'maintenance:reply': reply,
                 'maintenance:policy': 'keep',
             }
-            expected = {*SAID, 'maintenance:reply'} if goes else set(SAID)
-            self.assertEqual(expected, notice.keys_of(said, '3f9a1c2e'))
+            expected = set(SAID) if notice_goes else set()
+            if reply_goes:
+                expected.add('maintenance:reply')
+            self.assertEqual(
+                expected, notice.keys_of(said, {other}), f'{identity} {reply}'
+            )
+
+    def test_nothing_is_there(self) -> None:
+        said = {'color': 'blue', 'maintenance:policy': 'keep'}
+        self.assertEqual(set(), notice.keys_of(said, ()))

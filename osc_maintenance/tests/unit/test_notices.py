@@ -173,9 +173,25 @@ class TestTell(NoticesTestCase):
         other = {**web.said, 'maintenance:id': '0000000a'}
         self.place(db)
         self.place(dataclasses.replace(web, said=other), on='compute2')
+        entered = scenes.claimed(scenes.host(), '0000000a')
+        self.clients.nova.hosts['compute2'] = fakes.named(entered, 'compute2')
         self.assertEqual({}, self.tell())
         self.assertEqual(other, self.said(WEB))
         self.assertEqual({'db-id'}, self.host.journal.told)
+
+    def test_one_whose_id_somebody_has_changed(self) -> None:
+        for identity in ('deadbeef', 'x', None):
+            self.have(telling(), WEB)
+            self.tell()
+            (web,) = self.clients.servers.loads['compute1'].servers or ()
+            said = {**web.said, 'maintenance:reply': 'deadbeef keep'}
+            said.pop('maintenance:id')
+            if identity:
+                said['maintenance:id'] = identity
+            self.place(dataclasses.replace(web, said=said), on='compute2')
+            self.place()
+            self.assertEqual({}, self.tell())
+            self.assertEqual({}, self.said(WEB), str(identity))
 
     def test_one_that_is_gone_for_good(self) -> None:
         self.tell()

@@ -79,6 +79,17 @@ class TestReply(base.BaseTestCase):
                 said = {REPLY: owners.encode_reply(ID, reply)}
                 self.assertEqual(reply, owners.reply(said, ID))
 
+    def test_whom_it_is_for(self) -> None:
+        for value, identity in (
+            (f'{ID} move', ID),
+            (f'  {ID}   nonsense: x', ID),
+            (f'{ID}: x', ID),
+            (ID, ID),
+            ('', ''),
+            (': x', ''),
+        ):
+            self.assertEqual(identity, owners.replies_to({REPLY: value}))
+
     def test_it_fits(self) -> None:
         longest = owners.Reply(
             owners.Answer.OWN_ACTION, 'x' * owners.REASON_LIMIT
@@ -96,6 +107,7 @@ class TestReply(base.BaseTestCase):
             f'{ID} move keep',
             f' {ID[:4]} move',
             f'{ID}: move',
+            f'{ID}\tmove',
         ):
             self.assertIsNone(owners.reply({REPLY: value}, ID), value)
         # before there is a maintenance

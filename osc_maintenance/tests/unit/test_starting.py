@@ -34,7 +34,7 @@ WEB, DB = scenes.server('web', **OFF), scenes.server('db', **OFF)
 
 def stopping(*ids: str) -> state.Host:
     """A host in maintenance that has stopped these."""
-    note = change.WriteRecord(journal.stopping(ids))
+    note = change.WriteRecord(journal.stopping(ids, user='alice'))
     return scenes.after(scenes.entered(), note)
 
 
@@ -94,7 +94,8 @@ class TestStarting(base.BaseTestCase):
         )
         self.assertIn('web (web-id)', str(error))
         self.assertIn('--force', str(error))
-        self.assertEqual({}, self.start(force=True))
+        left = self.start(force=True)
+        self.assertIn('nova-compute on compute1 is down', str(left['web-id']))
         self.assertEqual([], self.clients.servers.writes)
 
     def test_nova_refuses(self) -> None:
@@ -111,8 +112,9 @@ class TestStarting(base.BaseTestCase):
 
     def test_it_does_not_run(self) -> None:
         for fields, cause, waits in (
-            ({'task_state': None}, 'Nova does not tell why', False),
+            ({'task_state': None}, 'Nova tells no more', False),
             ({'fault': 'no disk'}, 'no disk', False),
+            ({'vm_state': 'error', 'status': 'ERROR'}, 'it is ERROR', False),
             ({'task_state': 'powering-on'}, 'has not done so yet', True),
         ):
             self.have(WEB)
@@ -122,3 +124,38 @@ class TestStarting(base.BaseTestCase):
                 found = self.start()['web-id']
             self.assertIn(cause, str(found))
             self.assertIs(waits, self.waited > 60)
+
+    def test_what_somebody_else_has_stopped_since(self) -> None:
+        for user, starts in (('alice', True), ('bob', False), (None, False)):
+            self.have(WEB)
+            self.clients.servers.stoppers['web-id'] = user
+            self.assertIs(starts, 'web-id' in self.start(), str(user))
+
+    def test_who_has_stopped_it_is_not_ours_to_read(self) -> None:
+        refusal = exceptions.CommandError('HTTP 403')
+        with mock.patch.object(
+            self.clients.servers, 'stopped_by', side_effect=refusal
+        ):
+            self.assertEqual({'web-id': None}, self.start())
+
+    def test_one_that_is_being_stopped_just_now(self) -> None:
+        self.have(dataclasses.replace(WEB, task_state='powering-off'))
+        clients = fakes.real(self.clients)
+        found = starting.find(clients, self.host, force=False)
+
+        def pause(_seconds: float) -> None:
+            self.clients.servers.become('web-id', task_state=None)
+
+        (row,) = starting.start(clients, found, pause)
+        self.assertIsNone(row['cause'])
+        self.assertEqual(
+            [('start', 'web-id', None)], self.clients.servers.writes
+        )
+
+    def test_that_it_ends_is_announced(self) -> None:
+        clients = fakes.real(self.clients)
+        host = starting.announce(clients, self.host)
+        self.assertTrue(host.journal.returning)
+        self.clients.nova.writes.clear()
+        starting.announce(clients, host)
+        self.assertEqual([], self.clients.nova.writes)

@@ -357,6 +357,26 @@ class TestOwners(base.BaseTestCase):
         broken = dataclasses.replace(WEB, vm_state='error')
         self.assertEqual(S.ERROR, self.standing(broken, later=900).state)
 
+    def test_those_that_were_stopped_are_named_whatever_the_state(
+        self,
+    ) -> None:
+        off = dataclasses.replace(WEB, vm_state='stopped', status='SHUTOFF')
+        noted = journal.stopping(['web-id'])
+        failed = ended({'db-id': 'no room'})
+        found = self.standing(
+            off, self.replied('move'), notes=(failed, noted), later=900
+        )
+        self.assertEqual(S.ERROR, found.state)
+        for words in ('no room', 'stopped for this maintenance: web (web-id)'):
+            self.assertIn(words, str(found.cause))
+
+    def test_those_to_be_stopped_are_not_forgotten(self) -> None:
+        said = {owners.POLICY: 'stop'}
+        found = self.standing(
+            DB, dataclasses.replace(WEB, said=said), later=900
+        )
+        self.assertIn('web (web-id): to be stopped when', str(found.cause))
+
     def test_those_that_were_stopped_are_named(self) -> None:
         off = dataclasses.replace(WEB, vm_state='stopped', status='SHUTOFF')
         noted = journal.stopping(['web-id'])

@@ -43,7 +43,9 @@ class TestStopping(test_loop_stops.StopsTestCase):
     def stopped(self) -> frozenset[str]:
         """The servers that are noted as stopped."""
         assert self.world.aggregate
-        return journal.decode(self.world.aggregate.metadata).stopped
+        noted = journal.decode(self.world.aggregate.metadata).stopped
+        self.assertLessEqual(set(noted.values()), {'alice'})
+        return frozenset(noted)
 
     def outcomes(self, found: run.Result) -> dict[str, str]:
         return {move.server.id: move.outcome.value for move in found.moves}
@@ -183,6 +185,24 @@ class TestStopping(test_loop_stops.StopsTestCase):
         self.assertEqual({'pet'}, self.stopped())
         self.world.advance(self.world.now + 10)
         self.check_stopped('pet')
+
+    def test_the_maintenance_is_about_to_end(self) -> None:
+        def appeared(event: events.Event) -> None:
+            # unset has begun to start servers that were stopped before
+            if isinstance(event, events.Planned):
+                client = base.Client(self.world)
+                assert self.world.aggregate
+                client.write_record(
+                    self.world.aggregate, journal.returning({})
+                )
+
+        self.world.guests.pop('web')
+        error = self.assertRaises(
+            exceptions.CommandError, self.whole, appeared
+        )
+        self.assertIn('brings the servers of h1 back', str(error))
+        self.assertEqual('ACTIVE', self.world.guests['pet'].status)
+        self.assertEqual(0, self.world.requests['stop'])
 
     def test_it_is_interrupted(self) -> None:
         self.world.guests.pop('web')

@@ -204,5 +204,8 @@ class TestStopped(NotifyTestCase):
             host, service=down
         )
         self.assertIn('bring it up first', self.refused(UNSET, 'compute1'))
-        self.run_command(UNSET, 'compute1', '--force')
+        made, parsed = self.parsed(UNSET, 'compute1', '--force')
+        self.assertEqual(3, made.run(parsed))
         self.assertEqual('SHUTOFF', self.status())
+        self.assertIn('pet (pet-id) was stopped', self.log.output)
+        self.assertIn('left stopped: nova-compute', self.log.output)
