@@ -13,9 +13,12 @@
 """A proxy before Nova: counts what is asked, and can get in the way."""
 
 import collections.abc
+import dataclasses
 import http.client
 import http.server
+import socket
 import ssl
+import struct
 import threading
 import typing
 from urllib import parse
@@ -27,6 +30,49 @@ import fixtures
 Hook = collections.abc.Callable[[str, str], None]
 
 _WRITES = ('POST', 'PUT', 'DELETE')
+#: What a proxy says itself, and not for the service.
+_OWN_HEADERS = (
+    'connection',
+    'content-length',
+    'date',
+    'server',
+    'transfer-encoding',
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """What the client is told.
+
+    :ivar status: the HTTP status.
+    :ivar headers: the headers, but for those about the connection.
+    :ivar body: the body.
+    :ivar missing: how many bytes are promised that do not come.
+    """
+
+    status: int
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b''
+    missing: int = 0
+
+
+class ResetError(ConnectionError):
+    """The connection is reset, where any other such error closes it."""
+
+
+class Fault:
+    """What happens to one request; nothing, unless it is overridden.
+
+    A ConnectionError of either ends the connection without an answer.
+    """
+
+    def before(self) -> Answer | None:
+        """An answer that the service has no part in, or None to ask it."""
+        return None
+
+    def after(self, answer: Answer) -> Answer:
+        """What the client is told instead of what the service answered."""
+        return answer
 
 
 class Proxy(fixtures.Fixture):
@@ -42,6 +88,7 @@ class Proxy(fixtures.Fixture):
     :ivar rewrite: changes the body of an answer.
     :ivar answer: the status of an answer that Nova has no part in, or None to
         ask it.
+    :ivar fault: what is to happen to a request, or None.
     """
 
     def __init__(self, target: str, tls: ssl.SSLContext | None = None) -> None:
@@ -53,6 +100,9 @@ class Proxy(fixtures.Fixture):
         self.after: Hook = _nothing
         self.rewrite: collections.abc.Callable[[bytes], bytes] = bytes
         self.answer: collections.abc.Callable[[str, str], int | None] = (
+            lambda _method, _path: None
+        )
+        self.fault: collections.abc.Callable[[str, str], Fault | None] = (
             lambda _method, _path: None
         )
 
@@ -96,20 +146,39 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def handle(self) -> None:
         try:
             super().handle()
+        except ResetError:
+            self.close_connection = True
+            self._reset()
         except (ConnectionError, ssl.SSLError):
             # the client was killed, or does not trust us
             self.close_connection = True
+
+    def _reset(self) -> None:
+        """Close the connection so that the client sees it reset."""
+        linger = struct.pack('ii', 1, 0)
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        for part in (self.rfile, self.wfile, self.connection):
+            part.close()
 
     def _pass_on(self) -> None:
         proxy = self.proxy
         proxy.requests.append((self.command, self.path))
         body = self.rfile.read(int(self.headers.get('Content-Length') or 0))
         if status := proxy.answer(self.command, self.path):
-            self.send_response(status)
-            self.send_header('Content-Length', '0')
-            self.end_headers()
+            self._tell(Answer(status))
+            return
+        fault = proxy.fault(self.command, self.path) or Fault()
+        if told := fault.before():
+            self._tell(told)
             return
         proxy.before(self.command, self.path)
+        answer = self._ask(body)
+        proxy.after(self.command, self.path)
+        self._tell(fault.after(answer))
+
+    def _ask(self, body: bytes) -> Answer:
+        """What the service answers."""
+        proxy = self.proxy
         assert proxy.target.hostname
         connection = http.client.HTTPConnection(
             proxy.target.hostname, proxy.target.port, timeout=120
@@ -123,20 +192,23 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         answer = connection.getresponse()
         content = proxy.rewrite(answer.read())
         connection.close()
-        proxy.after(self.command, self.path)
+        told = tuple(
+            (name, value)
+            for name, value in answer.getheaders()
+            if name.lower() not in _OWN_HEADERS
+        )
+        return Answer(answer.status, told, content)
+
+    def _tell(self, answer: Answer) -> None:
         self.send_response(answer.status)
-        for name, value in answer.getheaders():
-            if name.lower() not in (
-                'connection',
-                'content-length',
-                'date',
-                'server',
-                'transfer-encoding',
-            ):
-                self.send_header(name, value)
-        self.send_header('Content-Length', str(len(content)))
+        for name, value in answer.headers:
+            self.send_header(name, value)
+        length = len(answer.body) + answer.missing
+        self.send_header('Content-Length', str(length))
         self.end_headers()
-        self.wfile.write(content)
+        self.wfile.write(answer.body)
+        if answer.missing:
+            self.close_connection = True
 
     do_GET = do_POST = do_PUT = do_DELETE = _pass_on
 
