@@ -240,11 +240,7 @@ def _act(
                 clients, host, change.Request(), now, _taken_up(host)
             ), 'entered'
         case change.Call.END if unset_overdue:
-            change.to_unset(host)
-            found = starting.find(clients, host, force=False)
-            if found.able:
-                host = starting.announce(clients, host)
-            started = starting.start(clients, found)
+            host, started = starting.again(clients, host, force=False)
             notices.withdraw(clients, host)
             host = maintenance.end(clients.nova, host)
             if told := causes.not_started(started):

@@ -150,25 +150,29 @@ def left_behind(
     )
 
 
-def staying(
-    kept: list[servers.Server], stopped: list[servers.Server]
-) -> str | None:
+def kept(found: list[servers.Server]) -> str | None:
     """Which servers go down with their host.
 
-    :param kept: servers that only their owners keep from going.
-    :param stopped: servers that this maintenance has stopped.
+    :param found: servers that only their owners keep from going.
     :returns: the words; None if there are none.
     """
-    told = [
-        f'{_count(found)} {what}: '
-        + _some([f'{text.escape(s.name)} ({s.id})' for s in found])
-        for found, what in (
-            (kept, 'kept by the owners'),
-            (stopped, 'stopped for this maintenance'),
-        )
-        if found
-    ]
-    return '; '.join(told) or None
+    return _named(found, 'kept by the owners')
+
+
+def stopped(found: list[servers.Server]) -> str | None:
+    """Which servers are off until the maintenance is over.
+
+    :param found: servers that this maintenance has stopped.
+    :returns: the words; None if there are none.
+    """
+    return _named(found, 'stopped for this maintenance')
+
+
+def _named(found: list[servers.Server], what: str) -> str | None:
+    if not found:
+        return None
+    each = [f'{text.escape(s.name)} ({s.id})' for s in found]
+    return f'{_count(found)} {what}: {_some(each)}'
 
 
 def not_started(

@@ -24,6 +24,7 @@ from osc_maintenance import journal
 from osc_maintenance import owners
 from osc_maintenance import policy as policy_
 from osc_maintenance import record as record_
+from osc_maintenance import replies as replies_
 from osc_maintenance import state
 from osc_maintenance import times
 
@@ -129,7 +130,10 @@ def to_set(
         wanted = dataclasses.replace(wanted, before=before)
     asked = wanted.end != old.end or not entered
     _check_window(host.name, entered, asked, wanted, request, now)
-    _check_replies(host.name, old, wanted, request, now)
+    try:
+        replies_.check(old, wanted, request.reply_by, now)
+    except ValueError as exc:
+        raise RefusedError(f'{host.name}: {exc}') from exc
     if host.aggregate:
         wanted = dataclasses.replace(wanted, id=host.aggregate.maintenance_id)
     notes = journal.entered(host.journal) if wanted.entered else {}
@@ -260,34 +264,11 @@ def _changed(
         policy=request.policy or old.policy,
         notify=notify,
         replies=replies,
-        reply_by=_reply_by(old, start, end, replies, request, now),
+        reply_by=replies_.until(
+            old, start, end, replies, request.reply_by, now
+        ),
         problems=(),
     )
-
-
-def _reply_by(
-    old: record_.Record,
-    start: datetime.datetime,
-    end: datetime.datetime | None,
-    replies: owners.Heed,
-    request: Request,
-    now: datetime.datetime,
-) -> datetime.datetime | None:
-    """Until when replies count; waited for are they until the start.
-
-    Who is in a hurry needs not think of it.
-    """
-    if replies is owners.Heed.IGNORE:
-        return None
-    if request.reply_by:
-        return request.reply_by
-    new = replies is owners.Heed.WAIT and old.reply_by is None
-    follows = old.reply_by is not None and old.reply_by == old.start
-    if follows and replies is not owners.Heed.WAIT:
-        # nobody has said it
-        return None
-    until = start if (new or follows) and start > now else old.reply_by
-    return min(until, end) if until and end else until
 
 
 def _check_window(
@@ -318,44 +299,6 @@ def _check_window(
             f'{name}: the window would end at {times.format_time(end)}, which '
             f'is not after its start at {times.format_time(start)}: give '
             'another --start, --end or --duration'
-        )
-
-
-def _check_replies(
-    name: str,
-    old: record_.Record,
-    wanted: record_.Record,
-    request: Request,
-    now: datetime.datetime,
-) -> None:
-    """Refuse what nobody could reply to, or not in time."""
-    if wanted.replies is owners.Heed.IGNORE:
-        if request.reply_by:
-            raise RefusedError(
-                f'{name}: --reply-by goes with --owner-replies wait or '
-                '--owner-replies require'
-            )
-        return
-    if not wanted.notify:
-        raise RefusedError(
-            f'{name}: the owners cannot reply to what they are not told: '
-            f'--owner-replies {wanted.replies} goes with --notify-owners'
-        )
-    if wanted.reply_by is None:
-        if wanted.replies is owners.Heed.WAIT:
-            raise RefusedError(
-                f'{name}: --owner-replies wait goes with --reply-by, as the '
-                'maintenance begins now'
-            )
-        return
-    shown = times.format_time(wanted.reply_by)
-    if wanted.reply_by <= now and wanted.reply_by != old.reply_by:
-        raise RefusedError(f'{name}: --reply-by {shown} is in the past')
-    if wanted.end and wanted.reply_by > wanted.end:
-        raise RefusedError(
-            f'{name}: replies would count until {shown}, which is after the '
-            f'end of the window at {times.format_time(wanted.end)}: give '
-            'another --reply-by'
         )
 
 

@@ -124,6 +124,31 @@ def _row(server: servers.Server, cause: str | None) -> Row:
     }
 
 
+def again(
+    clients: 'clients_.Clients',
+    host: state.Host,
+    *,
+    force: bool,
+    pause: collections.abc.Callable[[float], object] = time.sleep,
+) -> tuple[state.Host, list[Row]]:
+    """Start what a maintenance has stopped, before it ends.
+
+    :param clients: Nova.
+    :param host: the host, with its record.
+    :param force: it ends whether they can be started or not.
+    :param pause: waits for some seconds.
+    :returns: the host then, and what is told of each server.
+    :raises RefusedError: if it cannot end; nothing has been written then.
+    :raises OvertakenError: if somebody else has ended it.
+    :raises CommandError: if Nova does not answer.
+    """
+    change.to_unset(host, force=force)
+    found = find(clients, host, force=force)
+    if found.able:
+        host = announce(clients, host)
+    return host, start(clients, found, pause)
+
+
 def announce(clients: 'clients_.Clients', host: state.Host) -> state.Host:
     """Note that the maintenance is about to end, before servers start.
 

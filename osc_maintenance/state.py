@@ -260,10 +260,8 @@ def _recorded(
     if ours:
         found = _in_maintenance(host, record, load, now, over=over)
         stopped = [s for s in load.servers or () if record.policy.stopped(s)]
-        if found.state is State.MAINTENANCE or not stopped:
-            return found
-        told = (found.cause, causes.staying([], stopped))
-        return Standing(found.state, '; '.join(filter(None, told)))
+        told = (found.cause, causes.stopped(stopped))
+        return Standing(found.state, '; '.join(filter(None, told)) or None)
     if host.journal.returning:
         return _returning(host, service, load, None if over else now)
     seen = f'the service is {service.as_set}'
@@ -327,13 +325,12 @@ def _in_maintenance(
         return Standing(State.MIGRATING, told)
     if left:
         return _error(causes.left_behind(left, host.journal, whys))
-    stopped = [s for s in load.servers or () if record.policy.stopped(s)]
     kept = [
         server
         for server in load.servers or ()
-        if record.policy.kept(server) and server not in stopped
+        if record.policy.kept(server) and not record.policy.stopped(server)
     ]
-    return Standing(State.MAINTENANCE, causes.staying(kept, stopped))
+    return Standing(State.MAINTENANCE, causes.kept(kept))
 
 
 def _lull_of_drain(

@@ -150,17 +150,12 @@ class UnsetHostMaintenance(base.ChangingCommand):
 
     def _start_again(self, host: 'state.Host', *, force: bool) -> None:
         """Start what the maintenance has stopped, unless it cannot end."""
-        from osc_maintenance import change
         from osc_maintenance import starting
         from osc_maintenance import text
 
         if not host.journal.stopped or 'started' in self.more:
             return
-        change.to_unset(host, force=force)
-        found = starting.find(self.clients, host, force=force)
-        if found.able:
-            starting.announce(self.clients, host)
-        rows = starting.start(self.clients, found)
+        _host, rows = starting.again(self.clients, host, force=force)
         for row in rows:
             if row['cause']:
                 self.log.warning(
