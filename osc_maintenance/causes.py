@@ -24,6 +24,10 @@ from osc_maintenance import times
 
 #: How many servers a cause tells by name.
 _NAMED = 10
+ENDING = (
+    'unset starts again what was stopped, or was interrupted: run unset '
+    'again, or set to go on with the maintenance'
+)
 TO_BE_STOPPED = 'to be stopped when all others have gone'
 _REPLIED = 'its owner has replied since, or is waited for no more: set again'
 

@@ -144,9 +144,19 @@ def again(
     """
     change.to_unset(host, force=force)
     found = find(clients, host, force=force)
-    if found.able:
-        host = announce(clients, host)
-    return host, start(clients, found, pause)
+    if not found.able:
+        return host, found.left
+    host = announce(clients, host)
+    rows = start(clients, found, pause)
+    if host.aggregate:
+        # set takes the note away, and its drain may have stopped them again
+        aggregate = clients.nova.aggregate(host.aggregate)
+        host = dataclasses.replace(host, aggregate=aggregate)
+        if not host.journal.returning:
+            raise api.OvertakenError(
+                f'{text.escape(host.name)} is being put into maintenance again'
+            )
+    return host, rows
 
 
 def announce(clients: 'clients_.Clients', host: state.Host) -> state.Host:

@@ -258,6 +258,8 @@ def _recorded(
             f'the status of the service is {service.status}: its cell is down'
         )
     if ours:
+        if host.journal.returning and host.journal.stopped:
+            return _error(causes.ENDING)
         found = _in_maintenance(host, record, load, now, over=over)
         stopped = [s for s in load.servers or () if record.policy.stopped(s)]
         told = (found.cause, causes.stopped(stopped))

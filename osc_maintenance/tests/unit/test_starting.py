@@ -152,6 +152,25 @@ class TestStarting(base.BaseTestCase):
             [('start', 'web-id', None)], self.clients.servers.writes
         )
 
+    def test_somebody_goes_on_with_the_maintenance_meanwhile(self) -> None:
+        real = self.clients.servers.start
+
+        def start(server: servers.Server) -> None:
+            real(server)
+            aggregate = self.clients.nova.hosts['compute1'].aggregate
+            assert aggregate
+            note: dict[str, str | None] = {'maintenance:return': None}
+            self.clients.nova.write_record(aggregate, note)
+
+        with mock.patch.object(self.clients.servers, 'start', start):
+            self.assertRaises(
+                api.OvertakenError,
+                starting.again,
+                *(fakes.real(self.clients), self.host),
+                force=False,
+                pause=self.pause,
+            )
+
     def test_that_it_ends_is_announced(self) -> None:
         clients = fakes.real(self.clients)
         host = starting.announce(clients, self.host)

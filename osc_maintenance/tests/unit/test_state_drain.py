@@ -370,6 +370,12 @@ class TestOwners(base.BaseTestCase):
         for words in ('no room', 'stopped for this maintenance: web (web-id)'):
             self.assertIn(words, str(found.cause))
 
+    def test_what_is_about_to_end_says_so(self) -> None:
+        noted = (journal.stopping(['web-id']), journal.returning({}))
+        found = self.standing(WEB, notes=noted, later=900)
+        self.assertEqual(S.ERROR, found.state)
+        self.assertIn('unset starts again what was stopped', str(found.cause))
+
     def test_those_to_be_stopped_are_not_forgotten(self) -> None:
         said = {owners.POLICY: 'stop'}
         found = self.standing(
