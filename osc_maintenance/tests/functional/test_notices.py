@@ -41,9 +41,9 @@ class TestNotices(owners.OwnersTestCase):
         self.assertEqual({'color': 'blue'}, self.seen_by_guest(web))
 
     def test_plan_see_drain_and_back(self) -> None:
-        web = self.scene.server(
-            'web', on=self.here, metadata={'color': 'blue'}
-        )
+        # other tests have servers in these projects, and one is told by name
+        name = f'web-{self.scene.name}'
+        web = self.scene.server(name, on=self.here, metadata={'color': 'blue'})
         db = self.scene.server('db', on=self.here, project='beta')
         kept = self.scene.server(
             'kept', on=self.here, metadata={'maintenance:policy': 'keep'}
@@ -61,13 +61,12 @@ class TestNotices(owners.OwnersTestCase):
             ('alpha-reader', {web.id, kept.id}),
             ('beta-reader', {db.id}),
         ):
-            # other tests have servers in these projects
             self.assertEqual(
                 seen, self.listed(cloud).keys() & {web.id, db.id, kept.id}
             )
         shown = json.loads(
             self.openstack(
-                *owners.SHOW, 'web', '-f', 'json', cloud='alpha-reader'
+                *owners.SHOW, name, '-f', 'json', cloud='alpha-reader'
             )
         )
         self.assertEqual(
