@@ -36,7 +36,7 @@ from cloud_services import machines
 
 _NODES = uuid.UUID('0d1c2f67-6d1c-4e3a-8f3c-4f1f6a0f9a10')
 #: how often a running migration reports its progress
-_REPORT_SECONDS = 1.0
+_REPORT_SECONDS = 5.0
 #: how often what takes long looks whether it was told otherwise
 _LOOK_SECONDS = 0.2
 
