@@ -283,5 +283,5 @@ def awaited(
         return Awaited(f'{AWAITED}{what}{more}', ends=False)
     if now >= until:
         return None
-    goes = f'it goes at {times.format_time(until)}'
-    return Awaited(f'{AWAITED}{what}; {goes}', ends=True)
+    most = times.format_time(until)
+    return Awaited(f'{AWAITED}{what}; until {most}', ends=True)

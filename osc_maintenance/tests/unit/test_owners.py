@@ -166,7 +166,7 @@ class TestAwaited(base.BaseTestCase):
             self.assertIsNone(self.awaited(IGNORES, policy='ask'))
 
     def test_until_replies_count_no_more(self) -> None:
-        goes = '; it goes at 2026-11-20T07:00:00Z'
+        goes = '; until 2026-11-20T07:00:00Z'
         for reply, why in (
             ('', ': no reply yet'),
             ('ffffffff move', ': no reply yet'),

@@ -314,7 +314,7 @@ class TestOwners(base.BaseTestCase):
         self.assertEqual(S.MIGRATING, found.state)
         self.assertIn('2 servers left: web (web-id): waits', str(found.cause))
         self.assertIn(
-            'not ready (x); it goes at 2026-11-20T07:00:00Z', str(found.cause)
+            'not ready (x); until 2026-11-20T07:00:00Z', str(found.cause)
         )
         # nothing else is left for long
         found = self.standing(WEB, later=3600)

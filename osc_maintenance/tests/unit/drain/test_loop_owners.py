@@ -113,7 +113,7 @@ class TestWait(OwnersTestCase):
         self.assertIs(loop.Ending.HANDED_OVER, drain.loop.ending)
         self.assertIs(exit_codes.ExitCode.OWNERS, self.of(drain).exit_code)
         cause = str(drain.move('silent').cause)
-        self.assertIn('no reply yet; it goes at 2026-11-20T01:00', cause)
+        self.assertIn('no reply yet; until 2026-11-20T01:00', cause)
         # a server that is blocked otherwise is another matter
         self.world.add('broken', vm_state='error')
         drain = self.drain(wait=False).run()
