@@ -198,7 +198,7 @@ def _service(host: state.Host) -> state.Service:
     """The service of a host, if there is one and Nova can reach it."""
     if host.service is None:
         raise RefusedError(f'There is no compute service on {host.name}')
-    if not host.service.id:
+    if host.service.lost:
         raise RefusedError(
             f'the cell of {host.name} is down: Nova knows nothing of its '
             f'compute service but the status {host.service.status}'

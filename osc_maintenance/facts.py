@@ -153,7 +153,7 @@ def emptied(
     unknown = f'Whether {name} is emptied is not known: '
     if host.service is None:
         return Emptied(None, unknown + 'it has no compute service')
-    if not host.service.id:
+    if host.service.lost:
         return Emptied(None, unknown + 'its cell is down')
     try:
         found = nodes(clients, host)

@@ -61,6 +61,11 @@ class Service:
     zone: str = ''
 
     @property
+    def lost(self) -> bool:
+        """Whether its cell is down, so that Nova tells nothing of its host."""
+        return not self.id
+
+    @property
     def as_set(self) -> record_.ServiceStatus:
         """The status and reason that somebody has given it."""
         return record_.ServiceStatus(

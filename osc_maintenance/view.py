@@ -55,6 +55,9 @@ def fields(
     """
     record = host.known or record_.Record()
     service = host.service
+    if service and service.lost:
+        # nothing listed there is not nothing there
+        load = None
     standing = state.derive(
         host, load or servers.Load(host.name), now, over=over
     )

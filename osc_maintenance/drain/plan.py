@@ -66,6 +66,13 @@ class Plan:
         )
 
     @property
+    def goes(self) -> bool:
+        """Whether there is a server that is moved or stopped."""
+        return any(
+            found.moves or found.stops for found in self.verdicts.values()
+        )
+
+    @property
     def blocked(self) -> list[servers.Server]:
         """The servers that have to go and cannot."""
         return [
@@ -245,6 +252,11 @@ def check(
             'it: bring it up; or, if the host is powered off or cut off for '
             'certain, rebuild its servers elsewhere with --evacuate --fenced; '
             'or use --migrate none to leave them'
+        )
+    if plan.around.bare_metal and plan.wanted and not plan.goes:
+        raise change.RefusedError(
+            f'{host} is a host of Ironic, and Nova can move none of its '
+            'servers: use --migrate none to leave them'
         )
     stuck = [
         server

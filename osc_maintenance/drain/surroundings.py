@@ -54,6 +54,7 @@ class Surveyor:
         self._target = target
         self.notes: list[str] = []
         self.consumers: frozenset[str] = frozenset()
+        self._bare_metal = False
 
     def survey(
         self, servers: collections.abc.Collection[servers_.Server]
@@ -84,6 +85,7 @@ class Surveyor:
             groups=groups.result(),
             room=hosts,
             images=images,
+            bare_metal=self._bare_metal,
         )
 
     def _images_and_room(
@@ -156,8 +158,10 @@ class Surveyor:
     ) -> dict[str, frozenset[str]]:
         """The hosts on which Placement has room, by server id."""
         try:
-            hosts = self._clients.nova.providers()
-            mine = [node for node, host in hosts.items() if host == self._host]
+            nodes = self._clients.nova.providers()
+            hosts = {id_: node.host for id_, node in nodes.items()}
+            mine = [id_ for id_, host in hosts.items() if host == self._host]
+            self._bare_metal = any(nodes[id_].bare_metal for id_ in mine)
             held = self._clients.placement.held(mine)
             self.consumers = frozenset(held)
             root = None
@@ -188,10 +192,10 @@ class Surveyor:
         room = {
             query: frozenset(
                 hosts[node]
-                for node in (hosts if nodes is None else nodes)
+                for node in (hosts if fitting is None else fitting)
                 if node in hosts
             )
-            for query, nodes in zip(asked, found, strict=True)
+            for query, fitting in zip(asked, found, strict=True)
         }
         return {server: room[query] for server, query in queries.items()}
 

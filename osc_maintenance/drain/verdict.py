@@ -125,6 +125,7 @@ class Surroundings:
         id; a server that is not there is one that Placement was not asked
         about.
     :ivar images: the properties of images, by image id.
+    :ivar bare_metal: the servers on the host are machines of Ironic.
     """
 
     host: str
@@ -141,6 +142,7 @@ class Surroundings:
     images: collections.abc.Mapping[str, collections.abc.Mapping[str, str]] = (
         dataclasses.field(default_factory=dict)
     )
+    bare_metal: bool = False
 
     def beside(self, earlier: 'Surroundings') -> 'Surroundings':
         """These, and where they say nothing what was known earlier.
@@ -155,6 +157,7 @@ class Surroundings:
                 image: properties or earlier.images.get(image, {})
                 for image, properties in self.images.items()
             },
+            bare_metal=self.bare_metal or earlier.bare_metal,
         )
 
 
@@ -262,7 +265,9 @@ def possible(
     if action is Action.STOP:
         return Verdict(action, why)
     unmovable, nowhere = None, None
-    if action is Action.LIVE_MIGRATE and not policy.pinned:
+    if around.bare_metal:
+        unmovable = 'is a machine of Ironic, which Nova moves nowhere'
+    elif action is Action.LIVE_MIGRATE and not policy.pinned:
         device = _device(server, around.images.get(server.image or '', {}))
         if device:
             unmovable = (

@@ -37,6 +37,22 @@ class Group(typing.NamedTuple):
     members: tuple[str, ...]
 
 
+class Node(typing.NamedTuple):
+    """A compute node.
+
+    :ivar host: the host of its nova-compute.
+    :ivar kind: its hypervisor_type, in lower case.
+    """
+
+    host: str
+    kind: str
+
+    @property
+    def bare_metal(self) -> bool:
+        """Whether its one server is all of it."""
+        return self.kind == 'ironic'
+
+
 class Figures(typing.NamedTuple):
     """How far a live migration has come, in bytes."""
 

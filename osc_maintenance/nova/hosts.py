@@ -24,6 +24,7 @@ from urllib import parse
 from novaclient import exceptions as nova_exceptions
 from osc_lib import exceptions
 
+from osc_maintenance.nova import answers
 from osc_maintenance.nova import api
 from osc_maintenance import record
 from osc_maintenance import state
@@ -157,17 +158,20 @@ class Hosts:
             if item['service']['host'] == host
         }
 
-    def providers(self) -> dict[str, str]:
+    def providers(self) -> dict[str, answers.Node]:
         """The compute nodes of all hosts.
 
         Rests on GET /os-hypervisors/detail, microversions 2.53 to 2.87.
 
-        :returns: host names by the UUIDs of their compute nodes, which are
-            those of their resource providers.
+        :returns: the compute nodes by their UUIDs, which are those of their
+            resource providers.
         """
         with api.explained('Hypervisors'):
             return {
-                item['id']: item['service']['host']
+                item['id']: answers.Node(
+                    item['service']['host'],
+                    (item['hypervisor_type'] or '').lower(),
+                )
                 for item in api.pages(
                     self._hypervisor_client,
                     'hypervisors',

@@ -60,6 +60,9 @@ ACCOUNTS = {
     'admin': Account('admin', 'admin', ('admin',)),
     'admin-system': Account('admin', None, ('admin',)),
     'project-admin': Account('project-admin', 'alpha', ('admin',)),
+    # what these two may do is in the policy of this Nova
+    'operator': Account('operator', 'admin', ('operator', 'reader')),
+    'doorkeeper': Account('doorkeeper', 'admin', ('doorkeeper', 'reader')),
     'alpha-manager': Account(
         'alpha-manager', 'alpha', ('manager', 'member', 'reader')
     ),

@@ -60,6 +60,9 @@ def write(
     _write(state, 'placement', 'placement.conf', _placement(state, urls))
     _write(state, 'glance', 'glance-api.conf', _glance(state, urls))
     _write(state, 'nova', 'nova.conf', _nova(state, urls))
+    # JSON is YAML.
+    policy = state.etc / 'nova' / 'policy.yaml'
+    policy.write_text(json.dumps(_policy(), indent=2))
     for service, paste in (
         ('glance', 'glance-api-paste.ini'),
         ('nova', 'api-paste.ini'),
@@ -101,6 +104,41 @@ _LOGGING = {
         )
     ),
 }
+
+
+#: What an operator may do, as well as an admin; and a doorkeeper, of it.
+_OPERATOR = (
+    'os-extended-server-attributes',
+    'os-hypervisors:list-detail',
+    'os-migrations:index',
+    'os-server-groups:index:all_projects',
+    'servers:allow_all_filters',
+    'servers:detail:get_all_tenants',
+)
+_DOORKEEPER = (
+    'os-aggregates:add_host',
+    'os-aggregates:create',
+    'os-aggregates:delete',
+    'os-aggregates:index',
+    'os-aggregates:remove_host',
+    'os-aggregates:set_metadata',
+    'os-aggregates:show',
+    'os-services:list',
+    'os-services:update',
+)
+
+
+def _policy() -> dict[str, str]:
+    """Nova's policy, where it is not the usual one."""
+    operator = 'role:admin or role:operator'
+    return {
+        f'os_compute_api:{name}': rule
+        for names, rule in (
+            (_OPERATOR, operator),
+            (_DOORKEEPER, f'{operator} or role:doorkeeper'),
+        )
+        for name in names
+    }
 
 
 def _connection(state: layout.State, name: str) -> dict[str, object]:
@@ -252,6 +290,7 @@ def _nova(state: layout.State, urls: dict[str, str]) -> _Sections:
             'metadata_proxy_shared_secret': accounts.METADATA_SECRET,
         },
         'glance': {'region_name': accounts.REGION},
+        'oslo_policy': {'policy_file': state.etc / 'nova' / 'policy.yaml'},
         'oslo_concurrency': {'lock_path': state.data / 'locks'},
         'oslo_messaging_notifications': {'driver': 'noop'},
     }

@@ -31,6 +31,7 @@ class Machine(typing.TypedDict, total=False):
     vgpus: int
     gpus: int
     tpm: bool
+    ironic: bool
     traits: list[str]
 
 
@@ -91,6 +92,18 @@ class Control:
     def behave_as_usual(self, server: str | None = None) -> None:
         """Forget what a server, or all of them, were told."""
         self._call('DELETE', '/behaviours', {'server': server})
+
+    def lose_cell(self, host: str, server: str, project: str) -> None:
+        """Have a new host, with a server, in a cell that is down.
+
+        All of Nova's lists are partial then, those of other tests too.
+        """
+        body = {'host': host, 'server': server, 'project': project}
+        self._call('POST', '/cells', body)
+
+    def find_cell(self, host: str) -> None:
+        """Forget such a host with its cell."""
+        self._call('DELETE', f'/cells/{host}')
 
     def phantoms(self, count: int) -> list[str]:
         """Have so many hosts that are rows in the database only."""

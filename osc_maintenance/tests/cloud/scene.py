@@ -88,10 +88,12 @@ class Scene(props.Props):
         :param machine: vcpus and memory_mb, of which Nova gives away no more
             than there is; live_migrations, how many leave it at once (else
             one, as is Nova's default); vgpus, gpus, tpm and traits, for
-            flavors that ask for them
+            flavors that ask for them; ironic, that it says to be one of its
         :returns: the host's name, made of the given one
         """
-        host = f'{name}{len(self._hosts) + 1}-{self.name}'
+        # two of them may differ in nothing but their case
+        number = sum(host.startswith(name) for host in self._hosts) + 1
+        host = f'{name}{number}-{self.name}'
         self._hosts.append(host)
         self._cloud.control.add_hosts([host], self.name, machine)
         return host

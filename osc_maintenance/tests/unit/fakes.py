@@ -42,6 +42,7 @@ class Nova:
         self.listed_nodes = ['node-1']
         #: Nova does not list its hypervisors
         self.unlisted = False
+        self.hypervisor = 'qemu'
 
     @property
     def changes(self) -> int:
@@ -75,10 +76,13 @@ class Nova:
         assert host in self.hosts
         return self.listed_nodes
 
-    def providers(self) -> dict[str, str]:
+    def providers(self) -> dict[str, answers.Node]:
         if self.unlisted:
             raise exceptions.CommandError('Hypervisors: no')
-        return {f'node-of-{host}': host for host in self.hosts}
+        return {
+            f'node-of-{host}': answers.Node(host, self.hypervisor)
+            for host in self.hosts
+        }
 
     def claim(self, host: str) -> state.Aggregate | None:
         if self.hosts[host].aggregate:

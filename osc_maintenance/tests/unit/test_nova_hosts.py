@@ -182,17 +182,29 @@ class TestReading(NovaTestCase):
         )
 
     def test_the_nodes_of_all_hosts(self) -> None:
-        def item(node: str, host: str) -> dict[str, typing.Any]:
-            return {'id': node, 'service': {'host': host}}
+        def item(
+            node: str, host: str, kind: str | None = 'QEMU'
+        ) -> dict[str, typing.Any]:
+            return {
+                'id': node,
+                'service': {'host': host},
+                'hypervisor_type': kind,
+            }
 
         more = [{'rel': 'next', 'href': 'x'}]
         pages = (
             {'hypervisors': [item('a', 'c1')], 'hypervisors_links': more},
-            {'hypervisors': [item('b', 'c2'), item('c', 'c2')]},
+            {
+                'hypervisors': [
+                    item('b', 'c2', 'ironic'),
+                    item('c', 'c3', None),
+                ]
+            },
         )
         self.hypervisors.side_effect = [(None, page) for page in pages]
         self.assertEqual(
-            {'a': 'c1', 'b': 'c2', 'c': 'c2'}, self.nova.providers()
+            {'a': ('c1', 'qemu'), 'b': ('c2', 'ironic'), 'c': ('c3', '')},
+            self.nova.providers(),
         )
         path = '/os-hypervisors/detail'
         self.assertEqual(

@@ -132,6 +132,9 @@ class TestFields(base.BaseTestCase):
         fields = view.fields(host, scenes.NOTHING, None, NOW)
         self.assertEqual('UNKNOWN', fields['service_status'])
         self.assertIsNone(fields['service_state'])
+        # Nova lists no server there, and that tells nothing
+        self.assertIsNone(fields['servers'])
+        self.assertIsNone(fields['migrations_out'])
 
 
 class TestInWords(base.BaseTestCase):

@@ -341,6 +341,19 @@ class TestCheck(PlanTestCase):
         self._check(self.plan(), strict=True)
         self._check(self.plan(LOCKED), strict=True)
 
+    def test_a_host_of_ironic(self) -> None:
+        self.clients.nova.hypervisor = 'ironic'
+        told = self._refused(self.plan(WEB))
+        self.assertIn('compute1 is a host of Ironic', told)
+        self.assertIn('--migrate none', told)
+        self._check(self.plan(WEB, wanted=policy.NOTHING))
+        self._check(self.plan(LOCKED))
+        # that much can be done
+        self._check(self.plan(WEB, wanted=policy.Policy('all', stop=True)))
+        self.given(scenes.service(state='down'), scenes.service())
+        told = self._refused(self.plan(WEB, evacuate=True))
+        self.assertIn('can move none', told)
+
     def test_an_evacuation_of_a_host_that_is_up(self) -> None:
         for status in ('enabled', 'disabled'):
             self.given(scenes.service(status), scenes.service())

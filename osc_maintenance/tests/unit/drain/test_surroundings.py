@@ -92,6 +92,15 @@ class TestHosts(SurroundingsTestCase):
                 self.assertIs(up, found.up)
                 self.assertEqual('compute1', found.host)
 
+    def test_whether_it_is_bare_metal(self) -> None:
+        self.assertFalse(self.survey().bare_metal)
+        self.clients.nova.hypervisor = 'ironic'
+        found = self.survey()
+        self.assertTrue(found.bare_metal)
+        self.clients.nova.unlisted = True
+        self.assertFalse(self.survey().bare_metal)
+        self.assertTrue(self.survey().beside(found).bare_metal)
+
     def test_services_that_cannot_be_read(self) -> None:
         refusal = exceptions.CommandError('no')
         with mock.patch.object(

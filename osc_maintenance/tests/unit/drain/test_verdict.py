@@ -167,6 +167,7 @@ class TestVerdict(base.BaseTestCase):
             ({'vm_state': 'odd'}, EVERYTHING, AROUND, 'no server that is odd'),
             ({}, EVERYTHING, around(up=False), 'nova-compute on h1 is down'),
             ({}, EVERYTHING, around(zones={}), 'no other host that is'),
+            ({}, pinned, around(bare_metal=True), 'a machine of Ironic'),
             ({}, policy.Policy('all', target='h9'), AROUND, 'h9 is not'),
             (
                 {'zone': 'far'},
@@ -377,6 +378,8 @@ class TestOwners(base.BaseTestCase):
         self.assertIs(_A.BLOCKED, self.judge(chosen, nowhere).action)
         full = around(room={'s1': frozenset()})
         self.assertIs(_A.STOP, self.judge(chosen, full).action)
+        metal = around(bare_metal=True)
+        self.assertIs(_A.STOP, self.judge(chosen, metal).action)
         paused = self.judge(chosen, full, vm_state='paused')
         self.assertIs(_A.BLOCKED, paused.action)
 

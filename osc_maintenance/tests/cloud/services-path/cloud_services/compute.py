@@ -50,6 +50,7 @@ def main() -> None:
     from nova.scheduler import rpcapi as scheduler_rpcapi
     from nova import service
 
+    from cloud_services import cells
     from cloud_services import control
     from cloud_services import heartbeat
     from cloud_services import hosts
@@ -75,7 +76,9 @@ def main() -> None:
     beat.start(conf.host)
     listeners.serve(
         'control',
-        control.Control(hosts.Hosts(beat), phantoms.Phantoms(data, beat)),
+        control.Control(
+            hosts.Hosts(beat), phantoms.Phantoms(data, beat), cells.Cells(data)
+        ),
         threads=4,
     )
     listeners.serve('metadata', handler.MetadataRequestHandler(), threads=2)

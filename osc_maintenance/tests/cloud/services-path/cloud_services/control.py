@@ -22,6 +22,8 @@ PUT    /behaviours     {"server": NAME, UUID, HOST or "*",
                         "told": [WORD, ...]}
 DELETE /behaviours     {"server": ...}; of all servers if null
 POST   /phantoms       {"count": N}
+POST   /cells          {"host": NAME, "server": UUID, "project": ID}
+DELETE /cells/NAME
 """
 
 import collections.abc
@@ -32,6 +34,7 @@ import threading
 import typing
 
 from cloud_services import behaviour
+from cloud_services import cells
 from cloud_services import hosts
 from cloud_services import machines
 from cloud_services import phantoms
@@ -46,9 +49,13 @@ class Control:
     """The WSGI application."""
 
     def __init__(
-        self, the_hosts: hosts.Hosts, the_phantoms: phantoms.Phantoms
+        self,
+        the_hosts: hosts.Hosts,
+        the_phantoms: phantoms.Phantoms,
+        the_cells: cells.Cells,
     ) -> None:
         self._hosts = the_hosts
+        self._cells = the_cells
         self._phantoms = the_phantoms
 
     def __call__(
@@ -108,6 +115,12 @@ class Control:
                 return behaviour.ALL.as_dict()
             case ('POST', 'phantoms'):
                 return {'hosts': self._phantoms.create(int(body['count']))}
+            case ('POST', 'cells'):
+                self._cells.lose(**body)
+                return {}
+            case ('DELETE', 'cells', host):
+                self._cells.find(host)
+                return {}
         raise ValueError(f'no such control: {method} /{"/".join(path)}')
 
     def _status(self) -> _Body:

@@ -113,7 +113,9 @@ class CloudDriver(fake.FakeDriver):
             nodename
         )
         resources['uuid'] = self._node_uuid(nodename)
-        resources['hypervisor_type'] = 'QEMU'
+        resources['hypervisor_type'] = (
+            'ironic' if self._machine.ironic else 'QEMU'
+        )
         resources['hypervisor_version'] = 8002002
         resources['disk_available_least'] = self.local_gb
         resources['pci_passthrough_devices'] = jsonutils.dumps(

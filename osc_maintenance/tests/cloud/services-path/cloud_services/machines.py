@@ -43,6 +43,8 @@ class Machine:
     gpus: int = 0
     #: it can emulate trusted platform modules
     tpm: bool = False
+    #: it says that its servers are machines of Ironic
+    ironic: bool = False
     #: more that flavors may require
     traits: tuple[str, ...] = ()
 
