@@ -1,0 +1,215 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+"""Clouds as they are: names of hosts, Ironic, a policy of its own."""
+
+import json
+import uuid
+
+from osc_maintenance.tests.functional import base
+from osc_maintenance.tests.functional import drains
+
+
+class TestNames(drains.DrainTestCase):
+    def _listed(self) -> set[str]:
+        return {row['host'] for row in self.rows('list')}
+
+    def test_dots_and_capitals(self) -> None:
+        here = self.scene.host('Node.Rack-1.Example.ORG')
+        there = self.scene.host()
+        web = self.scene.server('web', on=here)
+        drain = self.set_(here, '--migrate', 'all', '--reason', 'kernel')
+        self.assert_moved_once(drain, web, there)
+        self.assert_drained(self.shown(here))
+        self.assertEqual({here}, self._listed())
+        back = self.maintenance(
+            'unset', here, '--return-servers', says='the end: 1 moved'
+        )
+        self.assertEqual('none', back['state'])
+        self.assert_on(here, web)
+        self.assert_untouched(here)
+
+    def test_as_long_as_a_name_may_be(self) -> None:
+        here = self.scene.host('h' * (200 - len(f'1-{self.scene.name}')))
+        self.assertEqual(200, len(here))
+        reason = 'r' * 200
+        told = self.maintenance('set', here, '--reason', reason)
+        self.assertEqual(reason, told['reason'])
+        self.assertEqual({here}, self._listed())
+        self.maintenance('unset', here)
+        self.assert_untouched(here)
+
+    def test_two_that_differ_in_case(self) -> None:
+        upper, lower = self.scene.host('Rack'), self.scene.host('rack')
+        self.assertEqual(upper.lower(), lower)
+        web = self.scene.server('web', on=upper)
+        self.maintenance('set', lower, '--reason', 'kernel')
+        self.assert_untouched(upper)
+        self.assertEqual({lower}, self._listed())
+        self.assertEqual({'ACTIVE': 1}, self.shown(upper)['servers'])
+        self.assertEqual({}, self.shown(lower)['servers'])
+        self.maintenance('unset', lower)
+        # Nova's scheduler takes the two for one: it finds no host but this
+        there = self.scene.host()
+        drain = self.set_(upper, '--migrate', 'all')
+        self.assert_moved_once(drain, web, there)
+        self.assert_untouched(lower)
+        self.maintenance('unset', upper)
+
+
+class TestIronic(drains.DrainTestCase):
+    def test_nothing_is_moved(self) -> None:
+        here, _there = self.scene.host(ironic=True), self.scene.host()
+        web = self.scene.server('web', on=here)
+        said = self.set_refused(here, '--migrate', 'all')
+        self.assertIn(f'{here} is a host of Ironic', said)
+        self.assertIn('--migrate none', said)
+        told = self.set_(here)
+        self.assertEqual('maintenance', told.told['state'])
+        verdict = self.verdicts('show', here, '--servers')[web.id]
+        self.assertEqual('blocked', verdict['verdict'])
+        self.assertIn('a machine of Ironic', verdict['cause'])
+        # so it goes down with its host, and its operator may say so
+        drain = self.set_(here, '--migrate', 'all', '--stop-unmovable')
+        self.assertEqual('stopped', drain.outcome(web))
+        self.assert_on(here, web, 'SHUTOFF')
+        (started,) = self.maintenance('unset', here)['started']
+        self.assertEqual(web.id, started['id'])
+        self.assert_on(here, web)
+        self.assertEqual([], self.migrations(web))
+
+
+class TestPolicy(drains.DrainTestCase):
+    """Who Nova lets do a part of it."""
+
+    def test_an_operator_who_may_not_move_servers(self) -> None:
+        here, _there = self.scene.host(), self.scene.host()
+        web = self.scene.server('web', on=here)
+        told = self._as('operator', 'set', here, '--reason', 'kernel')
+        self.assertEqual(
+            ('maintenance', 'operator', {'ACTIVE': 1}),
+            tuple(told[name] for name in ('state', 'set_by', 'servers')),
+        )
+        told = self._as(
+            *('operator', 'set', here, '--migrate', 'all'),
+            code=drains.Exit.STAYED,
+        )
+        # what he may not ask is named, and not guessed
+        self.assertIn('Whether there is room is not known', self.said)
+        (move,) = told['moves']
+        self.assertEqual('failed', move['outcome'])
+        # so Nova refuses what is another project's
+        self.assertIn(f'Instance {web.id} could not be found', move['cause'])
+        self.assert_on(here, web)
+        self.assertEqual([], self.migrations(web))
+        # an admin goes on with it, and Nova knows who did what
+        drain = self.set_(here)
+        self.assertEqual('moved', drain.outcome(web))
+        self.assertIsNone(self._as('operator', 'show', here)['emptied'])
+        self.assertIn('Placement cannot be asked', self.said)
+        self.assertEqual('none', self._as('operator', 'unset', here)['state'])
+        self.assert_untouched(here)
+
+    def test_a_doorkeeper_who_may_not_see_servers(self) -> None:
+        here = self.scene.host()
+        # it is done, and not said to have failed
+        for verb, status in (('set', 'disabled'), ('unset', 'enabled')):
+            said = self.refused(
+                *('host', 'maintenance', verb, here), cloud='doorkeeper'
+            )
+            self.assertIn('This is done, but', said)
+            self.assertIn('os-migrations:index', said)
+            self.assertEqual(status, self.service(here)[0])
+        self.assert_untouched(here)
+        said = self.refused(
+            *('host', 'maintenance', 'set', here, '--migrate', 'all'),
+            cloud='doorkeeper',
+        )
+        self.assertNotIn('This is done', said)
+        self.assert_untouched(here)
+
+    def test_an_admin_of_the_system(self) -> None:
+        # Nova's policy wants a project; it says so itself
+        here = self.scene.host()
+        for verb in ('set', 'show', 'unset'):
+            said = self.refused(
+                *('host', 'maintenance', verb, here), cloud='admin-system'
+            )
+            self.assertIn('os-services:list', said)
+            self.assertIn('(HTTP 403)', said)
+        self.assert_untouched(here)
+
+    def _as(
+        self,
+        cloud: str,
+        verb: str,
+        here: str,
+        *options: str,
+        code: drains.Exit = drains.Exit.DONE,
+    ) -> base.Json:
+        """What a command of somebody's answers."""
+        answer = self.run_openstack(
+            *('host', 'maintenance', verb, here, *options, '-f', 'json'),
+            cloud=cloud,
+        )
+        self.assertEqual(code, answer.code, str(answer))
+        self.said = answer.stderr
+        told: base.Json = json.loads(answer.stdout)
+        return told
+
+
+class TestCells(drains.DrainTestCase):
+    """Several cells, and one of them does not answer."""
+
+    def test_one_is_down(self) -> None:
+        # all of Nova's lists are partial meanwhile
+        self.alone()
+        here, there = self.scene.host(), self.scene.host()
+        web = self.scene.server('web', on=here)
+        project = self.server(web)['tenant_id']
+        lost, gone = f'lost-{self.scene.name}', str(uuid.uuid4())
+        self.cloud.control.lose_cell(lost, gone, project)
+        self.addCleanup(self.cloud.control.find_cell, lost)
+
+        said = self.refused(
+            'host', 'maintenance', 'set', lost, code=drains.Exit.REFUSED
+        )
+        self.assertIn(f'the cell of {lost} is down', said)
+        shown = json.loads(
+            self.openstack(
+                *('host', 'maintenance', 'show', lost, '-f', 'json'),
+                says='its cell is down',
+            )
+        )
+        # nothing is known, and nothing said to be so
+        self.assertEqual(
+            ('UNKNOWN', None, None, None),
+            tuple(
+                shown[name]
+                for name in (
+                    *('service_status', 'servers'),
+                    *('migrations_out', 'emptied'),
+                )
+            ),
+        )
+
+        # the others are worked on as ever
+        drain = self.set_(
+            here, '--migrate', 'all', '--notify-owners', '--reason', 'kernel'
+        )
+        self.assert_moved_once(drain, web, there)
+        self.assert_drained(self.shown(here))
+        states = {row['host']: row['state'] for row in self.rows('list')}
+        self.assertEqual('maintenance', states[here])
+        # Nova lists no hypervisors then, and says so itself
+        self.maintenance('unset', here, says='Hypervisors of')
+        self.assert_untouched(here)
