@@ -136,7 +136,7 @@ class Client(fixtures.Fixture):
         started.set()
         over = threading.Timer(_SECONDS, os.kill, (process, signal.SIGABRT))
         over.start()
-        code = int(self._zygote.stdout.readline())
+        _process, code = map(int, self._zygote.stdout.readline().split())
         over.cancel()
         killed.is_gone()
         self._line.settle()

@@ -24,8 +24,9 @@ left out is finding and compiling modules, which is no part of what a command
 asks of a cloud, and is done by all other functional tests.
 
 Each line of stdin is a command in JSON (argv, environ, stdout, stderr,
-answer); a line with its process ID is printed when it starts, and one with its
-exit code, or minus the signal that ended it, when it is over.
+answer); a line with its process ID is printed when it starts, and one with
+that and its exit code, or minus the signal that ended it, when it is over.
+Any number of them may run at the same time.
 """
 
 import contextlib
@@ -35,6 +36,7 @@ from importlib import metadata
 import itertools
 import json
 import os
+import selectors
 import sys
 import typing
 
@@ -100,21 +102,38 @@ def main() -> int:
     """Start commands until stdin ends; a child returns from here as well."""
     _preload()
     gc.freeze()
-    while line := sys.stdin.readline():
-        told = json.loads(line)
-        process = os.fork()
-        if not process:
-            from openstackclient import shell
+    # nothing that select does not see
+    lines = os.fdopen(0, 'rb', buffering=0, closefd=False)
+    with selectors.DefaultSelector() as selector:
+        selector.register(lines, selectors.EVENT_READ)
+        while True:
+            for key, _events in selector.select():
+                if key.data:
+                    selector.unregister(key.fd)
+                    os.close(key.fd)
+                    _process, status = os.waitpid(key.data, 0)
+                    code = os.waitstatus_to_exitcode(status)
+                    _say(f'{key.data} {code}')
+                    continue
+                line = lines.readline()
+                if not line:
+                    return 0
+                told = json.loads(line)
+                process = os.fork()
+                if not process:
+                    from openstackclient import shell
 
-            _become(told)
-            code: int = shell.main(told['argv'])
-            return code
-        sys.stdout.write(f'{process}\n')
-        sys.stdout.flush()
-        _process, status = os.waitpid(process, 0)
-        sys.stdout.write(f'{os.waitstatus_to_exitcode(status)}\n')
-        sys.stdout.flush()
-    return 0
+                    _become(told)
+                    return int(shell.main(told['argv']))
+                _say(f'{process}')
+                selector.register(
+                    os.pidfd_open(process), selectors.EVENT_READ, process
+                )
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f'{line}\n')
+    sys.stdout.flush()
 
 
 if __name__ == '__main__':
