@@ -121,11 +121,17 @@ class Hosts:
         """
         with api.explained(f'Aggregate {aggregate.name}'):
             try:
-                return _aggregate(self._client.aggregates.get(aggregate.id))
+                found = _aggregate(self._client.aggregates.get(aggregate.id))
             except nova_exceptions.NotFound as exc:
                 raise api.OvertakenError(
                     text.escape(f'Aggregate {aggregate.name}: {exc}')
                 ) from exc
+        if found.uuid != aggregate.uuid:
+            # some databases give a number again
+            raise api.OvertakenError(
+                text.escape(f'Aggregate {aggregate.name} has been deleted')
+            )
+        return found
 
     def nodes(self, host: str) -> list[str]:
         """The compute nodes of a host: one, or for Ironic any number.

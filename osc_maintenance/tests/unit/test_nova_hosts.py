@@ -95,6 +95,16 @@ class TestReading(NovaTestCase):
         self.assertNotIn('\x1b', message)
         self.assertNotIn('mean', str(self.nova.unknown_host('zebra')))
 
+    def test_the_number_of_an_aggregate_is_given_again(self) -> None:
+        known = state.Aggregate(7, 'uuid-1', 'maintenance:compute1', (), {})
+        self.client.aggregates.get.return_value = _resource(
+            id=7, uuid='uuid-2', name='maintenance:compute2'
+        )
+        error = self.assertRaises(
+            api.OvertakenError, self.nova.aggregate, known
+        )
+        self.assertIn('maintenance:compute1 has been deleted', str(error))
+
     def test_only_our_aggregates(self) -> None:
         self.client.aggregates.list.return_value = [
             _resource(
