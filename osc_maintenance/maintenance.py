@@ -16,8 +16,8 @@ import collections.abc
 import contextlib
 import dataclasses
 import datetime
+import functools
 import typing
-
 
 from osc_maintenance import change
 from osc_maintenance import facts
@@ -36,6 +36,8 @@ _ATTEMPTS = 5
 _NOTHING: collections.abc.Mapping[str, str | None] = {}
 
 _T = typing.TypeVar('_T')
+#: Decides what is to be done to a host.
+_Decide = collections.abc.Callable[[state.Host], list[change.Step]]
 
 
 def set_(
@@ -126,10 +128,6 @@ def keep(
 ) -> state.Host:
     """Carry out ``set``, until the service says what the record says.
 
-    Somebody else may end or change the maintenance while we are entering it:
-    after the service has been disabled the record is read again. ``unset``
-    looks at the service when the record is gone, so one of the two notices.
-
     :param clients: Nova, and who is asking.
     :param host: the host, with the aggregate of its maintenance.
     :param request: what is asked for.
@@ -137,17 +135,59 @@ def keep(
     :param notes: what else is written, before the service is disabled.
     :returns: the host as it is now.
     """
+
+    def decide(request: change.Request, host: state.Host) -> list[change.Step]:
+        return change.to_set(host, request, clients.user, now)
+
+    return _until_it_holds(
+        clients.nova,
+        host,
+        functools.partial(decide, request),
+        functools.partial(decide, change.Request()),
+        notes,
+    )
+
+
+def _until_it_holds(
+    nova: hosts.Hosts,
+    host: state.Host,
+    decide: _Decide,
+    follow: _Decide,
+    notes: collections.abc.Mapping[str, str | None] = _NOTHING,
+) -> state.Host:
+    """Carry out what is decided, until Nova says that it is so.
+
+    Nothing in Nova can be compared and set, so somebody else may end or change
+    the maintenance between our look and our write. Everybody looks again once
+    they have written. Who finds what they wrote is the last to have written,
+    and decides again, about what others have written as well; who does not
+    find it follows the other. ``unset`` looks at the service when the record
+    is gone, so one of the two notices.
+
+    :param nova: Nova.
+    :param host: the host, with the aggregate of its maintenance.
+    :param decide: what is to be done to it.
+    :param follow: what is to be done where others have the last word.
+    :param notes: what else is written, before the service is disabled.
+    :returns: the host as it is now.
+    """
     for _ in range(_ATTEMPTS):
-        steps = change.to_set(host, request, clients.user, now)
+        steps = decide(host)
         if notes:
             steps, notes = _beside(notes, steps), _NOTHING
-        host = carry_out(clients.nova, host, steps)
-        disabled = any(isinstance(step, change.SetService) for step in steps)
-        if not disabled or host.aggregate is None:
+        if not steps:
             break
-        aggregate = clients.nova.aggregate(host.aggregate)
-        host = dataclasses.replace(host, aggregate=aggregate)
-        request = change.Request()
+        host = carry_out(nova, host, steps)
+        written: dict[str, str | None] = {}
+        for step in steps:
+            if isinstance(step, change.WriteRecord):
+                written |= step.changes
+        if host.aggregate:
+            aggregate = nova.aggregate(host.aggregate)
+            host = dataclasses.replace(host, aggregate=aggregate)
+            found = aggregate.metadata
+            if any(found.get(key) != value for key, value in written.items()):
+                decide = follow
     return host
 
 
@@ -268,14 +308,18 @@ def clear(
         written then.
     """
 
+    def decide(
+        properties: frozenset[str], host: state.Host
+    ) -> list[change.Step]:
+        return change.to_clear(host, properties, clients.user, now)
+
     def act(host: state.Host) -> state.Host:
-        steps = change.to_clear(host, properties, clients.user, now)
-        host = carry_out(clients.nova, host, steps)
-        disabled = any(isinstance(step, change.SetService) for step in steps)
-        if disabled and host.aggregate:
-            aggregate = clients.nova.aggregate(host.aggregate)
-            host = dataclasses.replace(host, aggregate=aggregate)
-        return host
+        return _until_it_holds(
+            clients.nova,
+            host,
+            functools.partial(decide, properties),
+            functools.partial(decide, frozenset()),
+        )
 
     return while_it_lasts(clients, name, act)
 

@@ -147,6 +147,13 @@ class HostCommand(Command, command.ShowOne):
 class ChangingCommand(HostCommand):
     """A command whose answer tells whether it has changed the host."""
 
+    def overruled(self, host: 'state.Host', told: str | None) -> None:
+        """Say what others have made of what was asked for, if they have."""
+        from osc_maintenance import text
+
+        if told:
+            self.log.error('%s: %s', text.escape(host.name), text.escape(told))
+
     def fields(self, host: 'state.Host') -> dict[str, typing.Any]:
         """What the command answers."""
         changed = self.changed

@@ -88,6 +88,7 @@ class SetHostMaintenance(base.ChangingCommand):
         from osc_maintenance import change
         from osc_maintenance import maintenance
         from osc_maintenance import times
+        from osc_maintenance import upheld
 
         drain.check(self._parser, parsed_args)
         request = change.Request(
@@ -117,15 +118,24 @@ class SetHostMaintenance(base.ChangingCommand):
             host = maintenance.set_(
                 self.clients, parsed_args.host, request, times.now(), check
             )
+            overruled = upheld.by_others(host.record, request)
+            self.overruled(host, overruled)
             if host.ours:
                 plan = plan or self._recorded(parsed_args, host)
             host, told = notify.tell(self.clients, self.log, host, plan)
-            if host.ours and plan and plan.policy.migrate != 'none':
+            if (
+                host.ours
+                and plan
+                and plan.policy.migrate != 'none'
+                and upheld.moves(host.record, request)
+            ):
                 self._drain(parsed_args, host, plan)
                 host, told = notify.tell_again(self.clients, self.log, host)
             self.more.update(told)
         answer = self.answer(parsed_args, host)
         self._check_whether_it_lasts()
+        if overruled and not self.exit_code:
+            self.exit_code = exit_codes.ExitCode.ERROR
         return answer
 
     def _check_whether_it_lasts(self) -> None:

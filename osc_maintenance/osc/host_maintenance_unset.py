@@ -109,6 +109,7 @@ class UnsetHostMaintenance(base.ChangingCommand):
         from osc_maintenance import maintenance
         from osc_maintenance import text
         from osc_maintenance import times
+        from osc_maintenance import upheld
 
         properties = frozenset(
             name for name in self._PROPERTIES if getattr(parsed_args, name)
@@ -128,6 +129,9 @@ class UnsetHostMaintenance(base.ChangingCommand):
                 host = maintenance.clear(
                     self.clients, name, properties, times.now()
                 )
+                if told := upheld.cleared(host.record, properties):
+                    self.overruled(host, told)
+                    self.exit_code = exit_codes.ExitCode.ERROR
             elif parsed_args.return_servers:
                 host = self._bring_back(parsed_args)
             else:

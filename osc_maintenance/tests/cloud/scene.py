@@ -317,6 +317,14 @@ class Scene(props.Props):
         """Start a host again; its guests are still there."""
         self._cloud.control.host_up(host)
 
+    def remove_host(self, host: str) -> None:
+        """Take a host without servers out of the cloud, as a colleague would.
+
+        Its compute service is deleted.
+        """
+        operations.remove_host(self._cloud.urls, host)
+        self._hosts.remove(host)
+
     # -- the end -----------------------------------------------------------
 
     def _forget_behaviours(self) -> None:

@@ -24,6 +24,7 @@ from osc_maintenance import record
 from osc_maintenance import state
 from osc_maintenance.tests.unit import fakes
 from osc_maintenance.tests.unit import scenes
+from osc_maintenance import upheld
 
 NOW, HOUR = scenes.NOW, scenes.HOUR
 
@@ -178,6 +179,43 @@ class TestSet(MaintenanceTestCase):
         host, _changed = self.set_(clients, change.Request(early=True))
         assert host.service is not None
         self.assertIn('theirs', str(host.service.disabled_reason))
+
+    def test_what_was_so_already_is_meant_too(self) -> None:
+        # the ticket is changed between our look and our write
+        clients = self.clients(
+            scenes.entered(request=change.Request(ticket_url='https://x'))
+        )
+        theirs = change.Request(reason='theirs', ticket_url='https://y')
+        self.meanwhile(
+            clients.nova, 'write_record', lambda: self.set_(clients, theirs)
+        )
+        ours = change.Request(reason='ours', ticket_url='https://x')
+        host, _changed = self.set_(clients, ours)
+        assert host.record is not None
+        self.assertEqual(
+            ('ours', 'https://x'), (host.record.reason, host.record.ticket_url)
+        )
+        self.assertIsNone(upheld.by_others(host.record, ours))
+        self.assertEqual(clients.nova.hosts['compute1'], host)
+
+    def test_the_last_word_is_heeded(self) -> None:
+        clients = self.clients(scenes.entered())
+        theirs = change.Request(reason='theirs')
+        self.meanwhile(
+            *(clients.nova, 'write_record'),
+            lambda: self.set_(clients, theirs),
+            after=True,
+        )
+        ours = change.Request(reason='ours', duration=HOUR)
+        host, _changed = self.set_(clients, ours)
+        assert host.record is not None
+        assert host.service is not None
+        self.assertEqual('theirs', host.record.reason)
+        self.assertIn('theirs', str(host.service.disabled_reason))
+        self.assertIn(
+            'not as you have said: reason; somebody else',
+            str(upheld.by_others(host.record, ours)),
+        )
 
     def test_a_claim_that_is_lost_to_somebody_quick(self) -> None:
         # A colleague disabled the host, and the other one entered it, since

@@ -1,0 +1,321 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+"""What the tests of races have in common."""
+
+import collections.abc
+import functools
+import itertools
+import json
+import os
+import pathlib
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import typing
+
+from osc_maintenance.tests.cloud import accounts
+from osc_maintenance.tests.cloud import operations
+from osc_maintenance.tests.functional import base
+from osc_maintenance.tests.functional import drains
+from osc_maintenance.tests.functional import proxy
+
+#: How long somebody is held at most, and a command takes.
+_SECONDS = 200.0
+_numbers = itertools.count()
+_WRITES = ('POST', 'PUT', 'DELETE')
+#: Whether a request is the one to be held at.
+Told = collections.abc.Callable[[str, str], bool]
+
+
+class _Zygote:
+    """Forks commands, any number at once, as long as this process lives."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            (sys.executable, '-m', 'osc_maintenance.tests.faults.zygote'),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self._lock = threading.Lock()
+        self._started: queue.Queue[int] = queue.Queue()
+        self._ended: dict[int, int] = {}
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        assert self._process.stdout
+        for line in self._process.stdout:
+            process, *code = map(int, line.split())
+            if code:
+                self._ended[process] = code[0]
+            else:
+                self._started.put(process)
+
+    def start(self, **told: typing.Any) -> int:
+        """Start a command; its process ID."""
+        assert self._process.stdin
+        with self._lock:
+            self._process.stdin.write(json.dumps(told) + '\n')
+            self._process.stdin.flush()
+            return self._started.get(timeout=_SECONDS)
+
+    def code(self, process: int) -> int | None:
+        """The exit code of a command, or None while it runs."""
+        return self._ended.get(process)
+
+
+@functools.cache
+def _zygote() -> _Zygote:
+    return _Zygote()
+
+
+class Command:
+    """An ``openstack`` that runs.
+
+    :param argv: its arguments.
+    :param environ: its environment.
+    :param directory: where it may write what it says.
+    """
+
+    def __init__(
+        self,
+        argv: tuple[str, ...],
+        environ: dict[str, str],
+        directory: pathlib.Path,
+    ) -> None:
+        self._out, self._err = (directory / name for name in ('out', 'err'))
+        self._process = _zygote().start(
+            argv=argv,
+            environ=environ,
+            stdout=str(self._out),
+            stderr=str(self._err),
+            answer=None,
+        )
+
+    @property
+    def code(self) -> int | None:
+        """Its exit code, or None while it runs."""
+        return _zygote().code(self._process)
+
+    @property
+    def stderr(self) -> str:
+        """What it has said so far."""
+        return self._err.read_text() if self._err.exists() else ''
+
+    def says(self, words: str) -> None:
+        """Wait until it has said this."""
+
+        def look() -> bool:
+            ended = self.code is not None
+            if words not in self.stderr and ended:
+                raise AssertionError(f'without {words!r}: {self.end()}')
+            return words in self.stderr
+
+        operations.wait_for(f'it says {words!r}', look, _SECONDS)
+
+    def end(self) -> base.Answer:
+        """Wait for its end."""
+        operations.wait_for(
+            'it ends', lambda: self.code is not None, _SECONDS, every=0.02
+        )
+        assert self.code is not None
+        return base.Answer(self._out.read_text(), self.stderr, self.code)
+
+    def kill(self) -> None:
+        """Kill it, unless it has ended."""
+        if self.code is None:
+            os.kill(self._process, signal.SIGKILL)
+
+
+class Operator:
+    """Somebody whose requests can be held on their way to Nova.
+
+    :param line: the proxy that they go through.
+    :param environ: the environment of their commands.
+    :param name: who it is.
+    """
+
+    def __init__(
+        self, line: proxy.Proxy, environ: dict[str, str], name: str
+    ) -> None:
+        self.line, self.environ, self.name = line, environ, name
+        self._held, self._go_on = threading.Event(), threading.Event()
+        self._lock = threading.Lock()
+
+    def hold(self, told: Told) -> None:
+        """Hold the first request like that before Nova hears of it."""
+        self._held.clear()
+        self._go_on.clear()
+
+        def hook(method: str, path: str) -> None:
+            with self._lock:
+                first = not self._held.is_set() and told(method, path)
+                if first:
+                    self._held.set()
+            if first and not self._go_on.wait(_SECONDS):
+                raise AssertionError(f'{self.name} is held for ever')
+
+        self.line.before = hook
+
+    def hold_at_write(self, number: int) -> None:
+        """Hold the write with that number, from now on."""
+        self.line.requests.clear()
+        self.hold(
+            lambda method, _path: (
+                method in _WRITES and len(self.line.writes) == number
+            )
+        )
+
+    def is_held(self, command: Command) -> bool:
+        """Wait until a command of theirs is held; False if it ends before."""
+        while not self._held.wait(0.05):
+            if command.code is not None:
+                return self._held.is_set()
+        return True
+
+    def release(self) -> None:
+        """Let the request go on."""
+        self._go_on.set()
+
+
+class RacesTestCase(drains.DrainTestCase):
+    """A test with operators who get in each other's way."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.ann, self.ben = map(self.operator, ('admin', 'project-admin'))
+
+    def operator(self, account: str | accounts.Account) -> Operator:
+        """An operator, with an account that may be that of a cloud."""
+        if isinstance(account, str):
+            account = accounts.ACCOUNTS[account]
+        line = self.useFixture(proxy.Proxy(self.cloud.urls['compute']))
+        environ = {
+            **self.cloud.environ_of_variables(account),
+            'OS_COMPUTE_ENDPOINT_OVERRIDE': f'{line.url}/v2.1',
+        }
+        made = Operator(line, environ, account.user)
+        self.addCleanup(made.release)
+        return made
+
+    def going(self, who: Operator, *command: str) -> Command:
+        """Start ``openstack host maintenance`` as an operator."""
+        made = Command(
+            ('host', 'maintenance', *command, '-f', 'json'),
+            who.environ,
+            self.directory(),
+        )
+        self.addCleanup(made.kill)
+        return made
+
+    def does(self, who: Operator, *command: str) -> base.Answer:
+        """Run ``openstack host maintenance`` as an operator, to its end."""
+        answer = self.going(who, *command).end()
+        self.assertNotIn('Traceback', answer.stderr)
+        return answer
+
+    def done(self, who: Operator, *command: str) -> typing.Any:
+        """The same, which has to succeed; the answer."""
+        answer = self.does(who, *command)
+        self.assert_succeeds(answer)
+        return json.loads(answer.stdout)
+
+    def does_well(self, who: Operator, *command: str) -> base.Answer:
+        """The same, whatever it says on the way."""
+        answer = self.does(who, *command)
+        self.assertEqual(0, answer.code, str(answer))
+        return answer
+
+    def assert_succeeds(self, answer: base.Answer) -> None:
+        """A command has succeeded, and had nothing to say about it."""
+        self.assertEqual((0, ''), (answer.code, answer.stderr), str(answer))
+
+    def between(
+        self,
+        who: Operator,
+        number: int,
+        command: tuple[str, ...],
+        act: collections.abc.Callable[[], object],
+    ) -> base.Answer | None:
+        """Something happens just before a write of a command; its answer.
+
+        :param number: which write; None is returned if there are fewer.
+        """
+        who.hold_at_write(number)
+        going = self.going(who, *command)
+        if not who.is_held(going):
+            return None
+        self.use_up_numbers()
+        act()
+        who.release()
+        answer = going.end()
+        self.assertNotIn('Traceback', answer.stderr)
+        return answer
+
+    def use_up_numbers(self) -> None:
+        """See to it that no aggregate gets the number of a deleted one.
+
+        SQLite gives the highest number again, other databases do not; who is
+        held would write to the aggregate of another test.
+        """
+        later = {'name': f'later-{next(_numbers)}-{self.scene.name}'}
+        self.admin.post('compute', '/os-aggregates', {'aggregate': later})
+
+    def hold_all_at(
+        self,
+        everybody: collections.abc.Sequence[Operator],
+        going: collections.abc.Sequence[Command],
+        *told: Told,
+    ) -> None:
+        """Let nobody go on with such a request before all ask for it.
+
+        :param going: their commands, once they are started; who has ended is
+            not waited for.
+        :param told: such requests, one after the other.
+        """
+        arrived: list[set[str]] = [set() for _ in told]
+
+        def ended() -> int:
+            return sum(command.code is not None for command in going)
+
+        def hold(who: Operator) -> None:
+            left = list(enumerate(told))
+
+            def hook(method: str, path: str) -> None:
+                if left and left[0][1](method, path):
+                    number, _ = left.pop(0)
+                    arrived[number].add(who.name)
+                    operations.wait_for(
+                        'all are there',
+                        lambda: (
+                            len(arrived[number]) + ended() >= len(everybody)
+                        ),
+                        _SECONDS,
+                        every=0.02,
+                    )
+
+            who.line.before = hook
+
+        for who in everybody:
+            hold(who)
+
+    def record(self, host: str) -> dict[str, str]:
+        """What is recorded, without the prefix; empty if nothing is."""
+        aggregate = self.aggregate(host)
+        metadata = aggregate['metadata'] if aggregate else {}
+        return {
+            key.removeprefix('maintenance:'): value
+            for key, value in metadata.items()
+        }
