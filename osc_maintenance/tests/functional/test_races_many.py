@@ -1,0 +1,201 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+"""Many at once on one host: the end is that of one serial order."""
+
+from osc_maintenance import exit_codes
+from osc_maintenance.tests.functional import races
+
+ERROR = exit_codes.ExitCode.ERROR
+PAST = '2026-01-01T00:00:00Z'
+_EIGHT = range(1, 9)
+
+
+def _first_write(method: str, _path: str) -> bool:
+    return method == 'POST'
+
+
+def _look_after_it(method: str, path: str) -> bool:
+    """The record is read again once it is written."""
+    _, _, number = path.partition('/os-aggregates/')
+    return method == 'GET' and number.isdigit()
+
+
+class TestEightAtOnce(races.RacesTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.host = self.scene.host()
+        self.everybody = [
+            self.operator(self.scene.user(token_seconds=3600)) for _ in _EIGHT
+        ]
+
+    def _round(self, word: str, *told: races.Told) -> int:
+        """All set the host, and meet there; how many are told it was not so.
+
+        Exactly one has the last word, as a whole.
+        """
+        going: list[races.Command] = []
+        self.hold_all_at(self.everybody, going, *told)
+        for number, who in enumerate(self.everybody, 1):
+            going.append(
+                self.going(
+                    *(who, 'set', self.host, '--reason', f'{word} {number}'),
+                    *(
+                        '--ticket-url',
+                        f'https://tickets.example.com/{word}{number}',
+                    ),
+                    *('--end', f'2126-01-0{number}'),
+                )
+            )
+        answers = [command.end() for command in going]
+        found = self.record(self.host)
+        last = int(found['reason'].removeprefix(f'{word} '))
+        self.assertEqual(
+            (
+                f'https://tickets.example.com/{word}{last}',
+                f'2126-01-0{last}T00:00:00Z',
+                self.everybody[last - 1].name,
+            ),
+            (found['ticket_url'], found['window_end'], found['set_by']),
+        )
+        self.assertEqual(
+            (
+                'disabled',
+                f'maintenance {found["id"]}: {word} {last} '
+                f'https://tickets.example.com/{word}{last}',
+            ),
+            self.service(self.host),
+        )
+        self.assertEqual('enabled', found['before_status'])
+        self.assert_succeeds(answers[last - 1])
+        told_so = 0
+        for answer in answers:
+            if answer.code:
+                self.assertEqual(ERROR, answer.code, str(answer))
+                (line,) = answer.stderr.splitlines()
+                self.assertIn(
+                    'not as you have said: window end, reason, ticket URL',
+                    line,
+                )
+                told_so += 1
+            else:
+                self.assertEqual('', answer.stderr)
+        return told_so
+
+    def test_one_has_the_last_word(self) -> None:
+        # whoever is done before the last one writes is told nothing
+        self._round('first', _first_write)
+        # all have written before anybody looks
+        for word in ('second', 'third'):
+            told_so = self._round(word, _first_write, _look_after_it)
+            self.assertEqual(7, told_so)
+        self.assertFalse(self.done(self.ann, 'set', self.host)['changed'])
+        self.done(self.ben, 'unset', self.host)
+        self.assert_untouched(self.host)
+
+
+class TestSetAgainstUnset(races.RacesTestCase):
+    """One is held at each of its writes until the other is done."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.host = self.scene.host()
+        self.set_service(self.host, 'disabled', 'broken NIC')
+
+    def _assert_as_before(self) -> None:
+        self.assertEqual(('disabled', 'broken NIC'), self.service(self.host))
+        self.assertIsNone(self.aggregate(self.host))
+
+    def test_unset_while_somebody_sets(self) -> None:
+        for number in (2, 3, 4):
+            answer = self.between(
+                *(self.ann, number, ('set', self.host, '--reason', 'ann')),
+                lambda: self.done(self.ben, 'unset', self.host),
+            )
+            assert answer
+            # as if she had come after him
+            self.assert_succeeds(answer)
+            found = self.record(self.host)
+            self.assertEqual(
+                ('ann', self.ann.name, 'broken NIC'),
+                (found['reason'], found['set_by'], found['before_reason']),
+            )
+            self.done(self.ben, 'unset', self.host)
+            self._assert_as_before()
+
+    def test_set_while_somebody_unsets(self) -> None:
+        for number in (1, 2, 3):
+            self.done(self.ann, 'set', self.host)
+            answer = self.between(
+                *(self.ann, number, ('unset', self.host)),
+                lambda: self.done(
+                    self.ben, 'set', self.host, '--reason', 'ben'
+                ),
+            )
+            assert answer
+            # as if she had come after him
+            self.assert_succeeds(answer)
+            self._assert_as_before()
+
+
+class TestApplies(races.RacesTestCase):
+    """Two crons, one of which is held at each of its writes."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.alone()
+        self.host = self.scene.host()
+
+    def _is_due(self) -> None:
+        self.done(self.ben, 'set', self.host, '--start', '+4h')
+        self.write_metadata(self.host, window_start=PAST)
+
+    def test_two_enter_it(self) -> None:
+        for number in (1, 2):
+            self._is_due()
+            answer = self.between(
+                *(self.ann, number, ('apply',)),
+                lambda: self.done(self.ben, 'apply'),
+            )
+            assert answer
+            self.assert_succeeds(answer)
+            self.assertEqual([], self.done(self.ben, 'apply'))
+            found = self.record(self.host)
+            self.assertIn(found['set_by'], (self.ann.name, self.ben.name))
+            self.assertEqual('enabled', found['before_status'])
+            self.assertEqual('disabled', self.service(self.host)[0])
+            self.done(self.ben, 'unset', self.host)
+            self.assert_untouched(self.host)
+
+    def test_two_end_it(self) -> None:
+        for number in (1, 2, 3):
+            self.done(self.ben, 'set', self.host, '--duration', '1h')
+            self.write_metadata(self.host, window_start=PAST, window_end=PAST)
+            answer = self.between(
+                *(self.ann, number, ('apply', '--unset-overdue')),
+                lambda: self.done(self.ben, 'apply', '--unset-overdue'),
+            )
+            assert answer
+            self.assert_succeeds(answer)
+            self.assert_untouched(self.host)
+
+    def test_an_operator_ends_what_is_entered(self) -> None:
+        for number in (1, 2):
+            self._is_due()
+            answer = self.between(
+                *(self.ann, number, ('apply',)),
+                lambda: self.done(self.ben, 'unset', self.host),
+            )
+            assert answer
+            # it is not brought back
+            self.assert_succeeds(answer)
+            self.assert_untouched(self.host)
