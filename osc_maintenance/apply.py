@@ -32,6 +32,7 @@ from osc_maintenance import facts
 from osc_maintenance import journal
 from osc_maintenance import maintenance
 from osc_maintenance import notices
+from osc_maintenance import parallel
 from osc_maintenance import policy
 from osc_maintenance import servers
 from osc_maintenance import starting
@@ -69,47 +70,92 @@ def apply(
         drained, told, unset, overdue or failed) and ``changed``.
     """
     how = options.Options(max_parallel=max_parallel, wait=False)
-
-    def act(host: state.Host) -> tuple[state.Host, str | None]:
-        return _act(clients, host, unset_overdue, now)
-
+    hosts = facts.survey(clients.nova)
+    idle = [
+        host for host in hosts if not unset_overdue and _is_idle(host, now)
+    ]
+    looked = parallel.each(lambda host: _report(clients, host, now), idle)
+    reports = {host.name: row for host, row in zip(idle, looked, strict=True)}
     rows = []
-    for host in facts.survey(clients.nova):
-        called_for = change.called_for(host, now)
-        if called_for is None and not (_drains(host) or notices.concern(host)):
-            continue
-        before, writes = host, clients.changes
-        action, cause, load = None, None, None
-        untold: dict[str, str] = {}
-        try:
-            if called_for:
-                host, action = maintenance.while_it_lasts(
-                    clients, host.name, act
-                )
-            if _drains(host):
-                host, action = _drain(clients, host, how, action, now)
-            if notices.concern(host):
-                host, untold = notices.tell_all(clients, host, now)
-                if clients.changes > writes:
-                    action = action or 'told'
-            (load,) = facts.loads(clients, [host])
-        except (change.RefusedError, exceptions.CommandError) as exc:
-            cause = text.escape(str(exc))
-            if action:
-                cause = f'{action}, but then: {cause}'
-            action = 'failed'
-            with contextlib.suppress(exceptions.CommandError):
-                host = facts.find(clients.nova, host.name)
-                (load,) = facts.loads(clients, [host])
-        if action:
-            row = view.fields(host, load, None, now)
-            row['action'] = action
-            # a change may have been made although no answer came
-            row['changed'] = clients.changes > writes or _differ(before, host)
-            told = (cause or row['cause'], causes.untold(untold))
-            row['cause'] = '; '.join(filter(None, told)) or None
+    for host in hosts:
+        row = reports.get(host.name) or _carry_out(
+            clients, host, how, unset_overdue, now
+        )
+        if row:
             rows.append(row)
     return rows
+
+
+def _is_idle(host: state.Host, now: datetime.datetime) -> bool:
+    """Whether a host is overdue, and nothing else is to be done to it."""
+    overdue = change.called_for(host, now) is change.Call.END
+    return overdue and not (_drains(host) or notices.concern(host))
+
+
+def _report(
+    clients: 'clients_.Clients', host: state.Host, now: datetime.datetime
+) -> dict[str, typing.Any]:
+    """The row of a host to which nothing is done."""
+    action, cause, load = 'overdue', None, None
+    try:
+        (load,) = facts.loads(clients, [host])
+    except exceptions.CommandError as exc:
+        action, cause = 'failed', text.escape(str(exc))
+    row = view.fields(host, load, None, now)
+    return {
+        **row,
+        'action': action,
+        'changed': False,
+        'cause': cause or row['cause'],
+    }
+
+
+def _carry_out(
+    clients: 'clients_.Clients',
+    host: state.Host,
+    how: options.Options,
+    unset_overdue: bool,
+    now: datetime.datetime,
+) -> dict[str, typing.Any] | None:
+    """Do what is to be done to a host; its row, if there was something."""
+    called_for = change.called_for(host, now)
+    if called_for is None and not (_drains(host) or notices.concern(host)):
+        return None
+    before, writes = host, clients.changes
+    action, cause, load = None, None, None
+    untold: dict[str, str] = {}
+    try:
+        if called_for:
+            host, action = maintenance.while_it_lasts(
+                clients,
+                host.name,
+                lambda found: _act(clients, found, unset_overdue, now),
+                host.aggregate,
+            )
+        if _drains(host):
+            host, action = _drain(clients, host, how, action, now)
+        if notices.concern(host):
+            host, untold = notices.tell_all(clients, host, now)
+            if clients.changes > writes:
+                action = action or 'told'
+        (load,) = facts.loads(clients, [host])
+    except (change.RefusedError, exceptions.CommandError) as exc:
+        cause = text.escape(str(exc))
+        if action:
+            cause = f'{action}, but then: {cause}'
+        action = 'failed'
+        with contextlib.suppress(exceptions.CommandError):
+            host = facts.find(clients.nova, host.name, host.aggregate)
+            (load,) = facts.loads(clients, [host])
+    if action is None:
+        return None
+    row = view.fields(host, load, None, now)
+    row['action'] = action
+    # a change may have been made although no answer came
+    row['changed'] = clients.changes > writes or _differ(before, host)
+    told = (cause or row['cause'], causes.untold(untold))
+    row['cause'] = '; '.join(filter(None, told)) or None
+    return row
 
 
 def _differ(before: state.Host, after: state.Host) -> bool:
@@ -160,12 +206,12 @@ def _drain(
             how=journal.BY_APPLY,
         )
     except exceptions.CommandError:
-        host = facts.find(clients.nova, host.name)
+        host = facts.find(clients.nova, host.name, host.aggregate)
         if _drains(host):
             raise
         # an operator goes on with it, or has ended the maintenance
         return host, action
-    host = facts.find(clients.nova, host.name)
+    host = facts.find(clients.nova, host.name, host.aggregate)
     if _drains(host):
         host = _noted(clients, host, result, met, now)
     return host, action or ('drained' if host.journal.ended else 'draining')

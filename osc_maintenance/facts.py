@@ -12,6 +12,7 @@
 
 """What is known about hosts: asked of Nova and Placement, nothing changed."""
 
+import contextlib
 import dataclasses
 import datetime
 import time
@@ -19,11 +20,13 @@ import typing
 
 from osc_lib import exceptions
 
+from osc_maintenance.nova import api
 from osc_maintenance.nova import hosts
 from osc_maintenance.nova import servers as servers_api
 from osc_maintenance import parallel
 from osc_maintenance import placement
 from osc_maintenance import policy
+from osc_maintenance import record
 from osc_maintenance import servers as servers_
 from osc_maintenance import state
 from osc_maintenance import text
@@ -45,25 +48,41 @@ class Emptied:
     note: str | None = None
 
 
-def find(nova: hosts.Hosts, name: str) -> state.Host:
+def find(
+    nova: hosts.Hosts, name: str, known: state.Aggregate | None = None
+) -> state.Host:
     """A host as Nova shows it.
 
     :param nova: Nova.
     :param name: the host's name.
+    :param known: the aggregate of its maintenance as it was: if it is still
+        there, the others are not listed.
     :returns: the host, with the aggregate of its maintenance.
     :raises CommandError: if there is neither a compute service of that name
         nor an aggregate left from one.
     """
-    service, aggregates = parallel.both(
-        lambda: nova.service(name), nova.aggregates
+    service, aggregate = parallel.both(
+        lambda: nova.service(name), lambda: _aggregate(nova, name, known)
     )
-    host = state.Host(name, service, aggregates.get(name))
+    host = state.Host(name, service, aggregate)
     if host.mark and host.aggregate is None:
         # made since they were listed?
         host = state.Host(name, service, nova.aggregates().get(name))
     if service is None and host.aggregate is None:
         raise nova.unknown_host(name)
     return host
+
+
+def _aggregate(
+    nova: hosts.Hosts, name: str, known: state.Aggregate | None
+) -> state.Aggregate | None:
+    """The aggregate of a host's maintenance."""
+    if known:
+        with contextlib.suppress(api.OvertakenError):
+            found = nova.aggregate(known)
+            if record.aggregate_host(found.name) == name:
+                return found
+    return nova.aggregates().get(name)
 
 
 def survey(nova: hosts.Hosts) -> list[state.Host]:

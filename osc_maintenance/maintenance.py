@@ -328,17 +328,24 @@ def while_it_lasts(
     clients: 'clients_.Clients',
     name: str,
     act: collections.abc.Callable[[state.Host], _T],
+    known: state.Aggregate | None = None,
 ) -> _T:
     """Do something to a maintenance, but do not bring it back.
 
     If somebody ends it meanwhile, and our disable comes last, it is ended
     once more.
+
+    :param clients: Nova, and who is asking.
+    :param name: the host's name.
+    :param act: does it to the host as it is now.
+    :param known: the aggregate of its maintenance as it was, if that is known.
+    :returns: what it returns.
     """
     overtaken = False
 
     def attempt() -> _T:
         nonlocal overtaken
-        host = facts.find(clients.nova, name)
+        host = facts.find(clients.nova, name, known)
         if overtaken and host.aggregate is None and host.mark:
             host = unset(clients, name)
         try:

@@ -65,6 +65,31 @@ class TestApply(test_maintenance.MaintenanceTestCase):
         )
         self.assertEqual([], self._apply(clients, unset_overdue=True))
 
+    def test_all_aggregates_are_listed_once(self) -> None:
+        over = scenes.entered(request=change.Request(duration=HOUR))
+        clients = self.clients(
+            *(fakes.named(over, f'over-{number}') for number in range(9)),
+            *(
+                fakes.named(scenes.planned(), f'due-{number}')
+                for number in range(9)
+            ),
+        )
+        nova = clients.nova
+        # those that are just reported are not looked at again
+        for unset_overdue, kind in ((False, 'due'), (True, 'over')):
+            with (
+                mock.patch.object(
+                    nova, 'aggregates', side_effect=nova.aggregates
+                ) as listed,
+                mock.patch.object(
+                    nova, 'service', side_effect=nova.service
+                ) as service,
+            ):
+                self._apply(clients, unset_overdue)
+            self.assertEqual(1, listed.call_count)
+            names = {call.args[0] for call in service.mock_calls}
+            self.assertEqual({f'{kind}-{n}' for n in range(9)}, names)
+
     def test_owners_are_told_and_told_when_it_is_over(self) -> None:
         over = scenes.entered(
             request=change.Request(duration=HOUR, notify=True)
@@ -185,7 +210,10 @@ class TestApply(test_maintenance.MaintenanceTestCase):
             clients.servers, 'migrations', side_effect=refusal
         ):
             rows = self._apply(clients)
-        self.assertEqual(('b-due', 'failed', True), rows[1])
+        self.assertEqual(
+            [('a-over', 'failed', False), ('b-due', 'failed', True)], rows
+        )
+        self.assertEqual('Migrations: no', self.causes['a-over'])
         self.assertIn('entered, but', str(self.causes['b-due']))
         self.assertTrue(clients.nova.hosts['b-due'].ours)
 

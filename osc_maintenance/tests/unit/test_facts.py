@@ -114,6 +114,30 @@ class TestEmptied(base.BaseTestCase):
         self.assertIn(r'Placement says no \x1b[2J', str(told.note))
 
 
+class TestFind(base.BaseTestCase):
+    def test_a_known_aggregate_saves_the_list_of_all(self) -> None:
+        clients = fakes.Clients(scenes.entered())
+        known = scenes.entered().aggregate
+        with mock.patch.object(clients.nova, 'aggregates') as listed:
+            found = facts.find(fakes.real(clients).nova, 'compute1', known)
+        self.assertEqual(scenes.entered(), found)
+        listed.assert_not_called()
+
+    def test_it_is_gone_or_another_host_s(self) -> None:
+        entered = scenes.entered()
+        aggregate = entered.aggregate
+        assert aggregate
+        for known in (
+            dataclasses.replace(aggregate, uuid='of the one before'),
+            dataclasses.replace(aggregate, name='maintenance:compute2'),
+        ):
+            clients = fakes.Clients(
+                entered, fakes.named(scenes.entered(), 'compute2')
+            )
+            found = facts.find(fakes.real(clients).nova, 'compute1', known)
+            self.assertEqual(entered, found)
+
+
 class TestLoad(base.BaseTestCase):
     def test_what_waits_on_its_way_here(self) -> None:
         def row(number: int, status: str) -> servers.Migration:
