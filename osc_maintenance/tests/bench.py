@@ -19,91 +19,24 @@ machine whose speed drifts.
 """
 
 import argparse
-import collections.abc
-import dataclasses
 import json
 import os
 import pathlib
 import platform
-import statistics
-import subprocess
 import sys
-import time
 import typing
 
 import yaml
 
 from osc_maintenance.tests import bench_drain
+from osc_maintenance.tests import bench_size
 from osc_maintenance.tests.cloud import fixture
+from osc_maintenance.tests import costs
 from osc_maintenance.tests.functional import proxy
 
-_HOSTS = ('compute1', 'compute2', 'compute3')
-_SIZES = (3, 200, 1000)
+_HOST = 'compute1'
 #: What is to be reached: requests to Nova.
 _MOST = {'show': 5, 'set': 8}
-
-
-@dataclasses.dataclass(frozen=True)
-class Cost:
-    """What one run of a command cost, in seconds."""
-
-    wall: float
-    cpu: float
-
-
-def run(
-    command: collections.abc.Sequence[str], environ: dict[str, str]
-) -> Cost:
-    """Run ``openstack`` once.
-
-    :param command: which ``openstack``, and its arguments.
-    :param environ: its environment.
-    :returns: what it cost.
-    :raises CalledProcessError: if it fails.
-    """
-    started = time.monotonic()
-    process = subprocess.Popen(
-        command,
-        env=environ,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
-    assert process.stderr
-    said = process.stderr.read()
-    _pid, status, usage = os.wait4(process.pid, 0)
-    wall = time.monotonic() - started
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise subprocess.CalledProcessError(
-            process.returncode, command, stderr=said
-        )
-    return Cost(wall, usage.ru_utime + usage.ru_stime)
-
-
-def compared(
-    ours: collections.abc.Sequence[str],
-    theirs: collections.abc.Sequence[str],
-    environ: dict[str, str],
-    runs: int,
-) -> dict[str, float]:
-    """Run two commands in turn.
-
-    :param ours: the one.
-    :param theirs: the other.
-    :param environ: their environment.
-    :param runs: how often, after one run of each that does not count.
-    :returns: medians of both, and of the ratio between neighbours.
-    """
-    pairs = [
-        (run(ours, environ), run(theirs, environ)) for _ in range(runs + 1)
-    ][1:]
-    return {
-        'seconds': statistics.median(a.wall for a, _b in pairs),
-        'other_seconds': statistics.median(b.wall for _a, b in pairs),
-        'ratio': statistics.median(a.wall / b.wall for a, b in pairs),
-        'cpu_ratio': statistics.median(a.cpu / b.cpu for a, b in pairs),
-    }
 
 
 def start_up(
@@ -121,13 +54,17 @@ def start_up(
     service = ('compute', 'service', 'list', '--help')
     return {
         'host maintenance show --help / compute service list --help': (
-            compared((openstack, *show), (openstack, *service), environ, runs)
+            costs.compared(
+                (openstack, *show), (openstack, *service), environ, runs
+            )
         ),
-        'openstack --version with / without the plugin': compared(
+        'openstack --version with / without the plugin': costs.compared(
             (openstack, '--version'), (bare, '--version'), environ, runs
         ),
-        'compute service list --help with / without the plugin': compared(
-            (openstack, *service), (bare, *service), environ, runs
+        'compute service list --help with / without the plugin': (
+            costs.compared(
+                (openstack, *service), (bare, *service), environ, runs
+            )
         ),
     }
 
@@ -138,21 +75,13 @@ class Bench:
     :param cloud: a running cloud.
     :param before: a proxy before its Nova.
     :param openstack: an ``openstack`` with the plugin.
-    :param runs: how often to measure.
     """
 
     def __init__(
-        self,
-        cloud: fixture.Cloud,
-        before: proxy.Proxy,
-        openstack: str,
-        runs: int,
+        self, cloud: fixture.Cloud, before: proxy.Proxy, openstack: str
     ) -> None:
-        self._cloud = cloud
         self._proxy = before
         self._openstack = openstack
-        self._runs = runs
-        self._environ = cloud.environ()
         config = yaml.safe_load(cloud.clouds_yaml.read_text())
         config['clouds']['admin']['compute_endpoint_override'] = (
             f'{before.url}/v2.1'
@@ -160,7 +89,7 @@ class Bench:
         path = cloud.state.directory / 'counted.yaml'
         path.write_text(yaml.safe_dump(config))
         self._counted = {
-            **self._environ,
+            **cloud.environ(),
             'OS_CLIENT_CONFIG_FILE': str(path),
         }
 
@@ -171,12 +100,12 @@ class Bench:
         :returns: how many were seen on the wire, version discovery apart.
         """
         self._proxy.requests.clear()
-        run((self._openstack, *arguments), self._counted)
+        costs.run((self._openstack, *arguments), self._counted)
         return sum(path != '/v2.1' for _m, path in self._proxy.requests)
 
     def commands(self) -> dict[str, int]:
         """Requests of each command, on an empty host."""
-        host = _HOSTS[0]
+        host = _HOST
         ours = ('host', 'maintenance')
         return {
             'show (not in maintenance)': self.requests(*ours, 'show', host),
@@ -193,33 +122,6 @@ class Bench:
             'set --now': self.requests(*ours, 'set', host, '--now'),
             'unset of it': self.requests(*ours, 'unset', host),
         }
-
-    def lists(self) -> dict[int, dict[str, float]]:
-        """``list`` in clouds of several sizes, beside OSC's own listing.
-
-        The three real hosts are in maintenance, the others are rows of
-        Nova's database.
-        """
-        for host in _HOSTS:
-            command = (self._openstack, 'host', 'maintenance', 'set', host)
-            run(command, self._environ)
-        listing = ('host', 'maintenance', 'list', '-f', 'json')
-        service = ('compute', 'service', 'list', '-f', 'json')
-        figures: dict[int, dict[str, float]] = {}
-        for size in _SIZES:
-            if size > len(_HOSTS):
-                self._cloud.control.phantoms(size - len(_HOSTS))
-            figures[size] = {
-                'requests': self.requests(*listing),
-                'requests_all': self.requests(*listing, '--all'),
-                **compared(
-                    (self._openstack, *listing, '--all'),
-                    (self._openstack, *service),
-                    self._environ,
-                    self._runs,
-                ),
-            }
-        return figures
 
 
 def table(figures: dict[str, typing.Any]) -> str:
@@ -240,16 +142,6 @@ def table(figures: dict[str, typing.Any]) -> str:
         ),
         'to reach: '
         + ', '.join(f'{verb} {most}' for verb, most in _MOST.items()),
-        '',
-        f'list, {len(_HOSTS)} hosts in maintenance, and compute service list',
-        'hosts   requests   with --all   seconds with --all / other   ratio',
-        *(
-            f'{size:>5} {f["requests"]:10} {f["requests_all"]:12} '
-            f'{f["seconds"]:20.3f} / {f["other_seconds"]:.3f} '
-            f'{f["ratio"]:11.3f}'
-            for size, f in figures['list'].items()
-        ),
-        'to reach: as many requests whatever the number of hosts',
     ]
     return '\n'.join(lines)
 
@@ -260,7 +152,7 @@ def main() -> int:
     parser.add_argument('--json', action='store_true')
     parser.add_argument('--runs', type=int, default=15, metavar='N')
     parser.add_argument(
-        '--only', choices=('start-up', 'drain'), help='a part of it'
+        '--only', choices=('start-up', 'drain', 'size'), help='a part of it'
     )
     parser.add_argument(
         '--large',
@@ -285,18 +177,21 @@ def main() -> int:
             'runs': options.runs,
         }
         tables = []
-        # before there are hosts that are rows of the database only
-        if options.only != 'start-up':
+        if options.only in (None, 'drain'):
             drains = bench_drain.Drains(cloud, before, openstack)
             drained = bench_drain.measure(drains, large=options.large)
             figures['drain'] = bench_drain.as_json(drained)
             tables.append(bench_drain.table(drained))
-        if options.only != 'drain':
-            bench = Bench(cloud, before, openstack, options.runs)
+        if options.only in (None, 'start-up'):
+            bench = Bench(cloud, before, openstack)
             figures['requests'] = bench.commands()
-            figures['list'] = bench.lists()
             figures['start_up'] = start_up(openstack, bare, options.runs)
             tables.append(table(figures))
+        # the last: it leaves the cloud full
+        if options.only in (None, 'size'):
+            sizes = bench_size.measure(cloud, openstack, before, options.runs)
+            figures['size'] = bench_size.as_json(sizes)
+            tables.append(bench_size.table(sizes))
     text = '\n\n'.join(tables)
     if options.json:
         text = json.dumps(figures, indent=2)
