@@ -23,6 +23,7 @@ from osc_maintenance.osc import base
 from osc_maintenance.osc import display
 
 if typing.TYPE_CHECKING:
+    from osc_maintenance import servers
     from osc_maintenance import state
 
 
@@ -43,6 +44,7 @@ class ShowHostMaintenance(base.HostCommand):
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
+        self._load: servers.Load | None = None
         parser.add_argument(
             '--servers',
             action='store_true',
@@ -73,22 +75,27 @@ class ShowHostMaintenance(base.HostCommand):
             self.more['owners'] = self._owners(host)
         return self.answer(parsed_args, host)
 
+    def look(self, name: str) -> 'servers.Load':
+        """What is on a host: asked once, whatever is shown of it."""
+        if self._load is None:
+            self._load = super().look(name)
+        return self._load
+
     def _owners(self, host: 'state.Host') -> list[dict[str, typing.Any]]:
         from osc_maintenance import overview
 
-        here = self.clients.servers.on(host.name)
+        here = self.look(host.name).servers or ()
         return overview.of(here, host.known.id if host.known else '')
 
     def _verdicts(self, host: 'state.Host') -> list[dict[str, typing.Any]]:
         from osc_maintenance.drain import plan
-        from osc_maintenance import facts
         from osc_maintenance import policy as policy_
         from osc_maintenance import times
 
         policy = host.known.policy if host.known else policy_.NOTHING
         if policy.migrate == policy_.NONE:
             policy = policy_.Policy(policy_.ALL, terms=policy.terms)
-        load = facts.load(self.clients.servers, host.name)
+        load = self.look(host.name)
         made = plan.make(self.clients, load, policy, times.now())
         for note in made.notes:
             self.log.warning('%s', note)

@@ -208,6 +208,17 @@ class TestShow(base.TestCommand):
         self.assertNotIn('changed', told)
         self.assertEqual([], self.clients.nova.writes)
 
+    def test_the_servers_are_asked_for_once(self) -> None:
+        self.clients.nova.hosts = {'compute1': scenes.entered()}
+        nova = self.clients.servers
+        nova.loads = {'compute1': scenes.load({'ACTIVE': 2})}
+        with mock.patch.object(nova, 'on', side_effect=nova.on) as asked:
+            told = self.run_command(SHOW, 'compute1', '--servers', '--owners')
+        self.assertEqual(2, len(told['verdicts']))
+        self.assertEqual([2], [row['servers'] for row in told['owners']])
+        self.assertEqual({'ACTIVE': 2}, told['servers'])
+        asked.assert_called_once_with('compute1')
+
     def test_what_placement_does_not_say_is_told(self) -> None:
         self.clients.nova.hosts = {'compute1': scenes.host()}
         self.clients.placement.left = None
