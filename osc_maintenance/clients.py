@@ -121,6 +121,8 @@ class Clients:
             ValueError,
         ):
             return None
+        if not isinstance(found, dict):
+            return None
         return {k: v for k, v in found.items() if isinstance(v, str)}
 
     def project(self, project: str) -> list[str]:

@@ -19,6 +19,8 @@ from urllib import parse
 
 from keystoneauth1 import exceptions as ksa_exceptions
 
+from osc_maintenance import fields
+
 if typing.TYPE_CHECKING:
     from keystoneauth1 import adapter
 
@@ -28,6 +30,7 @@ _CANDIDATES = '1.31'
 #: As many as Nova's scheduler asks for by default.
 _LIMIT = 1000
 _DISABLED = 'COMPUTE_STATUS_DISABLED'
+_PROVIDERS = 'resource_providers'
 
 
 class UnavailableError(Exception):
@@ -57,14 +60,13 @@ class Placement:
         """
         with _explained():
             path = f'/resource_providers?member_of={aggregate}'
-            found = self._get(path)['resource_providers']
+            found = fields.needed(self._get(path), _PROVIDERS, list)
             if len(found) != 1:
                 return None
-            node: str = found[0]['uuid']
+            node = fields.identity(found[0], 'uuid')
             path = f'/resource_providers/{node}/inventories'
-            return (
-                node if 'MEMORY_MB' in self._get(path)['inventories'] else None
-            )
+            held = fields.needed(self._get(path), 'inventories', dict)
+            return node if 'MEMORY_MB' in held else None
 
     def consumers(self, nodes: collections.abc.Iterable[str]) -> set[str]:
         """Who holds allocations on these compute nodes.
@@ -104,7 +106,7 @@ class Placement:
                     for consumer, held in allocations.items():
                         found.setdefault(consumer, {})[
                             '' if provider == node else provider
-                        ] = held['resources']
+                        ] = fields.mapping(held, 'resources', int)
         return found
 
     def _allocations(
@@ -112,10 +114,13 @@ class Placement:
     ) -> collections.abc.Iterator[tuple[str, dict[str, typing.Any]]]:
         """The allocations of each resource provider of a compute node."""
         tree = self._get(f'/resource_providers?in_tree={node}')
-        for provider in tree['resource_providers']:
-            uuid = provider['uuid']
+        for provider in fields.needed(tree, _PROVIDERS, list):
+            uuid = fields.identity(provider, 'uuid')
             path = f'/resource_providers/{uuid}/allocations'
-            yield uuid, self._get(path)['allocations']
+            found = fields.needed(self._get(path), 'allocations', dict)
+            for consumer in found:
+                fields.checked_identity(consumer, 'a consumer')
+            yield uuid, found
 
     def candidates(self, query: str) -> frozenset[str] | None:
         """The compute nodes that have room for what is asked.
@@ -129,22 +134,19 @@ class Placement:
         """
         with _explained():
             body = self._get(f'/allocation_candidates?{query}', _CANDIDATES)
-            requests = body['allocation_requests']
+            requests = fields.needed(body, 'allocation_requests', list)
             if len(requests) >= _LIMIT:
                 return None
             summaries = body['provider_summaries']
             return frozenset(
-                summaries[provider]['root_provider_uuid']
+                fields.identity(summaries[provider], 'root_provider_uuid')
                 for request in requests
                 for provider in request['allocations']
             )
 
-    def _get(
-        self, path: str, microversion: str = MICROVERSION
-    ) -> dict[str, typing.Any]:
+    def _get(self, path: str, microversion: str = MICROVERSION) -> typing.Any:
         response = self._adapter.get(path, microversion=microversion)
-        body: dict[str, typing.Any] = response.json()
-        return body
+        return response.json()
 
 
 def query(
@@ -192,7 +194,8 @@ def _explained() -> collections.abc.Iterator[None]:
         yield
     except ksa_exceptions.ClientException as exc:
         raise UnavailableError(str(exc)) from exc
-    except (AttributeError, KeyError, TypeError, ValueError) as exc:
+    except fields.UNREADABLE as exc:
+        what = exc if isinstance(exc, fields.FieldError) else repr(exc)
         raise UnavailableError(
-            f'that is no answer of the API: {exc!r}'
+            f'that is no answer of the API: {what}'
         ) from exc

@@ -12,12 +12,16 @@
 
 """Nova's answers about servers, made plain types."""
 
-import collections.abc
 import datetime
 import typing
 
+from osc_maintenance import fields
 from osc_maintenance import owners
 from osc_maintenance import servers
+from osc_maintenance import text
+
+#: The field that tells where a server is, to those who may know.
+HOST = 'OS-EXT-SRV-ATTR:host'
 
 
 class Group(typing.NamedTuple):
@@ -60,51 +64,55 @@ class Figures(typing.NamedTuple):
     total: int
 
 
-def server(item: collections.abc.Mapping[str, typing.Any]) -> servers.Server:
+def server(item: object) -> servers.Server:
     """A server from the JSON of GET /servers/detail or /servers/{id}."""
     # a server in a cell that is down has few fields (2.69)
-    flavor = item.get('flavor') or {}
-    image = item.get('image') or {}
+    flavor = fields.maybe(item, 'flavor', dict) or {}
     return servers.Server(
-        id=item['id'],
-        name=item.get('name') or '',
-        project=item.get('tenant_id') or '',
-        status=item['status'],
-        vm_state=item.get('OS-EXT-STS:vm_state') or '',
-        power_state=item.get('OS-EXT-STS:power_state') or 0,
-        task_state=item.get('OS-EXT-STS:task_state'),
-        host=item.get('OS-EXT-SRV-ATTR:host') or '',
-        locked=bool(item.get('locked')),
-        locked_reason=item.get('locked_reason'),
-        ram=flavor.get('ram') or 0,
-        disk=(flavor.get('disk') or 0) + (flavor.get('ephemeral') or 0),
-        extra_specs=flavor.get('extra_specs') or {},
-        image=image.get('id'),
-        zone=item.get('pinned_availability_zone'),
-        fault=(item.get('fault') or {}).get('message'),
-        progress=item.get('progress'),
+        id=fields.identity(item),
+        name=fields.maybe(item, 'name', str) or '',
+        project=text.escape(fields.maybe(item, 'tenant_id', str) or ''),
+        status=fields.needed(item, 'status', str),
+        vm_state=fields.maybe(item, 'OS-EXT-STS:vm_state', str) or '',
+        power_state=fields.maybe(item, 'OS-EXT-STS:power_state', int) or 0,
+        task_state=fields.maybe(item, 'OS-EXT-STS:task_state', str),
+        host=fields.maybe(item, HOST, str) or '',
+        locked=fields.maybe(item, 'locked', bool) or False,
+        locked_reason=fields.maybe(item, 'locked_reason', str),
+        ram=fields.maybe(flavor, 'ram', int) or 0,
+        disk=(fields.maybe(flavor, 'disk', int) or 0)
+        + (fields.maybe(flavor, 'ephemeral', int) or 0),
+        extra_specs=fields.texts(flavor, 'extra_specs'),
+        image=_of(item, 'image', 'id'),
+        zone=fields.maybe(item, 'pinned_availability_zone', str),
+        fault=_of(item, 'fault', 'message'),
+        progress=fields.maybe(item, 'progress', int),
         said={
-            key: str(value)
-            for key, value in (item.get('metadata') or {}).items()
+            key: value
+            for key, value in fields.texts(item, 'metadata').items()
             if key.startswith(owners.PREFIX)
         },
     )
 
 
-def migration(
-    item: collections.abc.Mapping[str, typing.Any],
-) -> servers.Migration:
+def _of(item: object, key: str, inner: str) -> str | None:
+    """A text in an object; of a server without one, Nova writes ''."""
+    found = isinstance(item, dict) and item.get(key)
+    return fields.maybe(found, inner, str) if found else None
+
+
+def migration(item: object) -> servers.Migration:
     """A migration from the JSON of GET /os-migrations."""
     return servers.Migration(
-        id=item['id'],
-        server=item['instance_uuid'],
-        kind=item.get('migration_type') or '',
-        status=item.get('status') or '',
-        source=item.get('source_compute'),
-        dest=item.get('dest_compute'),
-        created=_moment(item.get('created_at')),
-        updated=_moment(item.get('updated_at')),
-        user=item.get('user_id'),
+        id=fields.needed(item, 'id', int),
+        server=fields.identity(item, 'instance_uuid'),
+        kind=fields.maybe(item, 'migration_type', str) or '',
+        status=fields.maybe(item, 'status', str) or '',
+        source=fields.maybe(item, 'source_compute', str),
+        dest=fields.maybe(item, 'dest_compute', str),
+        created=_moment(fields.maybe(item, 'created_at', str)),
+        updated=_moment(fields.maybe(item, 'updated_at', str)),
+        user=fields.maybe(item, 'user_id', str),
     )
 
 
@@ -118,11 +126,25 @@ def _moment(value: str | None) -> datetime.datetime | None:
 def group(item: typing.Any) -> Group:
     """A server group from novaclient's."""
     told = item.to_dict()
-    policies = told.get('policies') or ['']
+    policies = fields.listed(told, 'policies', str) or ['']
+    rules = fields.maybe(told, 'rules', dict) or {}
     return Group(
-        id=told['id'],
-        name=told.get('name') or '',
-        policy=told.get('policy') or policies[0],
-        limit=(told.get('rules') or {}).get('max_server_per_host') or 1,
-        members=tuple(told.get('members') or ()),
+        id=fields.identity(told),
+        name=fields.maybe(told, 'name', str) or '',
+        policy=fields.maybe(told, 'policy', str) or policies[0],
+        limit=fields.maybe(rules, 'max_server_per_host', int) or 1,
+        members=tuple(
+            fields.checked_identity(member, 'a member')
+            for member in fields.listed(told, 'members', str)
+        ),
+    )
+
+
+def figures(item: object) -> Figures | None:
+    """Figures from the JSON of GET /servers/{id}/migrations, if it has any."""
+    total = fields.maybe(item, 'memory_total_bytes', int)
+    if not total:
+        return None
+    return Figures(
+        fields.maybe(item, 'memory_remaining_bytes', int) or 0, total
     )

@@ -22,6 +22,7 @@ from keystoneauth1 import exceptions as ksa_exceptions
 from novaclient import exceptions as nova_exceptions
 from osc_lib import exceptions
 
+from osc_maintenance import fields
 from osc_maintenance import text
 
 SERVER_ERROR = 500
@@ -80,14 +81,9 @@ def explained(subject: str) -> collections.abc.Iterator[None]:
         if _passing(exc):
             raise TransientError(words) from exc
         raise exceptions.CommandError(words) from exc
-    except (
-        AttributeError,
-        IndexError,
-        KeyError,
-        TypeError,
-        ValueError,
-    ) as exc:
-        words = f'{subject}: that is no answer of the API: {exc!r}'
+    except fields.UNREADABLE as exc:
+        what = exc if isinstance(exc, fields.FieldError) else repr(exc)
+        words = f'{subject}: that is no answer of the API: {what}'
         raise exceptions.CommandError(text.escape(words)) from exc
 
 
@@ -108,7 +104,7 @@ def _passing(exc: Exception) -> bool:
 
 def pages(
     client: typing.Any, key: str, path: str, **query: str
-) -> collections.abc.Iterator[dict[str, typing.Any]]:
+) -> collections.abc.Iterator[typing.Any]:
     """Every item of a listing, page by page.
 
     novaclient's own paging asks once more when all has been told.
@@ -117,14 +113,21 @@ def pages(
     :param key: where the items are in the answer.
     :param path: the listing, with a query or else ``query``.
     :returns: the items as Nova gives them.
+    :raises FieldError: if that is no listing, or one that has no end.
     """
+    markers: set[str] = set()
     while True:
         joint = '&' if '?' in path else '?'
         url = f'{path}{joint}{parse.urlencode(query)}' if query else path
         _response, body = client.client.get(url)
-        yield from body[key]
-        links = body.get(f'{key}_links', ())
+        items = fields.needed(body, key, list)
+        yield from items
+        links = fields.listed(body, f'{key}_links', dict)
         if not any(link['rel'] == 'next' for link in links):
             return
-        last = body[key][-1]
-        query['marker'] = str(last.get('uuid') or last['id'])
+        last = items[-1]
+        marker = str(last.get('uuid') or last['id'])
+        if marker in markers:
+            raise fields.FieldError(f'its pages come again from {marker} on')
+        markers.add(marker)
+        query['marker'] = marker

@@ -24,6 +24,7 @@ from urllib import parse
 from novaclient import exceptions as nova_exceptions
 from osc_lib import exceptions
 
+from osc_maintenance import fields
 from osc_maintenance.nova import answers
 from osc_maintenance.nova import api
 from osc_maintenance import record
@@ -159,9 +160,9 @@ class Hosts:
     def _nodes(self, path: str, host: str) -> dict[str, str]:
         """The kinds of a host's hypervisors, by UUID."""
         return {
-            item['id']: item['hypervisor_type']
+            fields.identity(item): fields.needed(item, 'hypervisor_type', str)
             for item in api.pages(self._hypervisor_client, 'hypervisors', path)
-            if item['service']['host'] == host
+            if _host_of(item) == host
         }
 
     def providers(self) -> dict[str, answers.Node]:
@@ -174,9 +175,9 @@ class Hosts:
         """
         with api.explained('Hypervisors'):
             return {
-                item['id']: answers.Node(
-                    item['service']['host'],
-                    (item['hypervisor_type'] or '').lower(),
+                fields.identity(item): answers.Node(
+                    _host_of(item),
+                    (fields.maybe(item, 'hypervisor_type', str) or '').lower(),
                 )
                 for item in api.pages(
                     self._hypervisor_client,
@@ -329,16 +330,21 @@ class Hosts:
             return _service(services.disable(service.id))
 
 
+def _host_of(hypervisor: object) -> str:
+    service = fields.needed(hypervisor, 'service', dict)
+    return fields.needed(service, 'host', str)
+
+
 def _service(item: typing.Any) -> state.Service:
     # a service in a cell that is down has only a host and a status (2.69)
     told = item.to_dict()
     return state.Service(
-        host=told['host'],
-        id=str(told.get('id') or ''),
-        status=told['status'],
-        state=told.get('state') or '',
-        disabled_reason=told.get('disabled_reason') or None,
-        zone=told.get('zone') or '',
+        host=fields.needed(told, 'host', str),
+        id=fields.identity(told) if told.get('id') else '',
+        status=fields.needed(told, 'status', str),
+        state=fields.maybe(told, 'state', str) or '',
+        disabled_reason=fields.maybe(told, 'disabled_reason', str) or None,
+        zone=fields.maybe(told, 'zone', str) or '',
     )
 
 
@@ -346,9 +352,9 @@ def _aggregate(item: typing.Any) -> state.Aggregate:
     # the answer to its creation has neither hosts nor metadata
     told = item.to_dict()
     return state.Aggregate(
-        id=told['id'],
-        uuid=told['uuid'],
-        name=told['name'],
-        hosts=tuple(told.get('hosts') or ()),
-        metadata=dict(told.get('metadata') or {}),
+        id=fields.needed(told, 'id', int),
+        uuid=fields.identity(told, 'uuid'),
+        name=fields.needed(told, 'name', str),
+        hosts=tuple(fields.listed(told, 'hosts', str)),
+        metadata=fields.texts(told, 'metadata'),
     )

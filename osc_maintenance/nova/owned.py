@@ -23,6 +23,7 @@ from urllib import parse
 from novaclient import exceptions as nova_exceptions
 from osc_lib import exceptions
 
+from osc_maintenance import fields
 from osc_maintenance.nova import answers
 from osc_maintenance.nova import api
 from osc_maintenance import servers
@@ -106,7 +107,7 @@ class Owned:
                 f'/servers/{server.id}/metadata',
                 body={'metadata': dict(values)},
             )
-            found: dict[str, str] = body['metadata']
+            found = fields.texts(body, 'metadata')
         self.changes += 1
         return found
 

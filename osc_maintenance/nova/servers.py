@@ -25,6 +25,7 @@ from novaclient import exceptions as nova_exceptions
 
 from osc_lib import exceptions
 
+from osc_maintenance import fields
 from osc_maintenance.nova import answers
 from osc_maintenance.nova import api
 from osc_maintenance import servers
@@ -76,7 +77,7 @@ class Servers:
             return tuple(
                 answers.server(item)
                 for item in found
-                if item['OS-EXT-SRV-ATTR:host'] == host
+                if fields.needed(item, answers.HOST, str) == host
             )
 
     def server(self, server: str) -> servers.Server | None:
@@ -147,13 +148,8 @@ class Servers:
                 )
             except nova_exceptions.NotFound:
                 return None
-            for item in body['migrations']:
-                if item['memory_total_bytes']:
-                    return answers.Figures(
-                        item['memory_remaining_bytes'] or 0,
-                        item['memory_total_bytes'],
-                    )
-        return None
+            found = map(answers.figures, body['migrations'])
+            return next(filter(None, found), None)
 
     def groups(self) -> list[answers.Group]:
         """The server groups of all projects.
@@ -169,9 +165,15 @@ class Servers:
                 page = self._client.server_groups.list(
                     all_projects=True, offset=len(found) or None
                 )
-                if not page:
+                known = {group.id for group in found}
+                more = [
+                    group
+                    for group in map(answers.group, page)
+                    if group.id not in known
+                ]
+                if not more:
                     return found
-                found += map(answers.group, page)
+                found += more
 
     def why(self, server: str, kind: str, request: str | None) -> str | None:
         """Why a move of a server failed, as far as Nova tells.
@@ -193,7 +195,7 @@ class Servers:
                     _response, body = self._client.client.get(path)
                     request = next(
                         (
-                            item['request_id']
+                            fields.identity(item, 'request_id')
                             for item in body['instanceActions']
                             if item['action'] == _ACTIONS.get(kind)
                         ),
@@ -204,12 +206,13 @@ class Servers:
                 _response, body = self._client.client.get(f'{path}/{request}')
             except nova_exceptions.NotFound:
                 return None
-            events = body['instanceAction'].get('events') or ()
+            events = fields.listed(body['instanceAction'], 'events', dict)
             # the latest comes first; that of the conductor just sums up
             told = [
-                event['details']
+                details
                 for event in events
-                if event.get('result') == 'Error' and event.get('details')
+                if event.get('result') == 'Error'
+                and (details := fields.maybe(event, 'details', str))
             ]
         return text.escape(told[0].strip()) if told else None
 
@@ -233,7 +236,9 @@ class Servers:
             for item in body['instanceActions']:
                 if item['action'] in _POWER:
                     stops = item['action'] == 'stop'
-                    return str(item['user_id']) if stops else None
+                    return (
+                        fields.needed(item, 'user_id', str) if stops else None
+                    )
         return None
 
     # -- moving ------------------------------------------------------------

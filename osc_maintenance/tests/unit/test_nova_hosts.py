@@ -85,7 +85,7 @@ class TestReading(NovaTestCase):
 
     def test_an_unknown_host_lists_close_names(self) -> None:
         self.client.services.list.return_value = [
-            _service(host)
+            _service(host, id='a')
             for host in ('compute1', 'Compute2', 'storage1', '\x1b[2Jcompute')
         ]
         message = str(self.nova.unknown_host('compute2'))

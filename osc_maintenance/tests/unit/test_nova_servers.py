@@ -328,7 +328,7 @@ class TestFigures(ServersTestCase):
     def test_none_are_to_be_had(self) -> None:
         self.answers(nova_exceptions.NotFound(404))
         self.assertIsNone(self.nova.figures('a'))
-        self.answers({'migrations': [{}]})
+        self.answers({'migrations': [None]})
         error = self.assertRaises(
             exceptions.CommandError, self.nova.figures, 'a'
         )

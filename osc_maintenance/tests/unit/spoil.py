@@ -1,0 +1,262 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+"""JSON that is not as Nova writes it, and what a command makes of it."""
+
+import argparse
+import collections.abc
+import contextlib
+import copy
+import dataclasses
+import functools
+import io
+import json
+import logging
+import re
+import typing
+from unittest import mock
+
+from cliff import command
+from osc_lib import exceptions
+
+from osc_maintenance.osc import host_maintenance
+from osc_maintenance.osc import host_maintenance_show
+from osc_maintenance.osc import host_maintenance_unset
+from osc_maintenance.osc import host_maintenances
+from osc_maintenance.osc import server_maintenance
+from osc_maintenance.tests.unit import scenes
+from osc_maintenance.tests.unit import wire
+from osc_maintenance.tests.unit import wire_items
+from osc_maintenance import times
+
+#: Stands for a field that is not there.
+MISSING = '(missing)'
+#: Begins a line only where a line break was printed as it came.
+FORGED = 'forged'
+#: Text that clears a screen, begins a line, and turns what follows around.
+EVIL = f'x\x1b[2J\r\n{FORGED}\x9b31m\u202e\u2028{FORGED}\ud800\x00'
+#: What no answer of Nova holds there.
+VALUES: tuple[typing.Any, ...] = (
+    MISSING,
+    None,
+    True,
+    -1,
+    2**70,
+    1e308,
+    '',
+    EVIL,
+    'x' * 3000,
+    [],
+    {},
+    [None],
+    [[EVIL]],
+    {EVIL: EVIL},
+    {'': None},
+)
+Path = tuple[str | int, ...]
+
+
+def paths(body: typing.Any, root: Path = ()) -> collections.abc.Iterator[Path]:
+    """The way to each part of a body, of lists to that of the first two."""
+    yield root
+    if isinstance(body, dict):
+        for key in body:
+            yield from paths(body[key], (*root, key))
+    elif isinstance(body, list):
+        for number in range(min(len(body), 2)):
+            yield from paths(body[number], (*root, number))
+
+
+def spoiled(body: typing.Any, path: Path, value: typing.Any) -> typing.Any:
+    """A body with something else at one place, if it has that place."""
+    if not path:
+        return None if value is MISSING else value
+    made = copy.deepcopy(body)
+    with contextlib.suppress(KeyError, IndexError, TypeError):
+        place = made
+        for step in path[:-1]:
+            place = place[step]
+        if value is MISSING:
+            del place[path[-1]]
+        else:
+            place[path[-1]]
+            place[path[-1]] = value
+    return made
+
+
+_ID = wire_items.WEB
+_SET = host_maintenance.SetHostMaintenance
+_SHOW = host_maintenance_show.ShowHostMaintenance
+#: Commands by name, and whether the host is in maintenance before.
+COMMANDS: dict[str, tuple[bool, type[command.Command], tuple[str, ...]]] = {
+    'set': (False, _SET, ('compute1', '--reason', 'x')),
+    'set notifies': (False, _SET, ('compute1', '--notify-owners')),
+    'set again': (True, _SET, ('compute1', '--reason', 'y', '--no-wait')),
+    'set drains': (
+        False,
+        _SET,
+        ('compute1', '--migrate', 'all', '--no-wait', '--max-parallel', '9'),
+    ),
+    'dry-run': (
+        False,
+        _SET,
+        ('compute1', '--migrate', 'all', '--server', 'web', '--dry-run'),
+    ),
+    'show': (True, _SHOW, ('compute1', '--servers', '--owners')),
+    'show unknown': (True, _SHOW, ('compute3',)),
+    'unset': (
+        True,
+        host_maintenance_unset.UnsetHostMaintenance,
+        ('compute1',),
+    ),
+    'list': (
+        True,
+        host_maintenances.ListHostMaintenance,
+        ('--all', '--long'),
+    ),
+    'apply': (
+        True,
+        host_maintenances.ApplyHostMaintenance,
+        ('--unset-overdue',),
+    ),
+    'server list': (
+        False,
+        server_maintenance.ListServerMaintenance,
+        ('--long', '--all-projects'),
+    ),
+    'server show': (
+        False,
+        server_maintenance.ShowServerMaintenance,
+        ('web',),
+    ),
+    'server acknowledge': (
+        False,
+        server_maintenance.AcknowledgeServerMaintenance,
+        (_ID, '--not-ready', '--reason', 'release'),
+    ),
+}
+
+
+@dataclasses.dataclass
+class Outcome:
+    """What a command has done.
+
+    :ivar error: what it says it could not do; empty if it could.
+    :ivar said: everything that it has printed and logged.
+    :ivar writes: what it has written before anything was spoiled.
+    :ivar later: what it has written after that.
+    """
+
+    error: str
+    said: str
+    writes: list[str]
+    later: list[str]
+
+    @property
+    def harmless(self) -> bool:
+        """Whether a terminal may see it: no control, and no forged line."""
+        cells = re.split(r'\n|\| ', self.said)
+        return all(
+            cell.isprintable() and not cell.startswith(FORGED)
+            for cell in cells
+        )
+
+
+def cloud_of(name: str) -> wire.Cloud:
+    """The cloud as it is before a command."""
+    cloud = wire.Cloud()
+    inside, _kind, _arguments = COMMANDS[name]
+    if inside:
+        services, aggregates = copy.deepcopy(_in_maintenance())
+        cloud.services, cloud.aggregates = services, aggregates
+    return cloud
+
+
+@functools.cache
+def _in_maintenance() -> tuple[list[typing.Any], list[typing.Any]]:
+    """Services and aggregates when the host has been set."""
+    cloud = wire.Cloud()
+    _run(
+        cloud,
+        _SET,
+        *('compute1', '--reason', 'kernel', '--duration', '1h'),
+        *('--migrate', 'active', '--server', wire_items.DB, '--no-wait'),
+    )
+    return cloud.services, cloud.aggregates
+
+
+def run(
+    name: str, cloud: wire.Cloud, spoil: wire.Spoil, formatter: str = 'table'
+) -> Outcome:
+    """Run a command with answers that are spoiled.
+
+    Any exception but an error for the user is raised.
+
+    :param name: the command.
+    :param cloud: from :func:`cloud_of`.
+    :param spoil: makes an answer of a route and the right answer.
+    :param formatter: how it prints its answer.
+    """
+    first: list[int] = []
+
+    def spoil_(route: str, body: typing.Any) -> typing.Any:
+        made = spoil(route, body)
+        if not first and made is not body and made != body:
+            first.append(len(cloud.writes))
+        return made
+
+    cloud.spoil = spoil_
+    _inside, kind, arguments = COMMANDS[name]
+    error, said = _run(cloud, kind, *arguments, '-f', formatter)
+    before = first[0] if first else len(cloud.writes)
+    return Outcome(error, said, cloud.writes[:before], cloud.writes[before:])
+
+
+def _run(
+    cloud: wire.Cloud, kind: type[command.Command], *arguments: str
+) -> tuple[str, str]:
+    """Run a command; its error, and all that it has said."""
+    app = mock.Mock(spec=['client_manager', 'options', 'stdout'])
+    app.options = argparse.Namespace(verbose_level=1)
+    app.stdout = said = io.StringIO()
+    app.client_manager = mock.Mock(spec=['maintenance'])
+    app.client_manager.maintenance = cloud.clients()
+    made = kind(app, argparse.Namespace())
+    handler = logging.StreamHandler(said)
+    handler.setLevel(logging.INFO)
+    logging.getLogger().addHandler(handler)
+    error = ''
+    try:
+        with (
+            mock.patch.object(times, 'now', return_value=scenes.NOW),
+            contextlib.redirect_stderr(said),
+        ):
+            parser = made.get_parser('openstack')
+            made.run(parser.parse_args(list(arguments)))
+    except exceptions.CommandError as exc:
+        # which OSC prints, and nothing else of it
+        error = str(exc) or 'an error without words'
+        said.write(f'{error}\n')
+    finally:
+        logging.getLogger().removeHandler(handler)
+    # what cannot be encoded ends in a traceback
+    return error, said.getvalue().encode().decode()
+
+
+@functools.cache
+def bodies(name: str) -> dict[str, typing.Any]:
+    """What a command is answered, by route, when nothing is spoiled."""
+    cloud = cloud_of(name)
+    run(name, cloud, lambda _route, body: body)
+    # as it was when it was answered
+    found: dict[str, typing.Any] = json.loads(json.dumps(cloud.answers))
+    return found

@@ -1,0 +1,251 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+"""A small cloud on the wire, whose answers a test may spoil.
+
+Everything between a command and the bytes of an answer is the real one:
+novaclient, keystoneauth1 and requests.
+"""
+
+import collections.abc
+import json
+import re
+import typing
+from unittest import mock
+from urllib import parse
+
+from keystoneauth1 import adapter
+from keystoneauth1 import session as ksa_session
+from keystoneauth1 import token_endpoint
+import requests
+
+from osc_maintenance import clients
+from osc_maintenance.tests.unit import wire_items as items
+
+Json = typing.Any
+Spoil = collections.abc.Callable[[str, Json], Json]
+
+_UUID = re.compile('[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}')
+#: The ids in a path, and the keys of metadata.
+_NAMED = re.compile(f'{_UUID.pattern}|(?<=/)[0-9]+|req-[0-9]|maintenance.*')
+
+
+class Cloud(requests.adapters.BaseAdapter):
+    """Nova, Placement and Glance, for a requests session.
+
+    :ivar answers: what was answered before it was spoiled, by route: the
+        method and the path without ids, such as ``GET /servers/{}``.
+    :ivar writes: the path of each request that changes something.
+    :ivar spoil: makes what is answered of a route and what would be.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.services = items.services()
+        self.aggregates: list[items.Json] = []
+        self.servers = items.servers()
+        self.migrations = items.migrations()
+        self.answers: dict[str, Json] = {}
+        self.writes: list[str] = []
+        self.spoil: Spoil = lambda _route, body: body
+
+    def clients(self) -> clients.Clients:
+        """Our clients of this cloud."""
+        http = requests.Session()
+        http.trust_env = False
+        http.mount('http://', self)
+        session = ksa_session.Session(
+            auth=token_endpoint.Token('http://identity.test', 'token'),
+            session=http,
+        )
+        manager = mock.Mock(spec=['session', 'sdk_connection', 'auth_ref'])
+        manager.session = session
+        manager.auth_ref.username = 'alice'
+        manager.auth_ref.user_id = 'id-of-alice'
+        config = manager.sdk_connection.config
+        config.get_region_name.return_value = None
+        config.get_interface.return_value = 'public'
+        config.get_endpoint.side_effect = _endpoint
+        manager.sdk_connection.image = adapter.Adapter(
+            session, service_type='image', endpoint_override=_endpoint('image')
+        )
+        return clients.Clients(manager)
+
+    # -- requests ----------------------------------------------------------
+
+    def send(
+        self,
+        request: requests.PreparedRequest,
+        *_args: typing.Any,
+        **_kwargs: typing.Any,
+    ) -> requests.Response:
+        """Answer a request."""
+        url = parse.urlsplit(request.url or '')
+        method = request.method or ''
+        path = url.path.removeprefix('/v2.1')
+        route = f'{method} {_NAMED.sub("{}", path)}'
+        query = dict(parse.parse_qsl(url.query))
+        sent: typing.Any = request.body
+        body = json.loads(sent) if sent else {}
+        if method == 'GET':
+            status, answer = 200, self._read(route, path, query)
+        else:
+            self.writes.append(f'{method} {parse.unquote(path)}')
+            status, answer = self._write(route, path, body)
+        if status < 300 and answer is not None:
+            self.answers.setdefault(route, answer)
+            answer = self.spoil(route, answer)
+        response = requests.Response()
+        response.status_code = status
+        response.request = request
+        response.url = request.url or ''
+        response.headers['Content-Type'] = 'application/json'
+        response._content = json.dumps(answer).encode()
+        return response
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def _read(self, route: str, path: str, query: dict[str, str]) -> Json:
+        match route.removeprefix('GET '):
+            case '' | '/':
+                return items.VERSION
+            case '/os-services':
+                host = query.get('host')
+                found = [s for s in self.services if host in (None, s['host'])]
+                return {'services': found}
+            case '/os-aggregates':
+                return {'aggregates': self.aggregates}
+            case '/os-aggregates/{}':
+                return {'aggregate': self._aggregate(path)}
+            case '/servers/detail':
+                return {'servers': self._servers(query.get('host'))}
+            case '/servers/{}':
+                return {'server': self._server(path)}
+            case '/servers/{}/migrations':
+                return items.COPYING
+            case '/servers/{}/os-instance-actions':
+                return {'instanceActions': items.actions()}
+            case '/servers/{}/os-instance-actions/{}':
+                return items.ACTION
+            case '/os-migrations':
+                return {'migrations': self.migrations}
+            case '/os-server-groups':
+                more = 'offset' in query
+                return {'server_groups': [] if more else items.groups()}
+            case '/os-hypervisors/detail':
+                return {'hypervisors': items.hypervisors()}
+            case '/resource_providers':
+                return items.providers(items.NODES[items.HERE])
+            case '/resource_providers/{}/inventories':
+                return items.INVENTORIES
+            case '/resource_providers/{}/allocations':
+                return items.ALLOCATIONS
+            case '/allocation_candidates':
+                return items.CANDIDATES
+            case '/v2/images/{}':
+                return items.IMAGE
+        raise AssertionError(f'nothing answers to {route}')
+
+    def _write(
+        self, route: str, path: str, body: items.Json
+    ) -> tuple[int, Json]:
+        match route:
+            case 'POST /os-aggregates':
+                if self.aggregates:
+                    return 409, {'conflictingRequest': {'message': 'taken'}}
+                made = {
+                    'id': 5,
+                    'uuid': '3f9a1c2e-0000-4000-8000-000000000001',
+                    **body['aggregate'],
+                }
+                self.aggregates.append({**made, 'hosts': [], 'metadata': {}})
+                return 200, {'aggregate': made}
+            case 'POST /os-aggregates/{}/action':
+                aggregate = self._aggregate(path.removesuffix('/action'))
+                _change(aggregate, body)
+                return 200, {'aggregate': aggregate}
+            case 'DELETE /os-aggregates/{}':
+                self.aggregates.remove(self._aggregate(path))
+                return 200, None
+            case 'PUT /os-services/{}':
+                service = _by_id(self.services, path)
+                service.update({'disabled_reason': None, **body})
+                return 200, {'service': service}
+            case 'POST /servers/{}/metadata':
+                server = self._server(path.removesuffix('/metadata'))
+                server['metadata'].update(body['metadata'])
+                return 200, {'metadata': server['metadata']}
+            case 'DELETE /servers/{}/metadata/{}':
+                of, _metadata, key = path.rsplit('/', 2)
+                metadata = self._server(of)['metadata']
+                metadata.pop(parse.unquote(key), None)
+                return 204, None
+            case 'POST /servers/{}/action':
+                self._act(self._server(path.removesuffix('/action')), body)
+                return 202, None
+        raise AssertionError(f'nothing answers to {route}')
+
+    def _act(self, server: items.Json, body: items.Json) -> None:
+        (action,) = body
+        kinds = {'os-migrateLive': 'live-migration', 'migrate': 'migration'}
+        if action not in kinds:
+            raise AssertionError(f'no server can {action}')
+        server['OS-EXT-SRV-ATTR:host'] = items.THERE
+        latest = {
+            **self.migrations[0],
+            'id': 10 + len(self.migrations),
+            'instance_uuid': server['id'],
+            'migration_type': kinds[action],
+            'status': 'completed',
+        }
+        self.migrations = [latest, *self.migrations]
+
+    # -- what there is -----------------------------------------------------
+
+    def _aggregate(self, path: str) -> items.Json:
+        return _by_id(self.aggregates, path)
+
+    def _server(self, path: str) -> items.Json:
+        return _by_id(self.servers, path)
+
+    def _servers(self, host: str | None) -> list[items.Json]:
+        return [
+            server
+            for server in self.servers
+            if host in (None, server['OS-EXT-SRV-ATTR:host'])
+        ]
+
+
+def _endpoint(service_type: str) -> str:
+    paths = {'compute': '/v2.1', 'image': '/v2'}
+    return f'http://{service_type}.test{paths.get(service_type, "")}'
+
+
+def _by_id(found: list[items.Json], path: str) -> items.Json:
+    wanted = path.rpartition('/')[2]
+    return next(item for item in found if str(item['id']) == wanted)
+
+
+def _change(aggregate: items.Json, body: items.Json) -> None:
+    ((action, told),) = body.items()
+    if action == 'set_metadata':
+        merged = {**aggregate['metadata'], **told['metadata']}
+        aggregate['metadata'] = {
+            key: value for key, value in merged.items() if value is not None
+        }
+    elif action == 'add_host':
+        aggregate['hosts'] = [*aggregate['hosts'], told['host']]
+    else:
+        aggregate['hosts'] = [
+            host for host in aggregate['hosts'] if host != told['host']
+        ]
