@@ -81,7 +81,7 @@ def explained(subject: str) -> collections.abc.Iterator[None]:
         if _passing(exc):
             raise TransientError(words) from exc
         raise exceptions.CommandError(words) from exc
-    except fields.UNREADABLE as exc:
+    except (*fields.UNREADABLE, nova_exceptions.UnsupportedVersion) as exc:
         what = exc if isinstance(exc, fields.FieldError) else repr(exc)
         words = f'{subject}: that is no answer of the API: {what}'
         raise exceptions.CommandError(text.escape(words)) from exc

@@ -146,6 +146,13 @@ class TestRefused(HostileTestCase):
                 self.assertEqual(1, len(outcome.error.splitlines()))
                 self.assertEqual([], outcome.writes + outcome.later)
 
+    def test_versions_that_are_none(self) -> None:
+        for field in ('version', 'min_version'):
+            for value in ('newest', spoil.EVIL, '2', 7):
+                outcome = self._run('set', 'GET ', ('version', field), value)
+                self.assertIn('Nova: that is no answer', outcome.error)
+                self.assertEqual([], outcome.writes + outcome.later)
+
     def test_a_listing_without_end(self) -> None:
         # each page says that there is another one, and it is the same
         def endless(route: str, body: typing.Any) -> typing.Any:
