@@ -96,11 +96,14 @@ class Cloud(requests.adapters.BaseAdapter):
         query = dict(parse.parse_qsl(url.query))
         sent: typing.Any = request.body
         body = json.loads(sent) if sent else {}
-        if method == 'GET':
-            status, answer = 200, self._read(route, path, query)
-        else:
-            self.writes.append(f'{method} {parse.unquote(path)}')
-            status, answer = self._write(route, path, body)
+        try:
+            if method == 'GET':
+                status, answer = 200, self._read(route, path, query)
+            else:
+                self.writes.append(f'{method} {parse.unquote(path)}')
+                status, answer = self._write(route, path, body)
+        except LookupError as exc:
+            status, answer = 404, {'itemNotFound': {'message': str(exc)}}
         if status < 300 and answer is not None:
             self.answers.setdefault(route, answer)
             answer = self.spoil(route, answer)
@@ -154,7 +157,7 @@ class Cloud(requests.adapters.BaseAdapter):
                 return items.CANDIDATES
             case '/v2/images/{}':
                 return items.IMAGE
-        raise AssertionError(f'nothing answers to {route}')
+        raise LookupError(f'nothing answers to {route}')
 
     def _write(
         self, route: str, path: str, body: items.Json
@@ -193,7 +196,7 @@ class Cloud(requests.adapters.BaseAdapter):
             case 'POST /servers/{}/action':
                 self._act(self._server(path.removesuffix('/action')), body)
                 return 202, None
-        raise AssertionError(f'nothing answers to {route}')
+        raise LookupError(f'nothing answers to {route}')
 
     def _act(self, server: items.Json, body: items.Json) -> None:
         (action,) = body
@@ -233,7 +236,10 @@ def _endpoint(service_type: str) -> str:
 
 def _by_id(found: list[items.Json], path: str) -> items.Json:
     wanted = path.rpartition('/')[2]
-    return next(item for item in found if str(item['id']) == wanted)
+    for item in found:
+        if str(item['id']) == wanted:
+            return item
+    raise LookupError(f'there is no {wanted}')
 
 
 def _change(aggregate: items.Json, body: items.Json) -> None:
