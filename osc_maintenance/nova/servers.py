@@ -235,10 +235,9 @@ class Servers:
             # the latest comes first
             for item in body['instanceActions']:
                 if item['action'] in _POWER:
-                    stops = item['action'] == 'stop'
-                    return (
-                        fields.needed(item, 'user_id', str) if stops else None
-                    )
+                    # Nova itself stops what has shut down, as nobody
+                    user = fields.maybe(item, 'user_id', str) or ''
+                    return user if item['action'] == 'stop' else None
         return None
 
     # -- moving ------------------------------------------------------------

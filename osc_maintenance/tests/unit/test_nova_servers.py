@@ -335,6 +335,20 @@ class TestFigures(ServersTestCase):
         self.assertIn('Migration of server a', str(error))
 
 
+class TestStoppedBy(ServersTestCase):
+    def test_the_last_of_its_power_counts(self) -> None:
+        for actions, expected in (
+            ([('live-migration', 'a'), ('stop', 'b')], 'b'),
+            ([('start', 'a'), ('stop', 'b')], None),
+            ([('live-migration', 'a')], None),
+            # Nova itself, which found its guest shut down
+            ([('stop', None)], ''),
+        ):
+            items = [{'action': act, 'user_id': who} for act, who in actions]
+            self.answers({'instanceActions': items})
+            self.assertEqual(expected, self.nova.stopped_by('s'))
+
+
 class TestGroups(ServersTestCase):
     def _group(self, **fields: typing.Any) -> novaclient_base.Resource:
         return novaclient_base.Resource(None, fields, loaded=True)
