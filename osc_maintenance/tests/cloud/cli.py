@@ -87,7 +87,7 @@ def _status(state: layout.State, _options: argparse.Namespace) -> int:
         _say(f'No cloud runs in {state.directory}')
         return 1
     status = _control(state).status()
-    _say(f'A cloud runs in {state.directory}')
+    _say(f'A cloud of {facts["release"]} runs in {state.directory}')
     for name, pid in facts['pids'].items():
         _say(f'    {name:10} process {pid}, {proc.memory(pid)} MB')
     for name, url in facts['urls'].items():

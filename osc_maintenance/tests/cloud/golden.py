@@ -61,7 +61,7 @@ _CONFIGURATION = {
     'placement-manage': 'placement',
 }
 #: the code that decides what is in the databases
-_MAKERS = ('accounts.py', 'configuration.py', 'golden.py', 'requirements.txt')
+_MAKERS = ('accounts.py', 'configuration.py', 'golden.py')
 #: where a cloud's addresses and directory are stored
 _STORED = (
     ('keystone', 'endpoint', 'url'),
@@ -72,7 +72,8 @@ _STORED = (
 
 def directory() -> pathlib.Path:
     """Where the golden copy is, for this code and this Python."""
-    key = layout.key(*(layout.HERE / name for name in _MAKERS))
+    makers = (layout.HERE / name for name in _MAKERS)
+    key = layout.key(*makers, layout.REQUIREMENTS)
     return layout.cache() / f'golden-{key}'
 
 

@@ -57,7 +57,10 @@ def ensure(report: progress.Progress) -> None:
         # The pip that is here installs there, and so no Python without
         # ensurepip, as Debian's is, gets into trouble.
         venv.create(target, with_pip=False, symlinks=True)
-        report('Installing Keystone, Placement, Glance and Nova with pip')
+        report(
+            f'Installing Keystone, Placement, Glance and Nova of '
+            f'{layout.RELEASE} with pip'
+        )
         _pip_install(target, report)
         complete.touch()
 
@@ -91,7 +94,12 @@ def _pip_install(target: pathlib.Path, report: progress.Progress) -> None:
     finally:
         ended.set()
     if status:
-        raise errors.CloudError.with_log(f'pip failed with {status}', log)
+        version = '.'.join(str(part) for part in sys.version_info[:2])
+        raise errors.CloudError.with_log(
+            f'OpenStack {layout.RELEASE} can not be installed on Python '
+            f'{version}: pip failed with {status}',
+            log,
+        )
     report('Compiling what pip installed')
     # By as many processes as there are cores; pip itself uses one.
     subprocess.run(

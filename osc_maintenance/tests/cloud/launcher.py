@@ -36,6 +36,11 @@ _HOSTS_PER_REQUEST = 20
 
 def prepare(report: progress.Progress) -> None:
     """Do once what takes a minute or two."""
+    if layout.RELEASE not in layout.releases():
+        raise errors.CloudError(
+            f'{layout.RELEASE_VARIABLE}={layout.RELEASE}: there are '
+            f'{", ".join(layout.releases())}'
+        )
     install.ensure(report)
     golden.ensure(report)
 
@@ -55,7 +60,13 @@ def up(
     :returns: whether it had to be started
     """
     with locks.exclusive(state.up_lock):
-        started = state.facts() is None
+        facts = state.facts()
+        started = facts is None
+        if facts is not None and facts['release'] != layout.RELEASE:
+            raise errors.CloudError(
+                f'{state.directory} has a cloud of {facts["release"]}, '
+                f'which is not {layout.RELEASE}: stop it first'
+            )
         if started:
             prepare(report)
             report('Starting the services')

@@ -26,17 +26,29 @@ from osc_maintenance.tests.cloud import locks
 
 #: names the state directory of the cloud to use
 STATE_VARIABLE = 'OSC_MAINTENANCE_CLOUD'
+#: names the release of OpenStack that clouds run
+RELEASE_VARIABLE = 'OSC_MAINTENANCE_RELEASE'
+NEWEST_RELEASE = '2026.2'
 
 HERE = pathlib.Path(__file__).resolve().parent
 #: the directory that `osc_maintenance` is imported from
 ROOT = HERE.parents[2]
 #: what the services' Python is given to import
 SERVICES = HERE / 'services-path'
-REQUIREMENTS = HERE / 'requirements.txt'
+#: the release that clouds of this process run
+RELEASE = os.environ.get(RELEASE_VARIABLE) or NEWEST_RELEASE
+_RELEASES = HERE / 'releases'
+#: what that release is made of
+REQUIREMENTS = _RELEASES / f'{RELEASE}.txt'
 
 
 # Looked up when this is imported: tests get a home directory of their own.
 _CACHES = os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache'
+
+
+def releases() -> list[str]:
+    """Those that a cloud can run, the oldest first."""
+    return sorted(file.stem for file in _RELEASES.glob('*.txt'))
 
 
 def cache() -> pathlib.Path:
@@ -54,6 +66,13 @@ def key(*files: pathlib.Path) -> str:
     return digest.hexdigest()[:12]
 
 
+def _directory(name: str) -> pathlib.Path:
+    """Where the cloud of this name is, of this release and no other."""
+    if RELEASE != NEWEST_RELEASE:
+        name += f'-{RELEASE}'
+    return cache() / 'clouds' / name
+
+
 @dataclasses.dataclass(frozen=True)
 class State:
     """The directory of one cloud."""
@@ -64,7 +83,7 @@ class State:
     def default(cls) -> 'State':
         """The cloud that OSC_MAINTENANCE_CLOUD names, or the usual one."""
         named = os.environ.get(STATE_VARIABLE)
-        directory = pathlib.Path(named or cache() / 'clouds' / 'default')
+        directory = pathlib.Path(named or _directory('default'))
         return cls(directory.absolute())
 
     @classmethod
@@ -73,7 +92,7 @@ class State:
         if os.environ.get(STATE_VARIABLE):
             return cls.default()
         checkout = hashlib.sha256(str(ROOT).encode()).hexdigest()[:12]
-        return cls(cache() / 'clouds' / f'tests-{checkout}')
+        return cls(_directory(f'tests-{checkout}'))
 
     @property
     def etc(self) -> pathlib.Path:

@@ -51,7 +51,9 @@ def supervise(state: layout.State, while_leased: bool) -> None:
         accounts.write_clouds_yaml(state.clouds_yaml, plane.urls['identity'])
         plane.start(*controlplane.PROCESSES)
         pids = {'supervisor': os.getpid(), **plane.pids()}
-        state.publish({'urls': plane.urls, 'pids': pids})
+        state.publish(
+            {'release': layout.RELEASE, 'urls': plane.urls, 'pids': pids}
+        )
         try:
             _watch(state, plane, told, while_leased)
         finally:

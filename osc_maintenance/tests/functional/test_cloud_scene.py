@@ -23,6 +23,7 @@ import testtools
 from osc_maintenance.tests.cloud import api
 from osc_maintenance.tests.cloud import errors
 from osc_maintenance.tests.cloud import fixture
+from osc_maintenance.tests.cloud import layout
 from osc_maintenance.tests.cloud import operations
 from osc_maintenance.tests.cloud import scene
 
@@ -320,12 +321,14 @@ class TestScene(SceneTestCase):
             lambda a: a.post('compute', f'{path}/metadata', note),
             lambda a: a.post('compute', f'{path}/action', move),
         ]
+        # Before 2026.1 Nova's policies know of no managers of projects.
+        managers_move = 200 if layout.RELEASE >= '2026.1' else 403
         for cloud, *expected in (
             ('beta-reader', 403, 403, 404, 404, 404),
             ('beta-member', 403, 403, 404, 404, 404),
             ('alpha-reader', 403, 403, 200, 403, 403),
             ('alpha-member', 403, 403, 200, 200, 403),
-            ('alpha-manager', 403, 403, 200, 200, 200),
+            ('alpha-manager', 403, 403, 200, 200, managers_move),
             ('project-admin', 200, 200, 200, 200, 200),
             ('admin', 200, 200, 200, 200, 200),
         ):

@@ -35,7 +35,7 @@ class TestWheel(base.TestCase):
         names = zipfile.ZipFile(wheel).namelist()
         self.assertIn('osc_maintenance/osc/host_maintenance.py', names)
         cloud = 'osc_maintenance/tests/cloud'
-        self.assertIn(f'{cloud}/requirements.txt', names)
+        self.assertIn(f'{cloud}/releases/2026.2.txt', names)
         self.assertIn(f'{cloud}/services-path/cloud_services/driver.py', names)
 
         clean = directory / 'venv'

@@ -16,8 +16,11 @@ import pathlib
 import fixtures
 from oslotest import base
 
+from osc_maintenance.tests.cloud import errors
+from osc_maintenance.tests.cloud import launcher
 from osc_maintenance.tests.cloud import layout
 from osc_maintenance.tests.cloud import locks
+from osc_maintenance.tests.cloud import progress
 
 
 class TestState(base.BaseTestCase):
@@ -25,6 +28,11 @@ class TestState(base.BaseTestCase):
         super().setUp()
         self.directory = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
         self.state = layout.State(self.directory)
+        self.have_release(layout.NEWEST_RELEASE)
+
+    def have_release(self, release: str) -> None:
+        name = f'{layout.__name__}.RELEASE'
+        self.useFixture(fixtures.MonkeyPatch(name, release))
 
     def name_cloud(self, directory: str | None) -> None:
         self.useFixture(
@@ -40,6 +48,39 @@ class TestState(base.BaseTestCase):
         self.name_cloud(str(self.directory))
         self.assertEqual(self.state, layout.State.default())
         self.assertEqual(self.state, layout.State.of_test_run())
+
+    def test_releases_share_no_cloud(self) -> None:
+        self.name_cloud(None)
+        mine = {layout.State.default(), layout.State.of_test_run()}
+        older = layout.releases()[0]
+        self.have_release(older)
+        others = {layout.State.default(), layout.State.of_test_run()}
+        self.assertFalse(mine & others)
+        self.assertEqual(
+            {older},
+            {state.directory.name.rpartition('-')[2] for state in others},
+        )
+
+    def test_cloud_of_another_release_is_refused(self) -> None:
+        lock = locks.try_exclusive(self.state.supervisor_lock)
+        assert lock is not None
+        self.addCleanup(os.close, lock)
+        self.state.publish({'release': '2010.1', 'urls': {}})
+        raised = self.assertRaises(
+            errors.CloudError,
+            launcher.up,
+            self.state,
+            hosts=1,
+            report=progress.silent,
+        )
+        self.assertIn('has a cloud of 2010.1', str(raised))
+
+    def test_unknown_release_is_refused(self) -> None:
+        self.have_release('2010.1')
+        raised = self.assertRaises(
+            errors.CloudError, launcher.prepare, progress.silent
+        )
+        self.assertIn('there are 2024.1, 2025.1, 2026.1, ', str(raised))
 
     def test_facts_are_those_of_a_running_cloud(self) -> None:
         self.assertIsNone(self.state.facts())

@@ -16,38 +16,33 @@ import os
 import pathlib
 import threading
 
-from cloud_services import process
-from cloud_services import sqlite_threads
+from cloud_services import releases
 
 # Each host has a dozen of threads, and few of them do anything.
 _STACK_BYTES = 512 * 1024
 
 
 def main() -> None:
+    releases.patch()
+
+    from cloud_services import process
+    from cloud_services import sqlite_threads
+
     listeners = process.begin()
     sqlite_threads.install()
-
-    # Nova wants to be told to use threads before anything is loaded that could
-    # load eventlet, and reads its configuration as it is loaded.
-    from nova import monkey_patch
-
-    monkey_patch.patch(backend='threading')
 
     from cloud_services import rpc_events
 
     rpc_events.install()
     threading.stack_size(_STACK_BYTES)
 
-    from nova.api.openstack import wsgi_app
-
-    application = wsgi_app.init_application('osapi_compute', 'nova-api')
+    # Nova reads its configuration as it is loaded.
+    application = releases.nova_application()
 
     from nova.api.metadata import handler
     import nova.conf
     import os_vif
 
-    from nova.conductor import rpcapi as conductor_rpcapi
-    from nova.scheduler import rpcapi as scheduler_rpcapi
     from nova import service
 
     from cloud_services import cells
@@ -66,12 +61,12 @@ def main() -> None:
         conf.service_down_time,
     )
     beat.run()
-    for binary, topic in (
-        ('nova-conductor', conductor_rpcapi.RPC_TOPIC),
-        ('nova-scheduler', scheduler_rpcapi.RPC_TOPIC),
-    ):
+    for binary in ('nova-conductor', 'nova-scheduler'):
         service.Service.create(
-            host=conf.host, binary=binary, topic=topic, periodic_enable=False
+            host=conf.host,
+            binary=binary,
+            periodic_enable=False,
+            **releases.nova_topics(binary),
         ).start()
     beat.start(conf.host)
     listeners.serve(

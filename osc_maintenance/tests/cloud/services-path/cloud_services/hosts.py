@@ -12,40 +12,25 @@
 
 """The compute services of the cloud, all in one process."""
 
-import collections.abc
-import functools
 import sys
 import threading
 import typing
 
 from nova.compute import claims
-from nova.compute import manager
-from nova.compute import rpcapi
 from nova import context as nova_context
 from nova import exception
 from nova import objects
 from nova.objects import cell_mapping
 from nova.scheduler.client import report
 from nova import service
-from nova import thread_pool_factory
 import nova.virt
 
 from cloud_services import driver
 from cloud_services import heartbeat
 from cloud_services import machines
+from cloud_services import releases
 
-
-class _Executors(thread_pool_factory.ThreadPoolFactory):
-    """Those of one host."""
-
-    def __init__(self, live_migrations: int) -> None:
-        super().__init__()
-        self._live_migrations = live_migrations
-
-    def _new_executor(self, max_workers: int, name: str) -> object:
-        if name == thread_pool_factory.ExecutorType.LIVE_MIGRATION.value:
-            max_workers = self._live_migrations
-        return super()._new_executor(max_workers, name)
+_executors = releases.executors()
 
 
 class Hosts:
@@ -68,15 +53,12 @@ class Hosts:
             compute = service.Service.create(
                 host=host,
                 binary='nova-compute',
-                topic=rpcapi.RPC_TOPIC,
-                topic_alt=rpcapi.RPC_TOPIC_ALT,
+                **releases.nova_topics('nova-compute'),
                 # A dozen of timers per host, and none of them does what a
                 # test would wait for.
                 periodic_enable=False,
             )
-            compute.manager.executors = _Executors(
-                machines.of(host).live_migrations
-            )
+            _executors.give(compute.manager, machines.of(host).live_migrations)
             compute.manager.stopped = threading.Event()
             # Starting a service empties this cache for the sake of processes
             # that fork; here that would only open the databases again.
@@ -108,13 +90,11 @@ class Hosts:
             compute.manager.stopped.set()
             compute.tg.stop()
             compute.manager.driver.stop_host()
-            for server in (compute.rpcserver, compute.rpcserver_alt):
-                server.stop()
+            compute.rpcserver.stop()
+            if alternative := vars(compute).get('rpcserver_alt'):
+                alternative.stop()
             self._beat.stop(host)
-        # Waits for tasks that may wait for another host's answer.
-        threading.Thread(
-            target=compute.manager.executors.shutdown_all, daemon=True
-        ).start()
+        _executors.end(compute.manager)
 
     def end(self, host: str) -> None:
         """Cut a host's power for good; Nova can then delete its service."""
@@ -138,7 +118,7 @@ def install() -> None:
     """Make Nova fit for many hosts in one process."""
     # Nova looks for drivers below its own package only.
     sys.modules['nova.virt.cloud'] = nova.virt.cloud = driver
-    manager.ComputeManager._start_recorded_task = _start_recorded_task
+    _executors.install()
     claims.NopClaim.__exit__ = _exit_claim
     # For each server that comes or goes Nova asks Placement about every other
     # on the host, in case the resource providers have to be reshaped.
@@ -158,35 +138,3 @@ def _exit_claim(
     """
     if exc_type is not None and not issubclass(exc_type, driver.HostStopped):
         self.abort()
-
-
-def _start_recorded_task(
-    self: typing.Any,
-    executor_type: object,
-    task_name: str,
-    instance: typing.Any,
-    context: typing.Any,
-    function: collections.abc.Callable[..., object],
-    *args: typing.Any,
-    **kwargs: typing.Any,
-) -> object:
-    """Run a host's long task on executors of that host.
-
-    Nova's are one set per process, so that max_concurrent_live_migrations,
-    which is a limit per host, would here be one for the whole cloud, and the
-    same for all hosts.
-    """
-
-    def run() -> object:
-        if self.stopped.is_set():
-            raise driver.HostStopped()
-        return function(*args, **kwargs)
-
-    key = self._record_task_start(task_name, instance.uuid, context.request_id)
-    try:
-        future = self.executors.get_executor(executor_type).submit(run)
-    except Exception:
-        self._record_task_end(key, failed=True)
-        raise
-    future.add_done_callback(functools.partial(self._record_task_end, key))
-    return future

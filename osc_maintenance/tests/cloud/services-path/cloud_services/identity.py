@@ -14,6 +14,7 @@
 
 from cloud_services import network
 from cloud_services import process
+from cloud_services import releases
 from cloud_services import sqlite_threads
 
 
@@ -21,19 +22,16 @@ def main() -> None:
     listeners = process.begin()
     sqlite_threads.install()
 
-    # Loading these modules reads the configuration and makes the engines.
-    from keystone.wsgi import api as keystone
+    keystone = releases.keystone_application()
 
     from cloud_services import tokens
 
     tokens.install()
-    listeners.serve('identity', keystone.application)
-
-    from placement.wsgi import api as placement
+    listeners.serve('identity', keystone)
 
     # One at a time: a host that another test takes away just then makes
     # Placement fail with a 500, and a server finds no valid host.
-    listeners.serve('placement', placement.application, threads=1)
+    listeners.serve('placement', releases.placement_application(), threads=1)
     listeners.serve('network', network.Network(), threads=4)
     process.run_for_ever()
 

@@ -13,6 +13,7 @@
 """Glance."""
 
 from cloud_services import process
+from cloud_services import releases
 from cloud_services import sqlite_threads
 
 
@@ -20,10 +21,7 @@ def main() -> None:
     listeners = process.begin()
     sqlite_threads.install()
 
-    # Loading this module reads the configuration and makes the engine.
-    from glance.wsgi import api
-
-    listeners.serve('image', api.application, threads=4)
+    listeners.serve('image', releases.glance_application(), threads=4)
     process.run_for_ever()
 
 

@@ -15,6 +15,7 @@
 import collections.abc
 import ctypes
 import os
+import select
 import signal
 import socket
 import sys
@@ -53,7 +54,8 @@ class Listeners:
             ident=name,
             # With some hundred hosts the default of 100 connections stalls.
             connection_limit=10000,
-            asyncore_use_poll=True,
+            # eventlet takes it away
+            asyncore_use_poll=hasattr(select, 'poll'),
             channel_timeout=300,
             clear_untrusted_proxy_headers=True,
         )
@@ -79,4 +81,5 @@ def begin() -> Listeners:
 def run_for_ever() -> typing.NoReturn:
     """Leave the work to the other threads until a signal ends the process."""
     while True:
-        signal.pause()
+        # not signal.pause(), which would stop the threads of eventlet
+        threading.Event().wait()
