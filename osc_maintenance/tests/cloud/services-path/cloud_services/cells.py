@@ -19,6 +19,7 @@ which servers are in it, and nothing more.
 import pathlib
 import uuid
 
+from nova.compute import api
 from nova import context as nova_context
 from nova import objects
 
@@ -76,5 +77,5 @@ class Cells:
 
 
 def _look_again() -> None:
-    """Nova reads once which cells there are."""
-    nova_context.CELLS = []
+    """Nova reads once which cells there are, and again for its own API."""
+    nova_context.CELLS = api.CELLS = []
