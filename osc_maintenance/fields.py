@@ -50,6 +50,15 @@ class FieldError(ValueError):
     """A field is missing, or not of its type."""
 
 
+def unreadable(exc: Exception) -> str:
+    """What to say of an answer that could not be read.
+
+    :param exc: what was raised, one of UNREADABLE, or a client's own.
+    """
+    what = exc if isinstance(exc, FieldError) else repr(exc)
+    return f'that is no answer of the API: {what}'
+
+
 def needed(item: object, key: str, kind: type[_T]) -> _T:
     """A field that has to be there.
 

@@ -195,7 +195,4 @@ def _explained() -> collections.abc.Iterator[None]:
     except ksa_exceptions.ClientException as exc:
         raise UnavailableError(str(exc)) from exc
     except fields.UNREADABLE as exc:
-        what = exc if isinstance(exc, fields.FieldError) else repr(exc)
-        raise UnavailableError(
-            f'that is no answer of the API: {what}'
-        ) from exc
+        raise UnavailableError(fields.unreadable(exc)) from exc

@@ -140,6 +140,15 @@ def group(item: typing.Any) -> Group:
     )
 
 
+def node(item: object) -> Node:
+    """A compute node from the JSON of GET /os-hypervisors/detail."""
+    service = fields.needed(item, 'service', dict)
+    return Node(
+        host=fields.needed(service, 'host', str),
+        kind=(fields.maybe(item, 'hypervisor_type', str) or '').lower(),
+    )
+
+
 def figures(item: object) -> Figures | None:
     """Figures from the JSON of GET /servers/{id}/migrations, if it has any."""
     total = fields.maybe(item, 'memory_total_bytes', int)

@@ -82,8 +82,7 @@ def explained(subject: str) -> collections.abc.Iterator[None]:
             raise TransientError(words) from exc
         raise exceptions.CommandError(words) from exc
     except (*fields.UNREADABLE, nova_exceptions.UnsupportedVersion) as exc:
-        what = exc if isinstance(exc, fields.FieldError) else repr(exc)
-        words = f'{subject}: that is no answer of the API: {what}'
+        words = f'{subject}: {fields.unreadable(exc)}'
         raise exceptions.CommandError(text.escape(words)) from exc
 
 

@@ -145,25 +145,17 @@ class Hosts:
         # a hypervisor's name is most often the host's, with or without the
         # domain; those of Ironic's nodes are anything
         pattern = parse.quote(host.partition('.')[0], safe='')
-        path = '/os-hypervisors/detail'
         with api.explained(f'Hypervisors of {host}'):
             try:
-                found = self._nodes(
-                    f'{path}?hypervisor_hostname_pattern={pattern}', host
+                found = _of_host(
+                    self._nodes(f'?hypervisor_hostname_pattern={pattern}'),
+                    host,
                 )
             except (nova_exceptions.NotFound, nova_exceptions.BadRequest):
                 found = {}
-            if not found or 'ironic' in found.values():
-                found = self._nodes(path, host)
+            if not found or any(node.bare_metal for node in found.values()):
+                found = _of_host(self._nodes(), host)
         return list(found)
-
-    def _nodes(self, path: str, host: str) -> dict[str, str]:
-        """The kinds of a host's hypervisors, by UUID."""
-        return {
-            fields.identity(item): fields.needed(item, 'hypervisor_type', str)
-            for item in api.pages(self._hypervisor_client, 'hypervisors', path)
-            if _host_of(item) == host
-        }
 
     def providers(self) -> dict[str, answers.Node]:
         """The compute nodes of all hosts.
@@ -174,17 +166,14 @@ class Hosts:
             resource providers.
         """
         with api.explained('Hypervisors'):
-            return {
-                fields.identity(item): answers.Node(
-                    _host_of(item),
-                    (fields.maybe(item, 'hypervisor_type', str) or '').lower(),
-                )
-                for item in api.pages(
-                    self._hypervisor_client,
-                    'hypervisors',
-                    '/os-hypervisors/detail',
-                )
-            }
+            return self._nodes()
+
+    def _nodes(self, query: str = '') -> dict[str, answers.Node]:
+        path = f'/os-hypervisors/detail{query}'
+        return {
+            fields.identity(item): answers.node(item)
+            for item in api.pages(self._hypervisor_client, 'hypervisors', path)
+        }
 
     # -- writing -----------------------------------------------------------
 
@@ -330,9 +319,10 @@ class Hosts:
             return _service(services.disable(service.id))
 
 
-def _host_of(hypervisor: object) -> str:
-    service = fields.needed(hypervisor, 'service', dict)
-    return fields.needed(service, 'host', str)
+def _of_host(
+    nodes: dict[str, answers.Node], host: str
+) -> dict[str, answers.Node]:
+    return {id_: node for id_, node in nodes.items() if node.host == host}
 
 
 def _service(item: typing.Any) -> state.Service:
