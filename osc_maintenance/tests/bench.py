@@ -26,8 +26,6 @@ import platform
 import sys
 import typing
 
-import yaml
-
 from osc_maintenance.tests import bench_drain
 from osc_maintenance.tests import bench_size
 from osc_maintenance.tests.cloud import fixture
@@ -82,16 +80,9 @@ class Bench:
     ) -> None:
         self._proxy = before
         self._openstack = openstack
-        config = yaml.safe_load(cloud.clouds_yaml.read_text())
-        config['clouds']['admin']['compute_endpoint_override'] = (
-            f'{before.url}/v2.1'
+        self._counted = costs.counted(
+            cloud, 'counted', compute_endpoint_override=f'{before.url}/v2.1'
         )
-        path = cloud.state.directory / 'counted.yaml'
-        path.write_text(yaml.safe_dump(config))
-        self._counted = {
-            **cloud.environ(),
-            'OS_CLIENT_CONFIG_FILE': str(path),
-        }
 
     def requests(self, *arguments: str) -> int:
         """How many requests a command makes to Nova.

@@ -31,11 +31,10 @@ import sys
 import time
 import typing
 
-import yaml
-
 from osc_maintenance.tests.cloud import control
 from osc_maintenance.tests.cloud import fixture
 from osc_maintenance.tests.cloud import scene as scene_
+from osc_maintenance.tests import costs
 from osc_maintenance.tests.functional import proxy
 
 _SEED = 4711
@@ -96,16 +95,9 @@ class Drains:
         self._cloud = cloud
         self._proxy = before
         self._openstack = openstack
-        config = yaml.safe_load(cloud.clouds_yaml.read_text())
-        config['clouds']['admin']['compute_endpoint_override'] = (
-            f'{before.url}/v2.1'
+        self._environ = costs.counted(
+            cloud, 'counted', compute_endpoint_override=f'{before.url}/v2.1'
         )
-        path = cloud.state.directory / 'counted.yaml'
-        path.write_text(yaml.safe_dump(config))
-        self._environ = {
-            **cloud.environ(),
-            'OS_CLIENT_CONFIG_FILE': str(path),
-        }
 
     def set_(self, parallel: int) -> collections.abc.Callable[[str], str]:
         """Our own drain."""

@@ -25,8 +25,6 @@ import statistics
 import sys
 import typing
 
-import yaml
-
 from osc_maintenance import exit_codes
 from osc_maintenance import parallel
 from osc_maintenance.tests.cloud import control
@@ -107,14 +105,12 @@ class Sizes:
         self._nova, self._placement = nova, placement
         self._crowd = crowd.Crowd(cloud.state.data)
         self._environ = cloud.environ()
-        config = yaml.safe_load(cloud.clouds_yaml.read_text())
-        config['clouds']['admin'] |= {
-            'compute_endpoint_override': f'{nova.url}/v2.1',
-            'placement_endpoint_override': placement.url,
-        }
-        path = cloud.state.directory / 'counted-size.yaml'
-        path.write_text(yaml.safe_dump(config))
-        self._counted = {**self._environ, 'OS_CLIENT_CONFIG_FILE': str(path)}
+        self._counted = costs.counted(
+            cloud,
+            'counted-size',
+            compute_endpoint_override=f'{nova.url}/v2.1',
+            placement_endpoint_override=placement.url,
+        )
         # nothing of it is taken away: that would take longer than all else
         self._scene = scene_.Scene(cloud)
         self._scene.setUp()

@@ -10,7 +10,6 @@
 #   License for the specific language governing permissions and limitations
 #   under the License.
 
-
 """A cloud with more hosts and servers than could ever be started here.
 
 They are rows in the databases, copied from those of a real server and of a
