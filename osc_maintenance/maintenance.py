@@ -276,16 +276,14 @@ def restore(
 
     def attempt() -> state.Host:
         host = facts.find(nova, name)
-        steps = change.to_unset(host, force=force)
+        steps: list[change.Step] = [
+            step
+            for step in change.to_unset(host, force=force)
+            if isinstance(step, change.SetService)
+        ]
         if host.aggregate and not host.journal.returning:
-            changes = journal.returning({})
-            aggregate = nova.write_record(host.aggregate, changes)
-            host = dataclasses.replace(host, aggregate=aggregate)
-        return carry_out(
-            nova,
-            host,
-            [step for step in steps if isinstance(step, change.SetService)],
-        )
+            steps.insert(0, change.WriteRecord(journal.returning({})))
+        return carry_out(nova, host, steps)
 
     return _insist(attempt)
 
@@ -366,13 +364,16 @@ def carry_out(
     :param host: the host, with its aggregate if a step needs one.
     :param steps: from :mod:`osc_maintenance.change`.
     :returns: the host as it is now, from Nova's answers.
-    :raises OvertakenError: if somebody else was quicker with a step.
+    :raises OvertakenError: if somebody else was quicker with a step, or has
+        enabled or disabled the service since it was looked at.
     :raises CommandError: if Nova refuses a step; those before it are done.
     """
     service, aggregate = host.service, host.aggregate
     for step in steps:
         match step:
             case change.SetService() if service:
+                if step is not steps[0]:
+                    _check_theirs(nova, service)
                 service = nova.set_service(service, step.wanted)
             case change.WriteRecord() if aggregate:
                 aggregate = nova.write_record(aggregate, step.changes)
@@ -386,3 +387,19 @@ def carry_out(
             case _:
                 raise AssertionError(f'{step} has nothing to be done to')
     return state.Host(host.name, service, aggregate)
+
+
+def _check_theirs(nova: hosts.Hosts, service: state.Service) -> None:
+    """See that nobody disables or enables a service for reasons of theirs.
+
+    The writes before take some tenths of a second, and what a colleague says
+    of the service meanwhile is to be put back in the end. What another one of
+    us says of it is in the record.
+    """
+    host = state.Host(service.host, nova.service(service.host))
+    found = host.service
+    if found and not host.mark and found.as_set != service.as_set:
+        raise api.OvertakenError(
+            f'{text.escape(service.host)}: somebody else is enabling or '
+            'disabling the compute service at the same time'
+        )

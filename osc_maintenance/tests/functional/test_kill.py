@@ -282,12 +282,13 @@ class TestKilled(base.TestCase):
         for verb, most in (
             (('set', '--start', '+1h'), 8),
             (('show',), 5),
-            (('set', '--now'), 8),
+            # one of them to see that nobody disables it at the same time
+            (('set', '--now'), 9),
             (('set',), 8),
             (('show',), 5),
             # one of them to see that nobody enters it at the same time
             (('unset',), 9),
-            (('set',), 8),
+            (('set',), 9),
         ):
             self.proxy.requests.clear()
             self.openstack(

@@ -172,6 +172,23 @@ class TestAColleague(races.RacesTestCase):
         assert answer
         return host, answer
 
+    def test_disables_or_enables_the_service(self) -> None:
+        enabled, disabled = ('enabled', None), ('disabled', 'bad disk')
+        for before, theirs in ((enabled, disabled), (disabled, enabled)):
+            for planned in (False, True):
+                host = self.scene.host()
+                self.set_service(host, *before)
+                if planned:
+                    self.done(self.ben, 'set', host, '--start', '+1h')
+                answer = self.between(
+                    *(self.ann, 2, ('set', host, '--now')),
+                    functools.partial(self.set_service, host, *theirs),
+                )
+                assert answer
+                self.assert_succeeds(answer)
+                self.done(self.ann, 'unset', host)
+                self.assertEqual(theirs, self.service(host))
+
     def test_deletes_the_aggregate(self) -> None:
         host = self.scene.host()
         for number in (2, 3, 4):

@@ -12,6 +12,7 @@
 
 import collections.abc
 import dataclasses
+import functools
 from unittest import mock
 
 from osc_lib import exceptions
@@ -179,6 +180,22 @@ class TestSet(MaintenanceTestCase):
         host, _changed = self.set_(clients, change.Request(early=True))
         assert host.service is not None
         self.assertIn('theirs', str(host.service.disabled_reason))
+
+    def test_disabled_while_it_enters(self) -> None:
+        # a colleague disables the host while its record is written
+        theirs = record.ServiceStatus('disabled', 'bad disk')
+        for method in ('claim', 'write_record', 'add_host'):
+            clients = self.clients(scenes.host())
+            service = clients.nova.hosts['compute1'].service
+            assert service is not None
+            self.meanwhile(
+                *(clients.nova, method),
+                functools.partial(clients.nova.set_service, service, theirs),
+            )
+            host, _changed = self.set_(clients)
+            self.assertTrue(host.ours)
+            ended, _changed = self.unset(clients)
+            self.assertEqual(scenes.host('disabled', 'bad disk'), ended)
 
     def test_what_was_so_already_is_meant_too(self) -> None:
         # the ticket is changed between our look and our write
