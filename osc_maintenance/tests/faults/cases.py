@@ -159,6 +159,6 @@ def table(
         wrong = sum(1 for item in of if item.wrong)
         rows.append((command, [number, len(of), len(of) - wrong, wrong]))
     sums = [sum(column) for column in zip(*(r[1] for r in rows), strict=True)]
-    head = '{:<10} {:>8} {:>6} {:>9} {:>6}'
+    head = '{:<12} {:>8} {:>6} {:>9} {:>6}'
     lines = [head.format(name, *of) for name, of in (*rows, ('all', sums))]
     return '\n'.join([head.format(*columns), *lines])

@@ -221,8 +221,8 @@ def moved(earlier: facts_.Facts, later: facts_.Facts, times: int) -> list[str]:
     """What is wrong with servers that were to move so many times."""
     wrong = []
     for name, server in later.servers.items():
-        before = earlier.servers[name]
-        new = [item for item in server.moves if item not in before.moves]
+        before = {move[0] for move in earlier.servers[name].moves}
+        new = [move for move in server.moves if move[0] not in before]
         if len(new) != times:
             wrong.append(f'{name} has moved {len(new)} times: {new}')
     return wrong

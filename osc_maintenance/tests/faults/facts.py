@@ -27,6 +27,10 @@ _OWN = frozenset(
     _PREFIX + name
     for name in ('id', 'window_start', 'window_end', 'reply_by', 'set_at')
 )
+#: Migrations that nothing more happens to by itself.
+_AT_REST = frozenset(
+    ('cancelled', 'completed', 'confirmed', 'error', 'failed', 'finished')
+)
 _ID = re.compile(r'\b[0-9a-f]{8}\b')
 Json = dict[str, typing.Any]
 
@@ -69,6 +73,15 @@ class Facts:
     def here(self) -> set[str]:
         """The names of the servers that are on the host."""
         return {n for n, s in self.servers.items() if s.host == self.host}
+
+    @property
+    def moving(self) -> bool:
+        """Whether something is being done to a server of the scene."""
+        return any(
+            server.task
+            or any(move[2] not in _AT_REST for move in server.moves)
+            for server in self.servers.values()
+        )
 
     def essence(self) -> Json:
         """What is to be the same whichever way it was come to."""

@@ -27,6 +27,8 @@ _PAST = '2026-01-01T00:00:00Z'
 _REASON = 'broken NIC'
 #: How long Nova takes at most to begin with a confirmation.
 _CONFIRMING = 0.5
+#: How long moves take at most.
+_MOVING = 30.0
 
 
 class Stage:
@@ -95,10 +97,12 @@ class Stage:
         """What Nova says."""
         return facts_.look(self.admin, self.here, self.servers)
 
-    def server(self, name: str, status: str = 'ACTIVE') -> None:
+    def server(
+        self, name: str, status: str = 'ACTIVE', seconds: float = 0.3
+    ) -> None:
         """Boot a server whose moves are short."""
         made = self.scene.server(name, on=self.here, status=status)
-        self.scene.migration_of(made, seconds=0.3, cold_seconds=0.2)
+        self.scene.migration_of(made, seconds=seconds, cold_seconds=seconds)
         self.servers[name] = made.id
 
 
@@ -175,7 +179,11 @@ class Apply(Stage):
     reports = True
 
     def prepare(self) -> None:
-        self.run('set', '--start', '+1h', '--reason', 'kernel')
+        self.due('--reason', 'kernel')
+
+    def due(self, *options: str) -> None:
+        """Plan a maintenance whose time has come."""
+        self.run('set', '--start', '+1h', *options)
         name = f'maintenance:{self.here}'
         found = self.admin.get('compute', '/os-aggregates')['aggregates']
         (ours,) = [item for item in found if item['name'] == name]
@@ -195,7 +203,7 @@ class Drain(Stage):
     """Enter a maintenance, and empty the host."""
 
     command = 'drain'
-    state = 'maintenance'
+    state: str | None = 'maintenance'
     moves = 1
     reports = True
 
@@ -249,7 +257,58 @@ class Return(Drain):
         )
 
 
+class ApplyStarts(Apply, Drain):
+    """Cron enters what is due, and starts moves that nobody waits for."""
+
+    command = 'apply-starts'
+    state = None
+
+    def build(self) -> None:
+        self.there = self.scene.host()
+        self.server('web')
+        self.server('db')
+        self.leaving = ('web', 'db')
+
+    def prepare(self) -> None:
+        Drain.prepare(self)
+        self.due('--migrate', 'all')
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        return (*super().argv, '--max-parallel', '2')
+
+    def facts(self) -> facts_.Facts:
+        """What Nova says once nothing moves."""
+
+        def look() -> facts_.Facts | None:
+            found = super(ApplyStarts, self).facts()
+            return None if found.moving else found
+
+        return operations.wait_for('nothing moves', look, _MOVING, every=0.1)
+
+
+class ApplyEnds(ApplyStarts):
+    """Cron comes again, and confirms what it has started."""
+
+    command = 'apply-ends'
+    moves = 0
+
+    def build(self) -> None:
+        self.there = self.scene.host()
+        self.server('off', 'SHUTOFF', seconds=2.0)
+        self.leaving = ('off',)
+
+    def prepare(self) -> None:
+        super().prepare()
+        answer = self.client.run(*self.argv)
+        assert answer.code == 0, str(answer)
+        self.facts()
+
+
 STAGES: collections.abc.Mapping[str, type[Stage]] = {
     stage.command: stage
-    for stage in (Set, Unset, Acknowledge, Show, Drain, Return, Apply)
+    for stage in (
+        *(Set, Unset, Acknowledge, Show, Drain, Return),
+        *(Apply, ApplyStarts, ApplyEnds),
+    )
 }
