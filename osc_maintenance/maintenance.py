@@ -19,6 +19,7 @@ import datetime
 import functools
 import typing
 
+
 from osc_maintenance import change
 from osc_maintenance import facts
 from osc_maintenance import journal
@@ -27,17 +28,14 @@ from osc_maintenance.nova import hosts
 from osc_maintenance import record
 from osc_maintenance import state
 from osc_maintenance import text
+from osc_maintenance import writes
 
 if typing.TYPE_CHECKING:
     from osc_maintenance import clients as clients_
 
-#: How often to look again when somebody else was quicker.
-_ATTEMPTS = 5
 _NOTHING: collections.abc.Mapping[str, str | None] = {}
 
 _T = typing.TypeVar('_T')
-#: Decides what is to be done to a host.
-_Decide = collections.abc.Callable[[state.Host], list[change.Step]]
 
 
 def set_(
@@ -139,75 +137,26 @@ def keep(
     def decide(request: change.Request, host: state.Host) -> list[change.Step]:
         return change.to_set(host, request, clients.user, now)
 
-    return _until_it_holds(
-        clients.nova,
-        host,
-        functools.partial(decide, request),
-        functools.partial(decide, change.Request()),
-        notes,
+    def follow(host: state.Host) -> list[change.Step]:
+        # somebody has entered it while we were putting it off; any other
+        # start that is to come is that of a clock ahead of ours
+        late = (
+            request.start is not None
+            and request.start > now
+            and host.record is not None
+            and host.record.entered
+            and host.record.start == request.start
+        )
+        return decide(change.Request(start=now if late else None), host)
+
+    return writes.until_it_holds(
+        clients.nova, host, functools.partial(decide, request), follow, notes
     )
-
-
-def _until_it_holds(
-    nova: hosts.Hosts,
-    host: state.Host,
-    decide: _Decide,
-    follow: _Decide,
-    notes: collections.abc.Mapping[str, str | None] = _NOTHING,
-) -> state.Host:
-    """Carry out what is decided, until Nova says that it is so.
-
-    Nothing in Nova can be compared and set, so somebody else may end or change
-    the maintenance between our look and our write. Everybody looks again once
-    they have written. Who finds what they wrote is the last to have written,
-    and decides again, about what others have written as well; who does not
-    find it follows the other. ``unset`` looks at the service when the record
-    is gone, so one of the two notices.
-
-    :param nova: Nova.
-    :param host: the host, with the aggregate of its maintenance.
-    :param decide: what is to be done to it.
-    :param follow: what is to be done where others have the last word.
-    :param notes: what else is written, before the service is disabled.
-    :returns: the host as it is now.
-    """
-    for _ in range(_ATTEMPTS):
-        steps = decide(host)
-        if notes:
-            steps, notes = _beside(notes, steps), _NOTHING
-        if not steps:
-            break
-        host = carry_out(nova, host, steps)
-        written: dict[str, str | None] = {}
-        for step in steps:
-            if isinstance(step, change.WriteRecord):
-                written |= step.changes
-        if host.aggregate:
-            aggregate = nova.aggregate(host.aggregate)
-            host = dataclasses.replace(host, aggregate=aggregate)
-            found = aggregate.metadata
-            if any(found.get(key) != value for key, value in written.items()):
-                decide = follow
-    return host
-
-
-def _beside(
-    notes: collections.abc.Mapping[str, str | None],
-    steps: list[change.Step],
-) -> list[change.Step]:
-    """Write notes in the same request as the record, if that is written."""
-    changes, rest = dict(notes), []
-    for step in steps:
-        if isinstance(step, change.WriteRecord):
-            changes |= step.changes
-        else:
-            rest.append(step)
-    return [change.WriteRecord(changes), *rest]
 
 
 def _insist(attempt: collections.abc.Callable[[], _T]) -> _T:
     """Try again whenever somebody else was quicker, within reason."""
-    for _ in range(_ATTEMPTS - 1):
+    for _ in range(writes.ATTEMPTS - 1):
         with contextlib.suppress(api.OvertakenError):
             return attempt()
     return attempt()
@@ -246,7 +195,7 @@ def end(
 ) -> state.Host:
     """Carry out ``unset``, and look whether somebody enters it meanwhile."""
     steps = change.to_unset(host, force=force)
-    host = carry_out(nova, host, steps)
+    host = writes.carry_out(nova, host, steps)
     if steps and host.service:
         host = dataclasses.replace(host, service=nova.service(host.name))
         if host.mark:
@@ -283,7 +232,7 @@ def restore(
         ]
         if host.aggregate and not host.journal.returning:
             steps.insert(0, change.WriteRecord(journal.returning({})))
-        return carry_out(nova, host, steps)
+        return writes.carry_out(nova, host, steps)
 
     return _insist(attempt)
 
@@ -312,11 +261,12 @@ def clear(
         return change.to_clear(host, properties, clients.user, now)
 
     def act(host: state.Host) -> state.Host:
-        return _until_it_holds(
+        return writes.until_it_holds(
             clients.nova,
             host,
             functools.partial(decide, properties),
             functools.partial(decide, frozenset()),
+            _NOTHING,
         )
 
     return while_it_lasts(clients, name, act)
@@ -353,53 +303,3 @@ def while_it_lasts(
             raise
 
     return _insist(attempt)
-
-
-def carry_out(
-    nova: hosts.Hosts, host: state.Host, steps: list[change.Step]
-) -> state.Host:
-    """Do what was decided, step by step.
-
-    :param nova: Nova.
-    :param host: the host, with its aggregate if a step needs one.
-    :param steps: from :mod:`osc_maintenance.change`.
-    :returns: the host as it is now, from Nova's answers.
-    :raises OvertakenError: if somebody else was quicker with a step, or has
-        enabled or disabled the service since it was looked at.
-    :raises CommandError: if Nova refuses a step; those before it are done.
-    """
-    service, aggregate = host.service, host.aggregate
-    for step in steps:
-        match step:
-            case change.SetService() if service:
-                if step is not steps[0]:
-                    _check_theirs(nova, service)
-                service = nova.set_service(service, step.wanted)
-            case change.WriteRecord() if aggregate:
-                aggregate = nova.write_record(aggregate, step.changes)
-            case change.AddHost() if aggregate:
-                aggregate = nova.add_host(aggregate, host.name)
-            case change.RemoveHost() if aggregate:
-                aggregate = nova.remove_host(aggregate, host.name)
-            case change.DeleteAggregate() if aggregate:
-                nova.delete(aggregate)
-                aggregate = None
-            case _:
-                raise AssertionError(f'{step} has nothing to be done to')
-    return state.Host(host.name, service, aggregate)
-
-
-def _check_theirs(nova: hosts.Hosts, service: state.Service) -> None:
-    """See that nobody disables or enables a service for reasons of theirs.
-
-    The writes before take some tenths of a second, and what a colleague says
-    of the service meanwhile is to be put back in the end. What another one of
-    us says of it is in the record.
-    """
-    host = state.Host(service.host, nova.service(service.host))
-    found = host.service
-    if found and not host.mark and found.as_set != service.as_set:
-        raise api.OvertakenError(
-            f'{text.escape(service.host)}: somebody else is enabling or '
-            'disabling the compute service at the same time'
-        )

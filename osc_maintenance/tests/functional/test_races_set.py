@@ -64,6 +64,20 @@ class TestTwoChanges(races.RacesTestCase):
             (found['window_start'], found['window_end']),
         )
 
+    def test_it_is_entered_while_its_start_is_put_off(self) -> None:
+        self.done(self.ben, 'set', self.host, '--start', '2126-01-01')
+        answer = self.between(
+            *(self.ann, 2, ('set', self.host, '--start', '2126-02-02')),
+            lambda: self.done(self.ben, 'set', self.host, '--now'),
+        )
+        assert answer
+        self.assertEqual(ERROR, answer.code, str(answer))
+        (line,) = answer.stderr.splitlines()
+        self.assertIn('is in maintenance already', line)
+        shown = self.done(self.ann, 'show', self.host)
+        self.assertEqual('maintenance', shown['state'])
+        self.assertLess(shown['window_start'], '2126')
+
     def test_which_servers_go_is_said_by_one(self) -> None:
         web, db = self.scene.servers(['web', 'db'], on=self.host)
         self.done(self.ben, 'set', self.host, '--start', '2126-01-01')

@@ -115,7 +115,7 @@ class TestSomebodyElse(base.TestCase):
             )
             # one after the other, in some order: never half of both
             told = self.maintenance('show', host)
-            self.assertIn(told['state'], ('none', 'maintenance'))
+            self.assertIn(told['state'], ('none', 'maintenance'), str(told))
             self.openstack('-q', 'host', 'maintenance', 'unset', host)
             self.assert_untouched(host)
 

@@ -12,6 +12,7 @@
 
 import collections.abc
 import dataclasses
+import datetime
 import functools
 from unittest import mock
 
@@ -197,6 +198,24 @@ class TestSet(MaintenanceTestCase):
             ended, _changed = self.unset(clients)
             self.assertEqual(scenes.host('disabled', 'bad disk'), ended)
 
+    def test_entered_while_its_start_is_put_off(self) -> None:
+        clients = self.clients(scenes.planned())
+        early = change.Request(early=True)
+        self.meanwhile(
+            clients.nova, 'write_record', lambda: self.set_(clients, early)
+        )
+        later = change.Request(start=NOW + 10 * HOUR, end=NOW + 12 * HOUR)
+        error = self.assertRaises(
+            exceptions.CommandError, self.set_, clients, later
+        )
+        self.assertIn('is in maintenance already', str(error))
+        self.assertIn('look at what is recorded now', str(error))
+        host = clients.nova.hosts['compute1']
+        assert host.record is not None
+        self.assertEqual(NOW, host.record.start)
+        self.assertTrue(host.ours)
+        self.assertEqual(scenes.host(), self.unset(clients)[0])
+
     def test_what_was_so_already_is_meant_too(self) -> None:
         # the ticket is changed between our look and our write
         clients = self.clients(
@@ -232,6 +251,28 @@ class TestSet(MaintenanceTestCase):
         self.assertIn(
             'not as you have said: reason; somebody else',
             str(upheld.by_others(host.record, ours)),
+        )
+
+    def test_the_last_word_by_a_clock_that_is_ahead(self) -> None:
+        # they enter it at the same time, which is later by their clock
+        ahead = NOW + datetime.timedelta(seconds=2)
+        clients = self.clients(scenes.planned())
+
+        def theirs() -> None:
+            host = clients.nova.hosts['compute1']
+            assert host.record is not None
+            assert host.aggregate is not None
+            said = dataclasses.replace(
+                host.record, start=ahead, set_by='ben', set_at=ahead
+            )
+            clients.nova.write_record(host.aggregate, {**record.encode(said)})
+
+        self.meanwhile(clients.nova, 'write_record', theirs, after=True)
+        host, _changed = self.set_(clients, change.Request(early=True))
+        assert host.record is not None
+        self.assertTrue(host.ours)
+        self.assertEqual(
+            (ahead, 'ben'), (host.record.start, host.record.set_by)
         )
 
     def test_a_claim_that_is_lost_to_somebody_quick(self) -> None:

@@ -1,0 +1,149 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+"""Carrying out what was decided, and seeing that it holds."""
+
+import collections.abc
+import dataclasses
+
+from osc_lib import exceptions
+
+from osc_maintenance import change
+from osc_maintenance.nova import api
+from osc_maintenance.nova import hosts
+from osc_maintenance import state
+from osc_maintenance import text
+
+#: How often to look again when somebody else was quicker.
+ATTEMPTS = 5
+#: Decides what is to be done to a host.
+Decide = collections.abc.Callable[[state.Host], list[change.Step]]
+
+
+def carry_out(
+    nova: hosts.Hosts, host: state.Host, steps: list[change.Step]
+) -> state.Host:
+    """Do what was decided, step by step.
+
+    :param nova: Nova.
+    :param host: the host, with its aggregate if a step needs one.
+    :param steps: from :mod:`osc_maintenance.change`.
+    :returns: the host as it is now, from Nova's answers.
+    :raises OvertakenError: if somebody else was quicker with a step, or has
+        enabled or disabled the service since it was looked at.
+    :raises CommandError: if Nova refuses a step; those before it are done.
+    """
+    service, aggregate = host.service, host.aggregate
+    for step in steps:
+        match step:
+            case change.SetService() if service:
+                if step is not steps[0]:
+                    _check_theirs(nova, service)
+                service = nova.set_service(service, step.wanted)
+            case change.WriteRecord() if aggregate:
+                aggregate = nova.write_record(aggregate, step.changes)
+            case change.AddHost() if aggregate:
+                aggregate = nova.add_host(aggregate, host.name)
+            case change.RemoveHost() if aggregate:
+                aggregate = nova.remove_host(aggregate, host.name)
+            case change.DeleteAggregate() if aggregate:
+                nova.delete(aggregate)
+                aggregate = None
+            case _:
+                raise AssertionError(f'{step} has nothing to be done to')
+    return state.Host(host.name, service, aggregate)
+
+
+def _check_theirs(nova: hosts.Hosts, service: state.Service) -> None:
+    """See that nobody disables or enables a service for reasons of theirs.
+
+    The writes before take some tenths of a second, and what a colleague says
+    of the service meanwhile is to be put back in the end. What another one of
+    us says of it is in the record.
+    """
+    host = state.Host(service.host, nova.service(service.host))
+    found = host.service
+    if found and not host.mark and found.as_set != service.as_set:
+        raise api.OvertakenError(
+            f'{text.escape(service.host)}: somebody else is enabling or '
+            'disabling the compute service at the same time'
+        )
+
+
+def until_it_holds(
+    nova: hosts.Hosts,
+    host: state.Host,
+    decide: Decide,
+    follow: Decide,
+    notes: collections.abc.Mapping[str, str | None],
+) -> state.Host:
+    """Carry out what is decided, until Nova says that it is so.
+
+    Nothing in Nova can be compared and set, so somebody else may end or change
+    the maintenance between our look and our write. Everybody looks again once
+    they have written. Who finds what they wrote is the last to have written,
+    and decides again, about what others have written as well; who does not
+    find it follows the other. ``unset`` looks at the service when the record
+    is gone, so one of the two notices.
+
+    :param nova: Nova.
+    :param host: the host, with the aggregate of its maintenance.
+    :param decide: what is to be done to it.
+    :param follow: what is to be done where others have the last word.
+    :param notes: what else is written, before the service is disabled.
+    :returns: the host as it is now.
+    :raises RefusedError: if nothing has been written.
+    :raises CommandError: if what others have written leaves no room for what
+        we have.
+    """
+    written: dict[str, str | None] = {}
+    for _ in range(ATTEMPTS):
+        try:
+            steps = decide(host)
+        except change.RefusedError as exc:
+            if not written:
+                raise
+            carry_out(nova, host, follow(host))
+            raise exceptions.CommandError(
+                f'{exc}; that came to be since this command has looked: look '
+                'at what is recorded now'
+            ) from exc
+        if notes:
+            steps, notes = _beside(notes, steps), {}
+        if not steps:
+            break
+        host = carry_out(nova, host, steps)
+        written = {}
+        for step in steps:
+            if isinstance(step, change.WriteRecord):
+                written |= step.changes
+        if host.aggregate:
+            aggregate = nova.aggregate(host.aggregate)
+            host = dataclasses.replace(host, aggregate=aggregate)
+            found = aggregate.metadata
+            if any(found.get(key) != value for key, value in written.items()):
+                decide = follow
+    return host
+
+
+def _beside(
+    notes: collections.abc.Mapping[str, str | None],
+    steps: list[change.Step],
+) -> list[change.Step]:
+    """Write notes in the same request as the record, if that is written."""
+    changes, rest = dict(notes), []
+    for step in steps:
+        if isinstance(step, change.WriteRecord):
+            changes |= step.changes
+        else:
+            rest.append(step)
+    return [change.WriteRecord(changes), *rest]
