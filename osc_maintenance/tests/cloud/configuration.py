@@ -246,6 +246,9 @@ def _nova(state: layout.State, urls: dict[str, str]) -> _Sections:
             'auth_strategy': 'keystone',
             # What a guest reads is what is so now.
             'metadata_cache_expiration': 0,
+            # Whether Nova's answers are as Nova says is for its own tests;
+            # it takes a fifth of its time.
+            'response_validation': 'ignore',
         },
         'api_database': _connection(state, 'nova_api'),
         'database': _connection(state, 'nova_cell1'),

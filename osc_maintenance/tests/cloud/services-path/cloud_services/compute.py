@@ -20,6 +20,9 @@ from cloud_services import releases
 
 # Each host has a dozen of threads, and few of them do anything.
 _STACK_BYTES = 512 * 1024
+#: How often each of them looks whether it is to end, in seconds: every second
+#: of hundreds takes from those that have work to do.
+_IDLE_SECONDS = 60
 
 
 def main() -> None:
@@ -35,6 +38,10 @@ def main() -> None:
 
     rpc_events.install()
     threading.stack_size(_STACK_BYTES)
+
+    from futurist import _thread
+
+    _thread.ThreadWorker.MAX_IDLE_FOR = _IDLE_SECONDS
 
     # Nova reads its configuration as it is loaded.
     application = releases.nova_application()
