@@ -11,186 +11,22 @@
 #   under the License.
 
 import dataclasses
-import itertools
 
 import hypothesis
 from hypothesis import strategies
-from oslotest import base
 
 from osc_maintenance.drain import events
 from osc_maintenance.drain import moves
 from osc_maintenance.drain import story
 from osc_maintenance.drain import verdict
 from osc_maintenance.tests.unit.drain import reports
+from osc_maintenance.tests.unit.drain import stories
 
 _A = verdict.Action
 _O = moves.Outcome
-_CTRL_C = (
-    'Ctrl-C stops starting moves; those in motion go on in Nova, and '
-    '"openstack host maintenance set compute1" continues'
-)
 
 
-class Base(base.BaseTestCase):
-    def setUp(self) -> None:
-        super().setUp()
-        self.seconds = 1000.0
-        self.story = story.Story(lambda: self.seconds)
-
-    def told(self, *happened: events.Event) -> list[str]:
-        """What is said of some events."""
-        lines = map(self.story.tell, happened)
-        return list(itertools.chain.from_iterable(lines))
-
-    def plan(self, *planned: moves.Move, max_parallel: int = 4) -> list[str]:
-        """What is said at the beginning."""
-        return self.told(
-            events.Planned('compute1', planned, max_parallel, 'set compute1')
-        )
-
-
-class TestOwners(Base):
-    def test_what_waits_and_what_is_to_be_stopped(self) -> None:
-        waits = reports.server_move('web', _A.BLOCKED, 'waits for its owner')
-        waits.verdict = dataclasses.replace(
-            waits.verdict, then=_A.LIVE_MIGRATE, passing=True
-        )
-        pet = reports.server_move('pet', _A.STOP, 'as its owner wishes')
-        pet.end(_O.LEFT, 'as its owner wishes')
-        off = reports.server_move(
-            'off', _A.LEAVE, 'stopped for this maintenance (unset starts)'
-        )
-        self.assertEqual(
-            [
-                'none of 3 servers to move, 1 left where it is (stopped), 1 '
-                'to be stopped, 1 waiting for its owner',
-                _CTRL_C,
-                'web (id-web): waits for its owner',
-            ],
-            self.plan(waits, pet, off),
-        )
-        self.assertEqual(
-            ['pet (id-pet): is being stopped: as its owner wishes'],
-            self.told(events.Stopping(pet)),
-        )
-        pet.end(_O.STOPPED, 'as its owner wishes')
-        self.assertEqual(
-            ['pet (id-pet): stopped; unset starts it again'],
-            self.told(events.Ended(pet)),
-        )
-
-
-class TestPlan(Base):
-    def test_everything(self) -> None:
-        self.assertEqual(
-            [
-                '4 of 8 servers to move (2 live-migrate, 2 cold-migrate), '
-                '2 left where they are (1 locked), 2 blocked, 2 at a time',
-                _CTRL_C,
-                'gpu (id-gpu): blocked: its PCI device ties it to its host',
-                'snap (id-snap): blocked for now: a task is under way',
-            ],
-            self.plan(
-                reports.server_move('web1'),
-                reports.server_move('web2'),
-                reports.server_move('db1', _A.COLD_MIGRATE),
-                reports.in_motion('db2', _A.COLD_MIGRATE),
-                reports.server_move('mine', _A.LEAVE, 'locked', locked=True),
-                reports.server_move('off', _A.LEAVE, 'does not run'),
-                reports.server_move(
-                    'gpu', _A.BLOCKED, 'its PCI device ties it to its host'
-                ),
-                reports.server_move(
-                    'snap', _A.BLOCKED, 'a task is under way', passing=True
-                ),
-                max_parallel=2,
-            ),
-        )
-
-    def test_one_left(self) -> None:
-        (line, _ctrl_c) = self.plan(
-            reports.server_move('web1'),
-            reports.server_move('mine', _A.LEAVE, 'locked', locked=True),
-        )
-        self.assertIn('1 of 2 servers to move (', line)
-        self.assertIn(', 1 left where it is (locked), ', line)
-
-    def test_who_keeps_those_that_are_left(self) -> None:
-        kept = reports.server_move('pet', _A.LEAVE, 'kept by its owner (x)')
-        mine = reports.server_move('mine', _A.LEAVE, 'locked', locked=True)
-        # nobody's lock is in the way of what the operator leaves
-        off = reports.server_move('off', _A.LEAVE, 'excluded', locked=True)
-        for left, words in (
-            ((kept,), '1 left where it is (kept by the owner)'),
-            ((kept, off), '2 left where they are (1 kept by the owner)'),
-            (
-                (kept, mine, off),
-                '3 left where they are (1 locked, 1 kept by the owner)',
-            ),
-        ):
-            line, *_ = self.plan(reports.server_move('web1'), *left)
-            self.assertIn(words, line)
-
-    def test_nothing_to_move(self) -> None:
-        # and nothing to interrupt
-        self.assertEqual(['no server to move'], self.plan())
-        stays = reports.server_move('off', _A.LEAVE, 'does not run')
-        self.assertEqual(
-            ['none of 2 servers to move, 2 left where they are'],
-            self.plan(
-                stays, reports.server_move('off2', _A.LEAVE, 'does not run')
-            ),
-        )
-
-    def test_what_is_elsewhere_is_not_left_here(self) -> None:
-        away = reports.server_move('big', _A.LEAVE)
-        away.end(moves.Outcome.LEFT, 'its owner has to confirm')
-        self.assertEqual(
-            ['no server to move, 1 elsewhere and not confirmed'],
-            self.plan(away),
-        )
-        line, *_rest = self.plan(away, reports.server_move('web'))
-        self.assertTrue(line.startswith('1 server to move (1 live-migrate), '))
-
-    def test_what_does_not_return_is_left_elsewhere(self) -> None:
-        moved = reports.server_move('web', _A.LEAVE, 'it has moved since')
-        moved.server = dataclasses.replace(moved.server, host='compute2')
-        self.assertEqual(
-            ['no server to move, 1 left where it is'], self.plan(moved)
-        )
-
-    def test_what_ends_by_itself_is_waited_for(self) -> None:
-        blocked = reports.server_move(
-            'snap', _A.BLOCKED, 'a task', passing=True
-        )
-        self.assertIn(_CTRL_C, self.plan(blocked))
-
-    def test_evacuation(self) -> None:
-        self.assertEqual(
-            [
-                '1 server to move (1 evacuate), 4 at a time',
-                'Ctrl-C stops starting evacuations; those in motion go on in '
-                'Nova, and the same command, run again, continues',
-            ],
-            self.told(
-                events.Planned(
-                    'compute1', (reports.server_move('web1', _A.EVACUATE),), 4
-                )
-            ),
-        )
-
-    def test_one_evacuation_does_not_make_a_drain_one(self) -> None:
-        # somebody else has evacuated a server, and the host is back
-        self.assertIn(
-            _CTRL_C,
-            self.plan(
-                reports.in_motion('web1', _A.EVACUATE),
-                reports.server_move('web2'),
-            ),
-        )
-
-
-class TestChanges(Base):
+class TestChanges(stories.StoryTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.plan(
@@ -349,10 +185,12 @@ class TestChanges(Base):
 
     def test_ctrl_c_is_told_once_and_before_any_waiting(self) -> None:
         self.story = story.Story(lambda: self.seconds)
-        self.assertNotIn(_CTRL_C, self.plan())
+        self.assertNotIn(stories.CTRL_C, self.plan())
         come = events.Appeared(reports.server_move('web9'))
-        self.assertEqual(_CTRL_C, self.told(come)[-1])
-        self.assertNotIn(_CTRL_C, self.told(come, events.Waiting(('x',))))
+        self.assertEqual(stories.CTRL_C, self.told(come)[-1])
+        self.assertNotIn(
+            stories.CTRL_C, self.told(come, events.Waiting(('x',)))
+        )
 
     def test_interrupted(self) -> None:
         web1, web2 = reports.in_motion('web1'), reports.in_motion('web2')
@@ -411,7 +249,7 @@ class TestChanges(Base):
         )
 
 
-class TestTrouble(Base):
+class TestTrouble(stories.StoryTestCase):
     def trouble(self, cause: str = 'HTTP 503', seconds: float = 4.0) -> bool:
         """Whether trouble is told."""
         return bool(self.told(events.Trouble(cause, seconds)))
@@ -455,7 +293,7 @@ class TestTrouble(Base):
         self.assertEqual([], self.told(events.Looked(())))
 
 
-class TestHarmless(Base):
+class TestHarmless(stories.StoryTestCase):
     @hypothesis.given(strategies.text(min_size=1), strategies.text())
     def test_whoever_wrote_it(self, name: str, words: str) -> None:
         def named(move: moves.Move) -> moves.Move:
