@@ -19,7 +19,6 @@ import datetime
 import functools
 import typing
 
-
 from osc_maintenance import change
 from osc_maintenance import facts
 from osc_maintenance import journal

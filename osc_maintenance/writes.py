@@ -13,6 +13,7 @@
 """Carrying out what was decided, and seeing that it holds."""
 
 import collections.abc
+import contextlib
 import dataclasses
 
 from osc_lib import exceptions
@@ -105,14 +106,15 @@ def until_it_holds(
     :raises CommandError: if what others have written leaves no room for what
         we have.
     """
-    written: dict[str, str | None] = {}
+    untouched = host
     for _ in range(ATTEMPTS):
         try:
             steps = decide(host)
         except change.RefusedError as exc:
-            if not written:
+            if host is untouched:
                 raise
-            carry_out(nova, host, follow(host))
+            with contextlib.suppress(change.RefusedError):
+                carry_out(nova, host, follow(host))
             raise exceptions.CommandError(
                 f'{exc}; that came to be since this command has looked: look '
                 'at what is recorded now'
@@ -122,7 +124,7 @@ def until_it_holds(
         if not steps:
             break
         host = carry_out(nova, host, steps)
-        written = {}
+        written: dict[str, str | None] = {}
         for step in steps:
             if isinstance(step, change.WriteRecord):
                 written |= step.changes
