@@ -20,6 +20,7 @@ import typing
 from osc_maintenance import record
 from osc_maintenance.tests.cloud import api
 from osc_maintenance.tests.cloud import operations
+from osc_maintenance.tests.functional import drains
 
 _PREFIX = record.AGGREGATE_PREFIX
 #: What differs from one maintenance to the next.
@@ -28,9 +29,7 @@ _OWN = frozenset(
     for name in ('id', 'window_start', 'window_end', 'reply_by', 'set_at')
 )
 #: Migrations that nothing more happens to by itself.
-_AT_REST = frozenset(
-    ('cancelled', 'completed', 'confirmed', 'error', 'failed', 'finished')
-)
+_AT_REST = (*drains.ENDED, 'finished')
 _ID = re.compile(r'\b[0-9a-f]{8}\b')
 Json = dict[str, typing.Any]
 
