@@ -122,6 +122,7 @@ def _make(state: layout.State, report: progress.Progress) -> None:
         configuration.write(state, plane.urls, install.directory())
         report('Creating the databases')
         _create_databases(state, plane)
+        _number_aggregates_once(state)
         report('Creating the accounts, flavors and an image')
         plane.start('identity', 'image')
         _create_accounts(plane.urls)
@@ -185,6 +186,29 @@ def _create_databases(
     # Each of these takes seconds of one core, and they are independent.
     with concurrent.futures.ThreadPoolExecutor() as executor:
         list(executor.map(run_all, (keystone, nova)))
+
+
+def _number_aggregates_once(state: layout.State) -> None:
+    """See to it that no aggregate gets the number of a deleted one.
+
+    SQLite gives the highest number again, other databases do not. Who writes
+    to an aggregate that is gone would write to that of another test.
+    """
+    path = state.data / 'nova_api.sqlite'
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        table, *indexes = (
+            sql
+            for (sql,) in database.execute(
+                'SELECT sql FROM sqlite_master WHERE sql IS NOT NULL '
+                "AND tbl_name = 'aggregates' ORDER BY type = 'table' DESC"
+            )
+        )
+        once = table.replace('PRIMARY KEY (id), ', '').replace(
+            'id INTEGER NOT NULL', 'id INTEGER PRIMARY KEY AUTOINCREMENT'
+        )
+        for sql in ('DROP TABLE aggregates', once, *indexes):
+            database.execute(sql)
+        database.commit()
 
 
 def _run(

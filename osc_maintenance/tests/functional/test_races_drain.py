@@ -130,7 +130,6 @@ class TestMeanwhile(races.RacesTestCase):
     def test_the_aggregate_is_deleted(self) -> None:
         web = self.scene.server('web', on=self.here)
         drain = self._drain()
-        self.use_up_numbers()
         self.lose_aggregate(self.here)
         self._assert_stops(drain, 'was ended by somebody else')
         self.assertEqual([], self.migrations(web))
