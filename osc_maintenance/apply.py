@@ -14,7 +14,6 @@
 
 import collections.abc
 import contextlib
-import dataclasses
 import datetime
 import time
 import typing
@@ -39,6 +38,7 @@ from osc_maintenance import starting
 from osc_maintenance import state
 from osc_maintenance import text
 from osc_maintenance import view
+from osc_maintenance import writes
 
 if typing.TYPE_CHECKING:
     from osc_maintenance import clients as clients_
@@ -121,7 +121,7 @@ def _carry_out(
     called_for = change.called_for(host, now)
     if called_for is None and not (_drains(host) or notices.concern(host)):
         return None
-    before, writes = host, clients.changes
+    before, changes = host, clients.changes
     action, cause, load = None, None, None
     untold: dict[str, str] = {}
     try:
@@ -136,7 +136,7 @@ def _carry_out(
             host, action = _drain(clients, host, how, action, now)
         if notices.concern(host):
             host, untold = notices.tell_all(clients, host, now)
-            if clients.changes > writes:
+            if clients.changes > changes:
                 action = action or 'told'
         (load,) = facts.loads(clients, [host])
     except (change.RefusedError, exceptions.CommandError) as exc:
@@ -152,7 +152,7 @@ def _carry_out(
     row = view.fields(host, load, None, now)
     row['action'] = action
     # a change may have been made although no answer came
-    row['changed'] = clients.changes > writes or _differ(before, host)
+    row['changed'] = clients.changes > changes or _differ(before, host)
     told = (cause or row['cause'], causes.untold(untold))
     row['cause'] = '; '.join(filter(None, told)) or None
     return row
@@ -262,8 +262,8 @@ def _noted(
     else:
         changes = journal.idle(old, stayed, since)
     if aggregate and changes.items() - aggregate.metadata.items():
-        aggregate = clients.nova.write_record(aggregate, changes)
-    return dataclasses.replace(host, aggregate=aggregate)
+        host = writes.note(clients.nova, host, changes)
+    return host
 
 
 def _pause(seconds: float) -> bool:

@@ -17,7 +17,6 @@ notice can be found again and removed, wherever its server has gone.
 """
 
 import collections.abc
-import dataclasses
 import datetime
 import threading
 import typing
@@ -35,6 +34,7 @@ from osc_maintenance import policy
 from osc_maintenance import servers
 from osc_maintenance import state
 from osc_maintenance import text
+from osc_maintenance import writes
 
 if typing.TYPE_CHECKING:
     from osc_maintenance import clients as clients_
@@ -112,7 +112,7 @@ def tell(
         }
     new = wanted.keys() - host.journal.told
     if new:
-        host = _write(clients, host, journal.telling(sorted(new)))
+        host = writes.note(clients.nova, host, journal.telling(sorted(new)))
     stale = [
         here[server]
         for server, item in wanted.items()
@@ -128,7 +128,9 @@ def tell(
     }
     over, left = _withdrawn(clients, host, here, keep=wanted.keys())
     if over:
-        host = _write(clients, host, journal.telling((), sorted(over)))
+        host = writes.note(
+            clients.nova, host, journal.telling((), sorted(over))
+        )
     return host, failed | left
 
 
@@ -254,14 +256,3 @@ def _unsay(
     except exceptions.CommandError as exc:
         return text.escape(str(exc))
     return None
-
-
-def _write(
-    clients: 'clients_.Clients',
-    host: state.Host,
-    changes: dict[str, str | None],
-) -> state.Host:
-    if host.aggregate is None:
-        raise AssertionError(f'{host.name} has no record to write to')
-    aggregate = clients.nova.write_record(host.aggregate, changes)
-    return dataclasses.replace(host, aggregate=aggregate)

@@ -40,27 +40,55 @@ def carry_out(
     :param steps: from :mod:`osc_maintenance.change`.
     :returns: the host as it is now, from Nova's answers.
     :raises OvertakenError: if somebody else was quicker with a step, or has
-        enabled or disabled the service since it was looked at.
+        enabled or disabled the service since it was looked at; or if Nova has
+        failed with a step, and the record is not as it was.
     :raises CommandError: if Nova refuses a step; those before it are done.
     """
+    for number, step in enumerate(steps):
+        if number and isinstance(step, change.SetService) and host.service:
+            _check_theirs(nova, host.service)
+        try:
+            host = _do(nova, host, step)
+        except api.TransientError as exc:
+            # Nova fails one of two at the same moment with a 500, and a 5xx
+            # of a proxy does not say whether Nova has done it
+            if host.aggregate and nova.differs(host.aggregate):
+                raise api.OvertakenError(str(exc)) from exc
+            raise
+    return host
+
+
+def note(
+    nova: hosts.Hosts, host: state.Host, changes: dict[str, str | None]
+) -> state.Host:
+    """Write to the record of a host what was not asked for by ``set``.
+
+    :param nova: Nova.
+    :param host: the host, with the aggregate of its maintenance.
+    :param changes: values to set; None removes a key.
+    :returns: the host as it is now.
+    :raises OvertakenError: as :func:`carry_out`.
+    :raises CommandError: if Nova refuses.
+    """
+    return carry_out(nova, host, [change.WriteRecord(changes)])
+
+
+def _do(nova: hosts.Hosts, host: state.Host, step: change.Step) -> state.Host:
     service, aggregate = host.service, host.aggregate
-    for step in steps:
-        match step:
-            case change.SetService() if service:
-                if step is not steps[0]:
-                    _check_theirs(nova, service)
-                service = nova.set_service(service, step.wanted)
-            case change.WriteRecord() if aggregate:
-                aggregate = nova.write_record(aggregate, step.changes)
-            case change.AddHost() if aggregate:
-                aggregate = nova.add_host(aggregate, host.name)
-            case change.RemoveHost() if aggregate:
-                aggregate = nova.remove_host(aggregate, host.name)
-            case change.DeleteAggregate() if aggregate:
-                nova.delete(aggregate)
-                aggregate = None
-            case _:
-                raise AssertionError(f'{step} has nothing to be done to')
+    match step:
+        case change.SetService() if service:
+            service = nova.set_service(service, step.wanted)
+        case change.WriteRecord() if aggregate:
+            aggregate = nova.write_record(aggregate, step.changes)
+        case change.AddHost() if aggregate:
+            aggregate = nova.add_host(aggregate, host.name)
+        case change.RemoveHost() if aggregate:
+            aggregate = nova.remove_host(aggregate, host.name)
+        case change.DeleteAggregate() if aggregate:
+            nova.delete(aggregate)
+            aggregate = None
+        case _:
+            raise AssertionError(f'{step} has nothing to be done to')
     return state.Host(host.name, service, aggregate)
 
 

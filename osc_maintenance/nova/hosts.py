@@ -134,6 +134,25 @@ class Hosts:
             )
         return found
 
+    def differs(self, aggregate: state.Aggregate) -> bool:
+        """Whether an aggregate is not as it was before a request that failed.
+
+        If so, that request counts as one that has changed something: nobody
+        knows. Rests on GET /os-aggregates/{id}, microversion 2.41 (its UUID).
+
+        :param aggregate: the aggregate as it was.
+        :returns: False as well if Nova does not answer.
+        """
+        try:
+            if self.aggregate(aggregate) == aggregate:
+                return False
+        except api.OvertakenError:
+            pass
+        except exceptions.CommandError:
+            return False
+        self.changes += 1
+        return True
+
     def nodes(self, host: str) -> list[str]:
         """The compute nodes of a host: one, or for Ironic any number.
 

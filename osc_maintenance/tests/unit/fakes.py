@@ -72,6 +72,12 @@ class Nova:
             raise api.OvertakenError(f'{aggregate.name} is gone')
         return found
 
+    def differs(self, aggregate: state.Aggregate) -> bool:
+        try:
+            return self.aggregate(aggregate) != aggregate
+        except api.OvertakenError:
+            return True
+
     def nodes(self, host: str) -> list[str]:
         assert host in self.hosts
         return self.listed_nodes

@@ -22,6 +22,7 @@ from oslotest import base
 from osc_maintenance import change
 from osc_maintenance import facts
 from osc_maintenance import maintenance
+from osc_maintenance.nova import api
 from osc_maintenance import record
 from osc_maintenance import state
 from osc_maintenance.tests.unit import fakes
@@ -317,6 +318,56 @@ class TestSet(MaintenanceTestCase):
             host, _changed = self.set_(clients)
         self.assertTrue(host.ours)
         self.assertEqual(clients.nova.hosts['compute1'], host)
+
+
+class TestNovaFails(MaintenanceTestCase):
+    """With a 500, which it does to one of two at the same moment as well."""
+
+    FAILURE = api.TransientError('StaleDataError (HTTP 500)')
+
+    def _fail(
+        self,
+        clients: fakes.Clients,
+        method: str,
+        act: collections.abc.Callable[[], object],
+        *,
+        after: bool = False,
+    ) -> None:
+        def fail() -> None:
+            act()
+            raise self.FAILURE
+
+        self.meanwhile(clients.nova, method, fail, after=after)
+
+    def test_ended_while_it_enters(self) -> None:
+        for method in ('write_record', 'add_host'):
+            clients = self.clients(scenes.planned())
+            self._fail(clients, method, lambda: self.unset(self.made))
+            host, changed = self.set_(clients, change.Request(early=True))
+            self.assertTrue(host.ours)
+            self.assertTrue(changed)
+
+    def test_changed_while_it_ends(self) -> None:
+        clients = self.clients(scenes.planned())
+        theirs = change.Request(reason='theirs')
+        self._fail(clients, 'delete', lambda: self.set_(clients, theirs))
+        self.assertEqual((scenes.host(), True), self.unset(clients))
+
+    def test_it_was_done(self) -> None:
+        for method in ('write_record', 'add_host'):
+            clients = self.clients(scenes.host())
+            self._fail(clients, method, lambda: None, after=True)
+            self.assertTrue(self.set_(clients)[0].ours)
+        for method in ('remove_host', 'delete'):
+            clients = self.clients(scenes.entered())
+            self._fail(clients, method, lambda: None, after=True)
+            self.assertEqual(scenes.host(), self.unset(clients)[0])
+
+    def test_nothing_has_changed(self) -> None:
+        clients = self.clients(scenes.entered())
+        self._fail(clients, 'remove_host', lambda: None)
+        error = self.assertRaises(exceptions.CommandError, self.unset, clients)
+        self.assertIn('StaleDataError', str(error))
 
 
 class TestUnset(MaintenanceTestCase):

@@ -337,6 +337,25 @@ class TestOvertaken(NovaTestCase):
         )
         self.assertNotIsInstance(error, api.OvertakenError)
 
+    def test_what_a_request_that_failed_has_done(self) -> None:
+        get = self.client.aggregates.get
+        same = {'id': 7, 'uuid': 'u', 'name': 'maintenance:compute1'}
+        failing = nova_exceptions.ClientException(500, 'StaleDataError')
+        for answer, differs in (
+            ([_resource(**same)], False),
+            ([_resource(**same, metadata={'a': 'b'})], True),
+            ([_resource(**same, hosts=['compute1'])], True),
+            ([_resource(**{**same, 'uuid': 'v'})], True),
+            (nova_exceptions.NotFound(404), True),
+            # nothing is known
+            (failing, False),
+            ([_resource()], False),
+        ):
+            changes = self.nova.changes
+            get.side_effect = answer
+            self.assertIs(differs, self.nova.differs(self.AGGREGATE))
+            self.assertEqual(changes + differs, self.nova.changes)
+
 
 class TestErrors(NovaTestCase):
     def test_an_item_that_is_none(self) -> None:
