@@ -184,6 +184,9 @@ def emptied(
         return Emptied(None, f'{unknown}Placement cannot be asked: {reason}')
     except exceptions.CommandError as exc:
         return Emptied(None, f'{unknown}{exc}')
+    if left and host.journal.returning and left <= host.journal.returns.keys():
+        # room for them is kept before Nova lists anything
+        return Emptied(False)
     if left:
         why = (
             'a soft-deleted server, or a server or a migration that was not '

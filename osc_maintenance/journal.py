@@ -97,6 +97,8 @@ class Journal:
     :ivar drain: how far the drain is: :data:`STARTED`, :data:`BY_APPLY` or
         :data:`ENDED`; empty if there was none.
     :ivar returning: the servers are on their way back.
+    :ivar return_noted: when it was last noted that they come; None if that is
+        not known.
     :ivar moves: the servers that this maintenance moves, by id.
     :ivar returns: those of them that it moves back, by id.
     :ivar stayed: why servers stayed, by id.
@@ -111,6 +113,7 @@ class Journal:
 
     drain: str = ''
     returning: bool = False
+    return_noted: datetime.datetime | None = None
     moves: collections.abc.Mapping[str, Move] = dataclasses.field(
         default_factory=dict
     )
@@ -199,6 +202,7 @@ def decode(metadata: collections.abc.Mapping[str, str]) -> Journal:
         evacuating=metadata.get(_EVACUATING, ''),
         idle_since=_time(metadata.get(_IDLE_SINCE, '')),
         returning=_RETURN in metadata,
+        return_noted=_time(metadata.get(_RETURN, '')),
         moves=moves,
         returns=returns,
         stayed=stayed,
@@ -317,13 +321,15 @@ def _causes(
 
 def returning(
     moves: collections.abc.Mapping[str, Move],
+    now: datetime.datetime,
 ) -> dict[str, str | None]:
-    """The notes of a return that begins.
+    """The notes of a return that begins, or goes on.
 
     :param moves: the servers that are going to be moved back, by id.
+    :param now: the present, in UTC.
     :returns: metadata to write.
     """
-    changes: dict[str, str | None] = {_RETURN: STARTED}
+    changes: dict[str, str | None] = {_RETURN: times.format_time(now)}
     changes.update(
         (_BACK + server, _noted(move)) for server, move in moves.items()
     )

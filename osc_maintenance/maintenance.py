@@ -27,6 +27,7 @@ from osc_maintenance.nova import hosts
 from osc_maintenance import record
 from osc_maintenance import state
 from osc_maintenance import text
+from osc_maintenance import times
 from osc_maintenance import writes
 
 if typing.TYPE_CHECKING:
@@ -229,8 +230,9 @@ def restore(
             for step in change.to_unset(host, force=force)
             if isinstance(step, change.SetService)
         ]
-        if host.aggregate and not host.journal.returning:
-            steps.insert(0, change.WriteRecord(journal.returning({})))
+        if host.aggregate:
+            noted = journal.returning({}, times.now())
+            steps.insert(0, change.WriteRecord(noted))
         return writes.carry_out(nova, host, steps)
 
     return _insist(attempt)

@@ -26,6 +26,8 @@ from osc_maintenance import parallel
 from osc_maintenance import servers
 from osc_maintenance import state
 from osc_maintenance import text
+from osc_maintenance import times
+from osc_maintenance import writes
 
 if typing.TYPE_CHECKING:
     from osc_maintenance import clients as clients_
@@ -171,10 +173,7 @@ def announce(clients: 'clients_.Clients', host: state.Host) -> state.Host:
     """
     if host.aggregate is None or host.journal.returning:
         return host
-    aggregate = clients.nova.write_record(
-        host.aggregate, journal.returning({})
-    )
-    return dataclasses.replace(host, aggregate=aggregate)
+    return writes.note(clients.nova, host, journal.returning({}, times.now()))
 
 
 def start(

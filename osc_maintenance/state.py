@@ -389,7 +389,8 @@ def _returning(
         return Standing(State.MIGRATING)
     returns = host.journal.returns
     moves = [item for item in load.arriving.values() if item.server in returns]
-    lasts = lull.seconds_left(moves, returns, now) if now else 0
+    noted = host.journal.return_noted
+    lasts = lull.seconds_left(moves, returns, now, noted) if now else 0
     if lasts:
         return Standing(State.MIGRATING, causes.lull_of_return(lasts))
     return _error(

@@ -29,6 +29,7 @@ from osc_maintenance import policy as policy_
 from osc_maintenance import servers
 from osc_maintenance import state
 from osc_maintenance import text
+from osc_maintenance import times
 
 if typing.TYPE_CHECKING:
     from osc_maintenance import clients as clients_
@@ -320,7 +321,7 @@ class Returning:
         if not new or self._at.aggregate is None:
             return
         aggregate = self._clients.nova.write_record(
-            self._at.aggregate, journal.returning(new)
+            self._at.aggregate, journal.returning(new, times.now())
         )
         self._at = dataclasses.replace(self._at, aggregate=aggregate)
 

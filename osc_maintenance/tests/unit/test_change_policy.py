@@ -198,7 +198,11 @@ class TestJournal(base.BaseTestCase):
         back = journal.Move('live-migrate', 9, ('u1',))
         self.assertEqual(
             journal.Journal(
-                journal.ENDED, True, {'a': move}, {'a': back}, {'a': 'no room'}
+                journal.ENDED,
+                returning=True,
+                moves={'a': move},
+                returns={'a': back},
+                stayed={'a': 'no room'},
             ),
             found,
         )

@@ -60,6 +60,19 @@ class TestEmptied(base.BaseTestCase):
         self.assertIs(False, told.known)
         self.assertIn('allocations of a, b', str(told.note))
 
+    def test_room_is_kept_for_what_comes_back(self) -> None:
+        move = {'web-id': journal.Move('live-migrate', 5)}
+        host = scenes.after(
+            scenes.disabled_by_somebody(scenes.entered(), 'enabled', None),
+            change.WriteRecord(journal.returning(move, NOW)),
+        )
+        for left, told in ({'web-id'}, False), ({'web-id', 'other'}, True):
+            clients = fakes.Clients(host)
+            clients.placement.left = left
+            found = facts.emptied(fakes.real(clients), host, scenes.NOTHING)
+            self.assertIs(False, found.known)
+            self.assertIs(told, found.note is not None)
+
     def test_a_member_of_an_aggregate(self) -> None:
         clients = fakes.Clients(scenes.entered())
         asked: list[list[str]] = []
@@ -242,7 +255,7 @@ class TestListing(base.BaseTestCase):
         entered = scenes.entered(request=wanted)
         returning = scenes.after(
             scenes.disabled_by_somebody(scenes.entered(), 'enabled', None),
-            change.WriteRecord(journal.returning({})),
+            change.WriteRecord(journal.returning({}, NOW)),
         )
         for host, looked, statuses in (
             (entered, True, {'ACTIVE': 1}),

@@ -20,6 +20,8 @@ from oslotest import base
 from osc_maintenance import journal
 from osc_maintenance import record
 from osc_maintenance import servers
+from osc_maintenance.tests.unit import scenes
+from osc_maintenance import times
 
 _IDS = strategies.uuids().map(str)
 _USERS = strategies.text('0123456789abcdef', min_size=1, max_size=64)
@@ -71,9 +73,16 @@ class TestNotes(base.BaseTestCase):
         done = kept(
             {**begun},
             first_end(stayed),
-            journal.returning(returns),
+            journal.returning(returns, scenes.NOW),
         )
-        expected = journal.Journal(journal.ENDED, True, moves, returns, stayed)
+        expected = journal.Journal(
+            journal.ENDED,
+            returning=True,
+            return_noted=scenes.NOW,
+            moves=moves,
+            returns=returns,
+            stayed=stayed,
+        )
         self.assertEqual(expected, journal.decode(done))
         for key, value in done.items():
             self.assertTrue(key.startswith('maintenance:'))
@@ -164,17 +173,22 @@ class TestNotes(base.BaseTestCase):
 
     def test_the_way_back(self) -> None:
         move = journal.Move('live-migrate', 9, ('u1',))
-        changes = journal.returning({'web': move})
+        changes = journal.returning({'web': move}, scenes.NOW)
         self.assertEqual(
             {
-                'maintenance:return': 'started',
+                'maintenance:return': times.format_time(scenes.NOW),
                 'maintenance:return:web': 'live-migrate 9 u1',
             },
             changes,
         )
         found = journal.decode(kept(changes))
         self.assertEqual(
-            journal.Journal(returning=True, returns={'web': move}), found
+            journal.Journal(
+                returning=True,
+                return_noted=scenes.NOW,
+                returns={'web': move},
+            ),
+            found,
         )
         # a drain that begins takes the way back back, whoever has ended it
         for ended in ({}, {'maintenance:return': None}):

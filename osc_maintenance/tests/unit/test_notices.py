@@ -273,8 +273,8 @@ class TestConcern(base.BaseTestCase):
             (telling(), True),
             (telling(notify=False), False),
             (telling(told, notify=False), True),
-            (telling(journal.returning({})), False),
-            (telling(journal.returning({}), told), True),
+            (telling(journal.returning({}, scenes.NOW)), False),
+            (telling(journal.returning({}, scenes.NOW), told), True),
             # nobody knows what is true of these
             (broken(telling(told)), False),
             (enabled(telling(told)), False),

@@ -239,7 +239,10 @@ class TestLeftBehind(base.BaseTestCase):
 
 class TestReturning(base.BaseTestCase):
     def test_the_states(self) -> None:
-        back = drained(STARTED, journal.returning({}))
+        back = drained(
+            STARTED,
+            journal.returning({}, scenes.NOW - datetime.timedelta(hours=1)),
+        )
         enabled = scenes.disabled_by_somebody(back, 'enabled', None)
         down = scenes.disabled_by_somebody(back, 'UNKNOWN', None)
         for what, host, load, expected, cause in (
@@ -371,7 +374,10 @@ class TestOwners(base.BaseTestCase):
             self.assertIn(words, str(found.cause))
 
     def test_what_is_about_to_end_says_so(self) -> None:
-        noted = (journal.stopping(['web-id']), journal.returning({}))
+        noted = (
+            journal.stopping(['web-id']),
+            journal.returning({}, scenes.NOW),
+        )
         found = self.standing(WEB, notes=noted, later=900)
         self.assertEqual(S.ERROR, found.state)
         self.assertIn('unset starts again what was stopped', str(found.cause))

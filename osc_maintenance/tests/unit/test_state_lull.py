@@ -35,7 +35,7 @@ MOVES = {
     f'{name}-id': journal.Move('live-migrate', 5) for name in ('web', 'db')
 }
 STARTED = journal.started(journal.Journal(), MOVES)
-RETURNING = journal.returning(MOVES)
+RETURNING = journal.returning(MOVES, NOW - datetime.timedelta(minutes=1))
 drained = test_state_drain.drained
 
 
@@ -296,6 +296,17 @@ class TestReturning(LullTestCase):
                 load((WEB,), migration),
                 'unset --return-servers again',
             )
+
+    def test_the_first_has_no_destination_yet(self) -> None:
+        for ago, goes_on in ((0, True), (24, True), (25, False), (-25, False)):
+            noted = journal.returning(MOVES, NOW - seconds(ago))
+            host = scenes.disabled_by_somebody(
+                drained(STARTED, noted), 'enabled', None
+            )
+            if goes_on:
+                self.assert_goes_on(host, load(()), 'the return is about to')
+            else:
+                self.assert_error(host, load(()), 'return-servers again')
 
     def test_one_that_is_known_to_be_over(self) -> None:
         self.assert_error(

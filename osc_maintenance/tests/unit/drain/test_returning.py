@@ -200,7 +200,7 @@ class TestReturn(test_returning_base.ReturningTestCase):
 
         self.bring_back(self.surveyed(), report, max_parallel=1)
         for metadata in noted:
-            self.assertEqual('started', metadata['maintenance:return'])
+            self.assertIn('maintenance:return', metadata)
             for name in ('web', 'db'):
                 self.assertEqual(
                     'live-migrate 2 alice',

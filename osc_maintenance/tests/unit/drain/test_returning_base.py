@@ -27,6 +27,7 @@ from osc_maintenance import servers
 from osc_maintenance import state
 from osc_maintenance.tests.unit.drain import simulation
 from osc_maintenance.tests.unit.drain import test_loop_base as base
+from osc_maintenance.tests.unit import scenes
 
 _Report = collections.abc.Callable[[events.Event], None]
 
@@ -106,7 +107,7 @@ class ReturningTestCase(base.LoopTestCase):
         """The servers that come back, and it is noted that they do."""
         journey = self.journey(user)
         journey.survey()
-        self.noted(journal.returning({}))
+        self.noted(journal.returning({}, scenes.NOW))
         journey.begin(self._host())
         return journey
 

@@ -28,6 +28,7 @@ from osc_maintenance import policy
 from osc_maintenance.tests.unit.drain import simulation
 from osc_maintenance.tests.unit.drain import test_loop_base as base
 from osc_maintenance.tests.unit.drain import test_loop_stops
+from osc_maintenance.tests.unit import scenes
 
 CODE = exit_codes.ExitCode
 UNMOVABLE = policy.Policy(policy.ALL, stop=True)
@@ -193,7 +194,7 @@ class TestStopping(test_loop_stops.StopsTestCase):
                 client = base.Client(self.world)
                 assert self.world.aggregate
                 client.write_record(
-                    self.world.aggregate, journal.returning({})
+                    self.world.aggregate, journal.returning({}, scenes.NOW)
                 )
 
         self.world.guests.pop('web')
