@@ -14,20 +14,17 @@
 
 import dataclasses
 import json
-import os
 import pathlib
 import signal
-import subprocess
-import sys
 import threading
 
 import fixtures
 
 from osc_maintenance.tests.cloud import fixture
+from osc_maintenance.tests.commands import forked
 from osc_maintenance.tests.faults import cases
 from osc_maintenance.tests.faults import line as line_
 
-_ZYGOTE = 'osc_maintenance.tests.faults.zygote'
 #: What of an answer is shown with a case that is wrong.
 _SHOWN = (
     'state',
@@ -83,21 +80,8 @@ class Client(fixtures.Fixture):
 
     def _setUp(self) -> None:
         where = self.useFixture(fixtures.TempDir())
-        self._directory = pathlib.Path(where.path)
-        self._line = self.useFixture(line_.Line(self._cloud, self._directory))
-        self._zygote = subprocess.Popen(
-            (sys.executable, '-m', _ZYGOTE),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self.addCleanup(self._end)
-
-    def _end(self) -> None:
-        assert self._zygote.stdin and self._zygote.stdout
-        self._zygote.stdin.close()
-        self._zygote.wait()
-        self._zygote.stdout.close()
+        directory = pathlib.Path(where.path)
+        self._line = self.useFixture(line_.Line(self._cloud, directory))
 
     def run(
         self,
@@ -111,40 +95,30 @@ class Client(fixtures.Fixture):
         :param account: whose command it is.
         :param case: what is to go wrong.
         """
-        assert self._zygote.stdin and self._zygote.stdout
-        killed, process = line_.Killed(), 0
-        out, err = (self._directory / name for name in ('out', 'err'))
         silence = case is not None and case.kind is cases.Kind.SILENCE
-        told = {
-            'argv': argv,
-            'environ': self._line.environ(account),
-            'stdout': str(out),
-            'stderr': str(err),
-            'answer': line_.PATIENCE if silence else None,
-        }
         started = threading.Event()
 
         def kill() -> None:
             started.wait()
-            os.kill(process, signal.SIGKILL)
-            killed.wait()
+            going.kill()
 
         self._line.arm(case, kill)
-        self._zygote.stdin.write(json.dumps(told) + '\n')
-        self._zygote.stdin.flush()
-        process = int(self._zygote.stdout.readline())
+        going = forked.start(
+            argv,
+            self._line.environ(account),
+            line_.PATIENCE if silence else None,
+        )
         started.set()
-        over = threading.Timer(_SECONDS, os.kill, (process, signal.SIGABRT))
+        over = threading.Timer(_SECONDS, going.send, (signal.SIGABRT,))
         over.start()
-        _process, code = map(int, self._zygote.stdout.readline().split())
+        said = going.end(2 * _SECONDS)
         over.cancel()
-        killed.is_gone()
         self._line.settle()
         answer = Answer(
             argv,
-            code,
-            out.read_text(),
-            err.read_text(),
+            said.code,
+            said.stdout,
+            said.stderr,
             tuple(self._line.requests),
             self._line.hit,
         )

@@ -34,7 +34,6 @@ WORDS = 'told to be out of order'
 PATIENCE, SILENCE = 3.0, 5.0
 _READS = ('GET', 'HEAD')
 _PAGE = b'<html><body>It works!</body></html>'
-_KILLED_SECONDS = 30.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -214,19 +213,3 @@ class Line(fixtures.Fixture):
         operations.wait_for(
             'the cloud has answered', lambda: not self._passing
         )
-
-
-class Killed:
-    """Whether a client is gone, for who has killed it."""
-
-    def __init__(self) -> None:
-        self._gone = threading.Event()
-
-    def is_gone(self) -> None:
-        """It has been seen to be gone."""
-        self._gone.set()
-
-    def wait(self) -> None:
-        """Wait until it is."""
-        if not self._gone.wait(_KILLED_SECONDS):
-            raise AssertionError('a client that was killed does not end')

@@ -12,13 +12,11 @@
 
 """What the functional tests have in common."""
 
-import dataclasses
 import fcntl
 import json
 import pathlib
 import shutil
 import signal
-import subprocess
 import sys
 import typing
 
@@ -30,6 +28,7 @@ import yaml
 from osc_maintenance import exit_codes
 from osc_maintenance.tests.cloud import fixture
 from osc_maintenance.tests.cloud import operations
+from osc_maintenance.tests.commands import forked
 
 Json = dict[str, typing.Any]
 #: How many errors of Nova are shown with a test that fails.
@@ -43,15 +42,6 @@ def executable() -> str:
     )
     assert found, 'python-openstackclient is not installed'
     return found
-
-
-@dataclasses.dataclass(frozen=True)
-class Answer:
-    """What a command printed, and its exit status."""
-
-    stdout: str
-    stderr: str
-    code: int
 
 
 class TestCase(testtools.TestCase):
@@ -89,27 +79,23 @@ class TestCase(testtools.TestCase):
         *arguments: str,
         cloud: str = 'admin',
         environ: dict[str, str] | None = None,
-    ) -> subprocess.Popen[str]:
+    ) -> forked.Command:
         """Start ``openstack`` with these arguments."""
-        return subprocess.Popen(
-            [executable(), *arguments],
-            env=self.cloud.environ(cloud) if environ is None else environ,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+        made = forked.start(
+            arguments,
+            self.cloud.environ(cloud) if environ is None else environ,
         )
+        self.addCleanup(made.kill)
+        return made
 
     def run_openstack(
         self,
         *arguments: str,
         cloud: str = 'admin',
         environ: dict[str, str] | None = None,
-    ) -> Answer:
+    ) -> forked.Answer:
         """Run ``openstack`` to its end, whatever that is."""
-        process = self.start(*arguments, cloud=cloud, environ=environ)
-        stdout, stderr = process.communicate(timeout=120)
-        return Answer(stdout, stderr, process.returncode)
+        return self.start(*arguments, cloud=cloud, environ=environ).end()
 
     def openstack(
         self,

@@ -15,8 +15,6 @@
 import collections.abc
 import dataclasses
 import json
-import signal
-import subprocess
 import threading
 import time
 import typing
@@ -24,6 +22,7 @@ import typing
 from osc_maintenance import exit_codes
 from osc_maintenance.tests.cloud import operations
 from osc_maintenance.tests.cloud import scene
+from osc_maintenance.tests.commands import forked
 from osc_maintenance.tests.functional import base
 from osc_maintenance.tests.functional import proxy
 
@@ -39,8 +38,6 @@ MOVE_FIELDS = {
     'seconds',
     'cause',
 }
-#: How long a drain of a few servers takes at most, on a slow machine.
-SECONDS = 240.0
 #: What ends a migration; `finished` is a cold one to be confirmed.
 ENDED = ('completed', 'confirmed', 'done', 'error', 'failed', 'cancelled')
 #: What ``show`` says while a drain may be alive, and nothing moves.
@@ -71,73 +68,6 @@ class Drain:
         return outcome
 
 
-class Running:
-    """A command that runs, and what it has said so far."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self.process = process
-        self._lines: list[str] = []
-        self._stdout: list[str] = []
-        self._threads = [
-            threading.Thread(target=self._read, args=pair, daemon=True)
-            for pair in (
-                (process.stderr, self._lines),
-                (process.stdout, self._stdout),
-            )
-        ]
-        for thread in self._threads:
-            thread.start()
-
-    @staticmethod
-    def _read(stream: typing.TextIO, lines: list[str]) -> None:
-        for line in stream:
-            lines.append(line)  # noqa: PERF402 - as they come
-
-    @property
-    def stderr(self) -> str:
-        """What it has said so far."""
-        return ''.join(self._lines)
-
-    def says(self, words: str) -> None:
-        """Wait until it has said this."""
-
-        def look() -> bool:
-            if self.process.poll() is not None:
-                self._join()
-                if words not in self.stderr:
-                    raise AssertionError(
-                        f'ended with {self.process.returncode} without '
-                        f'{words!r}: {self.stderr}'
-                    )
-            return words in self.stderr
-
-        operations.wait_for(f'it says {words!r}', look, SECONDS)
-
-    def send(self, number: signal.Signals) -> None:
-        """Send it a signal."""
-        self.process.send_signal(number)
-
-    def kill(self) -> None:
-        """Kill it for good, and see it gone."""
-        self.process.kill()
-        self.process.wait()
-
-    def end(self, seconds: float = SECONDS) -> base.Answer:
-        """Wait for its end."""
-        try:
-            self.process.wait(seconds)
-        except subprocess.TimeoutExpired as exc:
-            self.process.kill()
-            raise AssertionError(f'it does not end: {self.stderr}') from exc
-        self._join()
-        stdout = ''.join(self._stdout)
-        return base.Answer(stdout, self.stderr, self.process.returncode)
-
-    def _join(self) -> None:
-        for thread in self._threads:
-            thread.join(30)
-
-
 class DrainTestCase(base.TestCase):
     """A test that moves servers off its hosts."""
 
@@ -149,19 +79,17 @@ class DrainTestCase(base.TestCase):
         *options: str,
         environ: dict[str, str] | None = None,
         before: collections.abc.Sequence[str] = (),
-    ) -> Running:
+    ) -> forked.Command:
         """Start ``openstack host maintenance set``."""
-        process = self.start(
+        return self.start(
             *before,
             *('host', 'maintenance', 'set', host, *options, '-f', 'json'),
             environ=environ,
         )
-        self.addCleanup(process.kill)
-        return Running(process)
 
-    def ended(self, running: Running, code: Exit = Exit.DONE) -> Drain:
+    def ended(self, going: forked.Command, code: Exit = Exit.DONE) -> Drain:
         """A drain that was started ends so, with an answer."""
-        answer = running.end()
+        answer = going.end()
         self.assertEqual(code, answer.code, str(answer))
         self.assertNotIn('Traceback', answer.stderr)
         return Drain(json.loads(answer.stdout), answer.stderr)

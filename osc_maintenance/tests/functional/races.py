@@ -13,128 +13,19 @@
 """What the tests of races have in common."""
 
 import collections.abc
-import functools
 import json
-import os
-import pathlib
-import queue
-import signal
-import subprocess
-import sys
 import threading
 import typing
 
 from osc_maintenance.tests.cloud import accounts
 from osc_maintenance.tests.cloud import operations
-from osc_maintenance.tests.functional import base
+from osc_maintenance.tests.commands import forked
 from osc_maintenance.tests.functional import drains
 from osc_maintenance.tests.functional import proxy
 
-#: How long somebody is held at most, and a command takes.
-_SECONDS = 200.0
 _WRITES = ('POST', 'PUT', 'DELETE')
 #: Whether a request is the one to be held at.
 Told = collections.abc.Callable[[str, str], bool]
-
-
-class _Zygote:
-    """Forks commands, any number at once, as long as this process lives."""
-
-    def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            (sys.executable, '-m', 'osc_maintenance.tests.faults.zygote'),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self._lock = threading.Lock()
-        self._started: queue.Queue[int] = queue.Queue()
-        self._ended: dict[int, int] = {}
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _read(self) -> None:
-        assert self._process.stdout
-        for line in self._process.stdout:
-            process, *code = map(int, line.split())
-            if code:
-                self._ended[process] = code[0]
-            else:
-                self._started.put(process)
-
-    def start(self, **told: typing.Any) -> int:
-        """Start a command; its process ID."""
-        assert self._process.stdin
-        with self._lock:
-            self._process.stdin.write(json.dumps(told) + '\n')
-            self._process.stdin.flush()
-            return self._started.get(timeout=_SECONDS)
-
-    def code(self, process: int) -> int | None:
-        """The exit code of a command, or None while it runs."""
-        return self._ended.get(process)
-
-
-@functools.cache
-def _zygote() -> _Zygote:
-    return _Zygote()
-
-
-class Command:
-    """An ``openstack`` that runs.
-
-    :param argv: its arguments.
-    :param environ: its environment.
-    :param directory: where it may write what it says.
-    """
-
-    def __init__(
-        self,
-        argv: tuple[str, ...],
-        environ: dict[str, str],
-        directory: pathlib.Path,
-    ) -> None:
-        self._out, self._err = (directory / name for name in ('out', 'err'))
-        self._process = _zygote().start(
-            argv=argv,
-            environ=environ,
-            stdout=str(self._out),
-            stderr=str(self._err),
-            answer=None,
-        )
-
-    @property
-    def code(self) -> int | None:
-        """Its exit code, or None while it runs."""
-        return _zygote().code(self._process)
-
-    @property
-    def stderr(self) -> str:
-        """What it has said so far."""
-        return self._err.read_text() if self._err.exists() else ''
-
-    def says(self, words: str) -> None:
-        """Wait until it has said this."""
-
-        def look() -> bool:
-            ended = self.code is not None
-            if words not in self.stderr and ended:
-                raise AssertionError(f'without {words!r}: {self.end()}')
-            return words in self.stderr
-
-        operations.wait_for(f'it says {words!r}', look, _SECONDS)
-
-    def end(self) -> base.Answer:
-        """Wait for its end."""
-        operations.wait_for(
-            'it ends', lambda: self.code is not None, _SECONDS, every=0.02
-        )
-        assert self.code is not None
-        return base.Answer(self._out.read_text(), self.stderr, self.code)
-
-    def kill(self) -> None:
-        """Kill it, unless it has ended."""
-        if self.code is None:
-            os.kill(self._process, signal.SIGKILL)
 
 
 class Operator:
@@ -162,7 +53,7 @@ class Operator:
                 first = not self._held.is_set() and told(method, path)
                 if first:
                     self._held.set()
-            if first and not self._go_on.wait(_SECONDS):
+            if first and not self._go_on.wait(forked.SECONDS):
                 raise AssertionError(f'{self.name} is held for ever')
 
         self.line.before = hook
@@ -176,7 +67,7 @@ class Operator:
             )
         )
 
-    def is_held(self, command: Command) -> bool:
+    def is_held(self, command: forked.Command) -> bool:
         """Wait until a command of theirs is held; False if it ends before."""
         while not self._held.wait(0.05):
             if command.code is not None:
@@ -208,17 +99,14 @@ class RacesTestCase(drains.DrainTestCase):
         self.addCleanup(made.release)
         return made
 
-    def going(self, who: Operator, *command: str) -> Command:
+    def going(self, who: Operator, *command: str) -> forked.Command:
         """Start ``openstack host maintenance`` as an operator."""
-        made = Command(
-            ('host', 'maintenance', *command, '-f', 'json'),
-            who.environ,
-            self.directory(),
+        return self.start(
+            *('host', 'maintenance', *command, '-f', 'json'),
+            environ=who.environ,
         )
-        self.addCleanup(made.kill)
-        return made
 
-    def does(self, who: Operator, *command: str) -> base.Answer:
+    def does(self, who: Operator, *command: str) -> forked.Answer:
         """Run ``openstack host maintenance`` as an operator, to its end."""
         answer = self.going(who, *command).end()
         self.assertNotIn('Traceback', answer.stderr)
@@ -230,13 +118,13 @@ class RacesTestCase(drains.DrainTestCase):
         self.assert_succeeds(answer)
         return json.loads(answer.stdout)
 
-    def does_well(self, who: Operator, *command: str) -> base.Answer:
+    def does_well(self, who: Operator, *command: str) -> forked.Answer:
         """The same, whatever it says on the way."""
         answer = self.does(who, *command)
         self.assertEqual(0, answer.code, str(answer))
         return answer
 
-    def assert_succeeds(self, answer: base.Answer) -> None:
+    def assert_succeeds(self, answer: forked.Answer) -> None:
         """A command has succeeded, and had nothing to say about it."""
         self.assertEqual((0, ''), (answer.code, answer.stderr), str(answer))
 
@@ -246,7 +134,7 @@ class RacesTestCase(drains.DrainTestCase):
         number: int,
         command: tuple[str, ...],
         act: collections.abc.Callable[[], object],
-    ) -> base.Answer | None:
+    ) -> forked.Answer | None:
         """Something happens just before a write of a command; its answer.
 
         :param number: which write; None is returned if there are fewer.
@@ -264,7 +152,7 @@ class RacesTestCase(drains.DrainTestCase):
     def hold_all_at(
         self,
         everybody: collections.abc.Sequence[Operator],
-        going: collections.abc.Sequence[Command],
+        going: collections.abc.Sequence[forked.Command],
         *told: Told,
     ) -> None:
         """Let nobody go on with such a request before all ask for it.
@@ -290,7 +178,7 @@ class RacesTestCase(drains.DrainTestCase):
                         lambda: (
                             len(arrived[number]) + ended() >= len(everybody)
                         ),
-                        _SECONDS,
+                        forked.SECONDS,
                         every=0.02,
                     )
 

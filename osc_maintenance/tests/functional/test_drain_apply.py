@@ -13,6 +13,7 @@
 """A planned maintenance whose servers ``apply`` moves away."""
 
 from osc_maintenance.tests.cloud import operations
+from osc_maintenance.tests.commands import forked
 from osc_maintenance.tests.functional import base
 from osc_maintenance.tests.functional import drains
 
@@ -50,7 +51,7 @@ class TestApply(drains.DrainTestCase):
             told.append(row and row['action'])
             return row is None
 
-        operations.wait_for('apply has nothing to do', run, drains.SECONDS)
+        operations.wait_for('apply has nothing to do', run, forked.SECONDS)
         self.assertEqual('drained', told[-2])
         for server in made:
             status = 'SHUTOFF' if server is off else 'ACTIVE'

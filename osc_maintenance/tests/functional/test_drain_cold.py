@@ -16,6 +16,7 @@ import math
 
 from osc_maintenance.tests.cloud import operations
 from osc_maintenance.tests.cloud import scene
+from osc_maintenance.tests.commands import forked
 from osc_maintenance.tests.functional import drains
 
 Exit = drains.Exit
@@ -190,7 +191,7 @@ class TestNoWait(drains.DrainTestCase):
             told: bool = again.told['emptied']
             return told
 
-        operations.wait_for('it is emptied', drained, drains.SECONDS)
+        operations.wait_for('it is emptied', drained, forked.SECONDS)
         for server in made:
             self.assert_on(there, server)
             self.assertEqual(['completed'], self.statuses(server))

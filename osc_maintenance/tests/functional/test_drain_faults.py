@@ -17,6 +17,7 @@ import subprocess
 import sys
 import threading
 
+from osc_maintenance.tests.commands import forked
 from osc_maintenance.tests.functional import drains
 from osc_maintenance.tests.functional import proxy
 
@@ -122,7 +123,7 @@ class TestLooks(FaultTestCase):
             capture_output=True,
             text=True,
             check=False,
-            timeout=drains.SECONDS,
+            timeout=forked.SECONDS,
         )
         self.assertEqual(Exit.DONE, done.returncode, done.stderr)
         self.assertIn('Nova does not answer', done.stderr)

@@ -21,6 +21,7 @@ import termios
 import threading
 
 from osc_maintenance.tests.cloud import operations
+from osc_maintenance.tests.commands import forked
 from osc_maintenance.tests.functional import base
 from osc_maintenance.tests.functional import drains
 
@@ -76,7 +77,7 @@ class Terminal:
         operations.wait_for(
             f'the terminal says {words!r}',
             lambda: re.search(words, self.text),
-            drains.SECONDS,
+            forked.SECONDS,
         )
 
     def type(self, keys: bytes) -> None:

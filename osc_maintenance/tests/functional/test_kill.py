@@ -42,20 +42,19 @@ class TestKilled(base.TestCase):
 
         def hook(method: str, _path: str) -> None:
             if method != 'GET' and len(self.proxy.writes) == number:
-                process.kill()
-                process.wait()
                 killed.set()
+                going.kill()
                 # before: Nova does not see it; after: nobody is told
                 raise ConnectionError
 
         setattr(self.proxy, when, hook)
-        process = self.start(*MAINTENANCE, *command, environ=self.environ)
-        _stdout, stderr = process.communicate(timeout=120)
+        going = self.start(*MAINTENANCE, *command, environ=self.environ)
+        answer = going.end()
         setattr(self.proxy, when, lambda _method, _path: None)
         if killed.is_set():
-            self.assertEqual(-signal.SIGKILL, process.returncode, stderr)
+            self.assertEqual(-signal.SIGKILL, answer.code, str(answer))
         else:
-            self.assertEqual(0, process.returncode, stderr)
+            self.assertEqual(0, answer.code, str(answer))
         return killed.is_set()
 
     def _told_truly(self, host: str) -> str:
@@ -229,16 +228,15 @@ class TestKilled(base.TestCase):
                 ended.wait()
 
         self.proxy.before = hang
-        process = self.start(
+        going = self.start(
             'host', 'maintenance', 'set', host, environ=self.environ
         )
-        self.addCleanup(process.kill)
         self.assertTrue(asked.wait(60))
-        process.send_signal(signal.SIGINT)
-        stdout, stderr = process.communicate(timeout=60)
-        self.assertEqual(exit_codes.ExitCode.INTERRUPTED, process.returncode)
-        self.assertEqual('', stdout)
-        self.assertNotIn('Traceback', stderr)
+        going.send(signal.SIGINT)
+        answer = going.end(60)
+        self.assertEqual(exit_codes.ExitCode.INTERRUPTED, answer.code)
+        self.assertEqual('', answer.stdout)
+        self.assertNotIn('Traceback', answer.stderr)
         self.assert_untouched(host)
 
     def test_the_order_of_the_writes(self) -> None:

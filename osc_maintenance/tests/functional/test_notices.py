@@ -182,7 +182,7 @@ class TestNotices(owners.OwnersTestCase):
                 raise ConnectionError
 
         made.before = die
-        return going.process.wait() != 0
+        return going.end().code != 0
 
     def test_killed_in_between(self) -> None:
         made = self.scene.servers(['a', 'b', 'c'], on=self.here)

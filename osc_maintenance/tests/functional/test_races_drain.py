@@ -16,6 +16,7 @@ import json
 
 from osc_maintenance.tests.cloud import api
 from osc_maintenance.tests.cloud import operations
+from osc_maintenance.tests.commands import forked
 from osc_maintenance.tests.functional import drains
 from osc_maintenance.tests.functional import races
 
@@ -59,7 +60,7 @@ class TestMeanwhile(races.RacesTestCase):
         self.slow = self.scene.server('slow', on=self.here, flavor='m1.small')
         self.scene.migration_of(self.slow, hangs=True)
 
-    def _drain(self) -> races.Command:
+    def _drain(self) -> forked.Command:
         drain = self.going(
             self.ann, 'set', self.here, *_ALL, '--max-parallel', '1'
         )
@@ -88,7 +89,7 @@ class TestMeanwhile(races.RacesTestCase):
                 '/servers/detail' in path and 'marker=' not in path
                 for _method, path in self.ann.line.requests
             ),
-            drains.SECONDS,
+            forked.SECONDS,
         )
         # somebody tries to delete the compute service, and Nova refuses
         found = self.admin.get(
@@ -121,7 +122,7 @@ class TestMeanwhile(races.RacesTestCase):
         )
         self.assertEqual(Exit.DONE, answer.code, str(answer))
 
-    def _assert_stops(self, drain: races.Command, words: str) -> None:
+    def _assert_stops(self, drain: forked.Command, words: str) -> None:
         answer = drain.end()
         self.assertEqual(Exit.ERROR, answer.code, str(answer))
         self.assertIn(words, answer.stderr.splitlines()[-1])

@@ -13,6 +13,7 @@
 """Many at once on one host: the end is that of one serial order."""
 
 from osc_maintenance import exit_codes
+from osc_maintenance.tests.commands import forked
 from osc_maintenance.tests.functional import races
 
 ERROR = exit_codes.ExitCode.ERROR
@@ -43,7 +44,7 @@ class TestEightAtOnce(races.RacesTestCase):
 
         Exactly one has the last word, as a whole.
         """
-        going: list[races.Command] = []
+        going: list[forked.Command] = []
         self.hold_all_at(self.everybody, going, *told)
         for number, who in enumerate(self.everybody, 1):
             going.append(

@@ -16,7 +16,7 @@ import collections.abc
 import functools
 
 from osc_maintenance import exit_codes
-from osc_maintenance.tests.functional import base
+from osc_maintenance.tests.commands import forked
 from osc_maintenance.tests.functional import races
 
 _X, _A, _B = (f'https://tickets.example.com/{x}' for x in 'xab')
@@ -176,7 +176,7 @@ class TestAColleague(races.RacesTestCase):
         number: int,
         act: collections.abc.Callable[[str], object],
         host: str | None = None,
-    ) -> tuple[str, base.Answer]:
+    ) -> tuple[str, forked.Answer]:
         """Ann enters a host, and somebody acts before that write of hers."""
         host = host or self.scene.host()
         answer = self.between(

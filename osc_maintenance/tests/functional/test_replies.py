@@ -15,6 +15,7 @@
 import json
 
 from osc_maintenance.tests.cloud import operations
+from osc_maintenance.tests.commands import forked
 from osc_maintenance.tests.functional import drains
 from osc_maintenance.tests.functional import owners
 
@@ -208,7 +209,7 @@ class TestReplies(owners.OwnersTestCase):
             told.append(found[0]['action'] if found else None)
             return not found
 
-        operations.wait_for('apply has nothing to do', run, drains.SECONDS)
+        operations.wait_for('apply has nothing to do', run, forked.SECONDS)
         self.assertEqual('drained', told[-2])
         self.assert_on(self.there, web)
         self.assert_drained(self.shown(self.here))
@@ -301,9 +302,7 @@ class TestStop(owners.OwnersTestCase):
     def killed_at(self, write: int, *command: str) -> bool:
         """Kill a command at one of its writes; whether it came to that."""
         made, environ = self.proxied()
-        process = self.start(*command, environ=environ)
-        self.addCleanup(process.kill)
-        going = drains.Running(process)
+        going = self.start(*command, environ=environ)
 
         def die(_method: str, _path: str) -> None:
             if len(made.writes) >= write:
@@ -311,7 +310,7 @@ class TestStop(owners.OwnersTestCase):
                 raise ConnectionError
 
         made.before = die
-        return process.wait() != 0
+        return going.end().code != 0
 
     def test_killed_in_between(self) -> None:
         pet = self.scene.server('pet', on=self.here)

@@ -16,6 +16,7 @@ import json
 import signal
 
 from osc_maintenance.tests.cloud import scene
+from osc_maintenance.tests.commands import forked
 from osc_maintenance.tests.functional import drains
 
 _UNSET = ('host', 'maintenance', 'unset')
@@ -26,13 +27,11 @@ class TestReturn(drains.DrainTestCase):
         super().setUp()
         self.here, self.there = self.scene.host(), self.scene.host()
 
-    def unset_going(self, *options: str) -> drains.Running:
+    def unset_going(self, *options: str) -> forked.Command:
         """Start ``unset --return-servers``."""
-        process = self.start(
+        return self.start(
             *_UNSET, self.here, '--return-servers', *options, '-f', 'json'
         )
-        self.addCleanup(process.kill)
-        return drains.Running(process)
 
     def unset(
         self, *options: str, code: drains.Exit = drains.Exit.DONE

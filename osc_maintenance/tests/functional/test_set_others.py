@@ -12,9 +12,8 @@
 
 """Entering and leaving a maintenance beside somebody else."""
 
-import subprocess
-
 from osc_maintenance import exit_codes
+from osc_maintenance.tests.commands import forked
 from osc_maintenance.tests.functional import base
 
 TICKET = 'https://tickets.example.com/7?a=b&c=d#e'
@@ -97,10 +96,10 @@ class TestSomebodyElse(base.TestCase):
         self.assertEqual(('disabled', 'broken NIC'), self.service(host))
         self.assertIsNone(self.aggregate(host))
 
-    def _all_succeed(self, operators: list[subprocess.Popen[str]]) -> None:
+    def _all_succeed(self, operators: list[forked.Command]) -> None:
         for operator in operators:
-            _stdout, stderr = operator.communicate(timeout=120)
-            self.assertEqual(('', 0), (stderr, operator.returncode))
+            answer = operator.end()
+            self.assertEqual(('', 0), (answer.stderr, answer.code))
 
     def test_set_against_unset(self) -> None:
         host = self.scene.host()

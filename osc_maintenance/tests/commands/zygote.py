@@ -10,7 +10,7 @@
 #   License for the specific language governing permissions and limitations
 #   under the License.
 
-"""Starts ``openstack`` again and again, and imports it once.
+"""Starts commands from a process that has imported them.
 
 A Python that has imported OSC and its plugins forks for each command. The
 child does what the installed script does: it calls ``main`` of
@@ -21,12 +21,13 @@ standard files that a new process would have, and a process ID of its own, so
 it can be killed. This process has one thread only, and nothing that a command
 does happens in it: no command sees anything of one before it. All that is
 left out is finding and compiling modules, which is no part of what a command
-asks of a cloud, and is done by all other functional tests.
+asks of a cloud, and is most of the time that one takes.
 
-Each line of stdin is a command in JSON (argv, environ, stdout, stderr,
-answer); a line with its process ID is printed when it starts, and one with
-that and its exit code, or minus the signal that ended it, when it is over.
-Any number of them may run at the same time.
+The one argument is the number of a socket. Each message on it is a command in
+JSON (argv, environ, answer), with the files that its stdout and stderr are to
+be. Its process ID is answered when it has been started, and that and its exit
+code, or minus the signal that ended it, when it is over. Any number of them
+may run at the same time.
 """
 
 import contextlib
@@ -37,8 +38,13 @@ import itertools
 import json
 import os
 import selectors
+import socket
 import sys
+import time
 import typing
+
+#: How long a message is at most.
+LONGEST = 1 << 17
 
 #: What is imported where it is used, which is after the fork.
 _LATER = (
@@ -75,14 +81,10 @@ def _preload() -> None:
         command._get_distributions_by_modules()
 
 
-def _become(told: dict[str, typing.Any]) -> None:
+def _become(told: dict[str, typing.Any], files: list[int]) -> None:
     """Be the process of a command, as it finds itself when it starts."""
-    for number, path, flags in (
-        (0, os.devnull, os.O_RDONLY),
-        (1, told['stdout'], os.O_WRONLY | os.O_CREAT | os.O_TRUNC),
-        (2, told['stderr'], os.O_WRONLY | os.O_CREAT | os.O_TRUNC),
-    ):
-        opened = os.open(path, flags, 0o600)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for number, opened in enumerate((nothing, *files)):
         os.dup2(opened, number)
         os.close(opened)
     sys.stdin, sys.stdout, sys.stderr = (
@@ -91,6 +93,7 @@ def _become(told: dict[str, typing.Any]) -> None:
     )
     os.environ.clear()
     os.environ.update(told['environ'])
+    time.tzset()
     sys.argv = ['openstack', *told['argv']]
     if told['answer']:
         from osc_maintenance import clients
@@ -98,42 +101,58 @@ def _become(told: dict[str, typing.Any]) -> None:
         clients._ANSWER = told['answer']
 
 
+def _next(
+    line: socket.socket, selector: selectors.BaseSelector
+) -> tuple[dict[str, typing.Any], list[int]] | None:
+    """The next command, once its process is there; None without more.
+
+    Returns in the process of the command only, and at the end.
+    """
+    selector.register(line, selectors.EVENT_READ)
+    while True:
+        for key, _events in selector.select():
+            if key.data:
+                selector.unregister(key.fd)
+                os.close(key.fd)
+                _process, status = os.waitpid(key.data, 0)
+                code = os.waitstatus_to_exitcode(status)
+                line.send(json.dumps([key.data, code]).encode())
+                continue
+            told, files, _flags, _address = socket.recv_fds(line, LONGEST, 2)
+            if not told:
+                return None
+            process = os.fork()
+            if not process:
+                for other in selector.get_map().values():
+                    if other.data:
+                        os.close(other.fd)
+                return json.loads(told), files
+            for opened in files:
+                os.close(opened)
+            line.send(json.dumps([process]).encode())
+            selector.register(
+                os.pidfd_open(process), selectors.EVENT_READ, process
+            )
+
+
 def main() -> int:
-    """Start commands until stdin ends; a child returns from here as well."""
+    """Start commands until there are no more; a child returns as well."""
+    number = int(sys.argv[1])
+    # what a command calls itself is taken from here when it is imported
+    sys.argv = ['openstack']
     _preload()
     gc.freeze()
-    # nothing that select does not see
-    lines = os.fdopen(0, 'rb', buffering=0, closefd=False)
-    with selectors.DefaultSelector() as selector:
-        selector.register(lines, selectors.EVENT_READ)
-        while True:
-            for key, _events in selector.select():
-                if key.data:
-                    selector.unregister(key.fd)
-                    os.close(key.fd)
-                    _process, status = os.waitpid(key.data, 0)
-                    code = os.waitstatus_to_exitcode(status)
-                    _say(f'{key.data} {code}')
-                    continue
-                line = lines.readline()
-                if not line:
-                    return 0
-                told = json.loads(line)
-                process = os.fork()
-                if not process:
-                    from openstackclient import shell
+    with (
+        socket.socket(fileno=number) as line,
+        selectors.DefaultSelector() as selector,
+    ):
+        found = _next(line, selector)
+    if found is None:
+        return 0
+    from openstackclient import shell
 
-                    _become(told)
-                    return int(shell.main(told['argv']))
-                _say(f'{process}')
-                selector.register(
-                    os.pidfd_open(process), selectors.EVENT_READ, process
-                )
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(f'{line}\n')
-    sys.stdout.flush()
+    _become(*found)
+    return int(shell.main(found[0]['argv']))
 
 
 if __name__ == '__main__':
