@@ -14,6 +14,7 @@
 
 import datetime
 import ipaddress
+import re
 import ssl
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -184,8 +185,8 @@ class TestReached(base.TestCase):
         host = self.scene.host()
         self.scene.server('web', on=host)
         old = self.useFixture(proxy.Proxy(self.cloud.urls['compute']))
-        old.rewrite = lambda body: body.replace(
-            b'"version": "2.104"', b'"version": "2.53"'
+        old.rewrite = lambda body: re.sub(
+            rb'"version": "2\.\d+"', b'"version": "2.53"', body
         )
         environ = self.clouds_yaml(compute_endpoint_override=f'{old.url}/v2.1')
         told = self.maintenance('set', host, environ=environ)
@@ -281,8 +282,8 @@ class TestUnreachable(base.TestCase):
         # document is all that this one is asked for
         host = self.scene.host()
         old = self.useFixture(proxy.Proxy(self.cloud.urls['compute']))
-        old.rewrite = lambda body: body.replace(
-            b'"version": "2.104"', b'"version": "2.42"'
+        old.rewrite = lambda body: re.sub(
+            rb'"version": "2\.\d+"', b'"version": "2.42"', body
         )
         environ = self.clouds_yaml(compute_endpoint_override=f'{old.url}/v2.1')
         said = self.refused(
