@@ -27,6 +27,7 @@ from osc_maintenance import placement
 from osc_maintenance import record
 from osc_maintenance import servers
 from osc_maintenance import state
+from osc_maintenance.tests.unit import fakes_owned
 from osc_maintenance.tests.unit import scenes
 
 
@@ -346,86 +347,13 @@ class Servers:
         return f'req-{server.id}'
 
 
-class Owned:
-    """Has the methods of Owned, about the servers of the other fake."""
-
-    def __init__(self, servers_: Servers) -> None:
-        self._servers = servers_
-        #: what was written, as (method, server id)
-        self.writes: list[tuple[str, str]] = []
-        #: what is raised instead of writing to a server, by its id
-        self.refusals: dict[str, Exception] = {}
-
-    @property
-    def changes(self) -> int:
-        return len(self.writes)
-
-    def all(self, *, all_projects: bool = False) -> list[servers.Server]:
-        return [
-            item
-            for load in self._servers.loads.values()
-            for item in load.servers or ()
-            if all_projects or item.project != 'another'
-        ]
-
-    def find(self, name: str) -> servers.Server:
-        for item in self.all():
-            if name in (item.id, item.name):
-                return item
-        raise exceptions.CommandError(f'There is no server {name}')
-
-    def tell(
-        self,
-        server: servers.Server,
-        values: collections.abc.Mapping[str, str],
-    ) -> dict[str, str]:
-        self._write('tell', server, values, ())
-        return _merged(server, values, ())
-
-    def untell(
-        self, server: servers.Server, keys: collections.abc.Iterable[str]
-    ) -> None:
-        if keys := set(keys):
-            self._write('untell', server, {}, keys)
-
-    def _write(
-        self,
-        method: str,
-        server: servers.Server,
-        values: collections.abc.Mapping[str, str],
-        gone: collections.abc.Collection[str],
-    ) -> None:
-        if server.id in self.refusals:
-            raise self.refusals[server.id]
-        self.writes.append((method, server.id))
-        for host, load in self._servers.loads.items():
-            changed = tuple(
-                dataclasses.replace(item, said=_merged(item, values, gone))
-                if item.id == server.id
-                else item
-                for item in load.servers or ()
-            )
-            self._servers.loads[host] = dataclasses.replace(
-                load, servers=changed
-            )
-
-
-def _merged(
-    server: servers.Server,
-    values: collections.abc.Mapping[str, str],
-    gone: collections.abc.Collection[str],
-) -> dict[str, str]:
-    merged = {**server.said, **values}
-    return {k: v for k, v in merged.items() if k not in gone}
-
-
 class Clients:
     """All, and whoever uses them."""
 
     def __init__(self, *hosts: state.Host) -> None:
         self.nova = Nova(*hosts)
         self.servers = Servers()
-        self.owned = Owned(self.servers)
+        self.owned = fakes_owned.Owned(self.servers)
         self.placement = Placement()
         self.user: str | None = 'alice'
         self.user_id = 'id-of-alice'
