@@ -144,8 +144,8 @@ def until_it_holds(
             with contextlib.suppress(change.RefusedError):
                 carry_out(nova, host, follow(host))
             raise exceptions.CommandError(
-                f'{exc}; that came to be since this command has looked: look '
-                'at what is recorded now'
+                f'{text.escape(str(exc))}; that came to be since this command '
+                'has looked: look at what is recorded now'
             ) from exc
         if notes:
             steps, notes = _beside(notes, steps), {}

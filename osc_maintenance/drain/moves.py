@@ -188,6 +188,7 @@ class Move:
         """The fields of ``moves``, as JSON shows them: a contract."""
         moved = self.outcome is Outcome.MOVED
         known = self.migration if moved or self.moving else None
+        there = known.dest if known else None
         action, cause = self.verdict.action, self.cause
         if self.outcome is Outcome.WAITING:
             # nobody waits for its turn
@@ -200,7 +201,7 @@ class Move:
             'name': text.escape(self.server.name),
             'verdict': action.value,
             'outcome': self.outcome.value,
-            'destination': known.dest if known else None,
+            'destination': text.escape(there) if there else None,
             'seconds': known.seconds if known and moved else None,
             'cause': text.escape(cause) if cause else None,
         }

@@ -19,6 +19,7 @@ import copy
 import dataclasses
 import functools
 import io
+import itertools
 import json
 import logging
 import re
@@ -28,6 +29,7 @@ from unittest import mock
 from cliff import command
 from osc_lib import exceptions
 
+from osc_maintenance.drain import interrupt
 from osc_maintenance.osc import host_maintenance
 from osc_maintenance.osc import host_maintenance_show
 from osc_maintenance.osc import host_maintenance_unset
@@ -93,53 +95,66 @@ def spoiled(body: typing.Any, path: Path, value: typing.Any) -> typing.Any:
     return made
 
 
+#: How a cloud is before a command: nothing was done; the host is in
+#: maintenance; it is down; its servers have been moved away.
+_FRESH, _INSIDE, _DOWN, _DRAINED = 'fresh', 'inside', 'down', 'drained'
+#: How often a command that waits may do so until somebody presses Ctrl-C.
+_PATIENCE = 40
+_FAST = ('--max-parallel', '9')
 _ID = wire_items.WEB
 _SET = host_maintenance.SetHostMaintenance
 _SHOW = host_maintenance_show.ShowHostMaintenance
-#: Commands by name, and whether the host is in maintenance before.
-COMMANDS: dict[str, tuple[bool, type[command.Command], tuple[str, ...]]] = {
-    'set': (False, _SET, ('compute1', '--reason', 'x')),
-    'set notifies': (False, _SET, ('compute1', '--notify-owners')),
-    'set again': (True, _SET, ('compute1', '--reason', 'y', '--no-wait')),
+#: Commands by name, and how the cloud is before.
+COMMANDS: dict[str, tuple[str, type[command.Command], tuple[str, ...]]] = {
+    'set': (_FRESH, _SET, ('compute1', '--reason', 'x')),
+    'set notifies': (_FRESH, _SET, ('compute1', '--notify-owners')),
+    'set again': (_INSIDE, _SET, ('compute1', '--reason', 'y', '--no-wait')),
     'set drains': (
-        False,
+        _FRESH,
         _SET,
         ('compute1', '--migrate', 'all', '--no-wait', '--max-parallel', '9'),
     ),
+    'set waits': (_FRESH, _SET, ('compute1', '--migrate', 'all', *_FAST)),
+    'set evacuates': (_DOWN, _SET, ('compute1', '--evacuate', '--fenced')),
     'dry-run': (
-        False,
+        _FRESH,
         _SET,
         ('compute1', '--migrate', 'all', '--server', 'web', '--dry-run'),
     ),
-    'show': (True, _SHOW, ('compute1', '--servers', '--owners')),
-    'show unknown': (True, _SHOW, ('compute3',)),
+    'show': (_INSIDE, _SHOW, ('compute1', '--servers', '--owners')),
+    'show unknown': (_INSIDE, _SHOW, ('compute3',)),
     'unset': (
-        True,
+        _INSIDE,
         host_maintenance_unset.UnsetHostMaintenance,
         ('compute1',),
     ),
+    'unset returns': (
+        _DRAINED,
+        host_maintenance_unset.UnsetHostMaintenance,
+        ('compute1', '--return-servers', *_FAST),
+    ),
     'list': (
-        True,
+        _INSIDE,
         host_maintenances.ListHostMaintenance,
         ('--all', '--long'),
     ),
     'apply': (
-        True,
+        _INSIDE,
         host_maintenances.ApplyHostMaintenance,
         ('--unset-overdue',),
     ),
     'server list': (
-        False,
+        _FRESH,
         server_maintenance.ListServerMaintenance,
         ('--long', '--all-projects'),
     ),
     'server show': (
-        False,
+        _FRESH,
         server_maintenance.ShowServerMaintenance,
         ('web',),
     ),
     'server acknowledge': (
-        False,
+        _FRESH,
         server_maintenance.AcknowledgeServerMaintenance,
         (_ID, '--not-ready', '--reason', 'release'),
     ),
@@ -173,25 +188,28 @@ class Outcome:
 
 def cloud_of(name: str) -> wire.Cloud:
     """The cloud as it is before a command."""
-    cloud = wire.Cloud()
-    inside, _kind, _arguments = COMMANDS[name]
-    if inside:
-        services, aggregates = copy.deepcopy(_in_maintenance())
-        cloud.services, cloud.aggregates = services, aggregates
-    return cloud
+    before, _kind, _arguments = COMMANDS[name]
+    return copy.deepcopy(_clouds()[before])
 
 
 @functools.cache
-def _in_maintenance() -> tuple[list[typing.Any], list[typing.Any]]:
-    """Services and aggregates when the host has been set."""
-    cloud = wire.Cloud()
+def _clouds() -> dict[str, wire.Cloud]:
+    """Clouds as they are before commands."""
+    clouds = {
+        name: wire.Cloud() for name in (_FRESH, _INSIDE, _DOWN, _DRAINED)
+    }
     _run(
-        cloud,
+        clouds[_INSIDE],
         _SET,
         *('compute1', '--reason', 'kernel', '--duration', '1h'),
         *('--migrate', 'active', '--server', wire_items.DB, '--no-wait'),
     )
-    return cloud.services, cloud.aggregates
+    clouds[_DOWN].services[0]['state'] = 'down'
+    _run(clouds[_DRAINED], _SET, 'compute1', '--migrate', 'all', *_FAST)
+    for cloud in clouds.values():
+        cloud.answers.clear()
+        cloud.writes.clear()
+    return clouds
 
 
 def run(
@@ -238,6 +256,7 @@ def _run(
     try:
         with (
             mock.patch.object(times, 'now', return_value=scenes.NOW),
+            mock.patch.object(interrupt, 'interruptible', _impatient),
             contextlib.redirect_stderr(said),
         ):
             parser = made.get_parser('openstack')
@@ -250,6 +269,13 @@ def _run(
         logging.getLogger().removeHandler(handler)
     # what cannot be encoded ends in a traceback
     return error, said.getvalue().encode().decode()
+
+
+@contextlib.contextmanager
+def _impatient() -> collections.abc.Iterator[interrupt.Pause]:
+    """Pauses that take no time, and that Ctrl-C ends after a while."""
+    waits = itertools.count(1)
+    yield lambda _seconds: next(waits) > _PATIENCE
 
 
 @functools.cache

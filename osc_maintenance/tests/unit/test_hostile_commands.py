@@ -192,6 +192,14 @@ class TestRefused(HostileTestCase):
             self.assertEqual('', outcome.error)
             self.assertIn(r'x\x1b[2J', outcome.said)
 
+    def test_hosts_where_servers_are_moved(self) -> None:
+        for route, place in (
+            ('GET /os-aggregates/{}', ('aggregate', 'hosts', 0)),
+            ('GET /os-migrations', ('migrations', 0, 'dest_compute')),
+        ):
+            outcome = self._run('set waits', route, place, spoil.EVIL)
+            self.assertIn(r'x\x1b[2J', outcome.said)
+
 
 class TestNothingSpoiled(HostileTestCase):
     """Without it these tests would show nothing."""
@@ -203,7 +211,7 @@ class TestNothingSpoiled(HostileTestCase):
                     name, spoil.cloud_of(name), lambda _route, body: body
                 )
                 self.check(outcome)
-                fails = name in ('show unknown',)
+                fails = name == 'show unknown'
                 self.assertEqual(fails, bool(outcome.error))
                 writes = name.startswith(('set', 'unset', 'server ack'))
                 self.assertEqual(writes, bool(outcome.writes))

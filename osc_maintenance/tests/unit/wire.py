@@ -141,7 +141,14 @@ class Cloud(requests.adapters.BaseAdapter):
             case '/servers/{}/os-instance-actions/{}':
                 return items.ACTION
             case '/os-migrations':
-                return {'migrations': self.migrations}
+                of = query.get('instance_uuid')
+                return {
+                    'migrations': [
+                        migration
+                        for migration in self.migrations
+                        if of in (None, migration['instance_uuid'])
+                    ]
+                }
             case '/os-server-groups':
                 more = 'offset' in query
                 return {'server_groups': [] if more else items.groups()}
@@ -199,18 +206,31 @@ class Cloud(requests.adapters.BaseAdapter):
         raise LookupError(f'nothing answers to {route}')
 
     def _act(self, server: items.Json, body: items.Json) -> None:
-        (action,) = body
-        kinds = {'os-migrateLive': 'live-migration', 'migrate': 'migration'}
-        if action not in kinds:
+        ((action, told),) = body.items()
+        latest = {**self.migrations[0], 'instance_uuid': server['id']}
+        if action == 'confirmResize':
+            (resize,) = (
+                m for m in self.migrations if m['status'] == 'finished'
+            )
+            resize['status'] = 'confirmed'
+            server.update(items.STOPPED)
+            return
+        if action not in items.MOVES:
             raise AssertionError(f'no server can {action}')
-        server['OS-EXT-SRV-ATTR:host'] = items.THERE
-        latest = {
-            **self.migrations[0],
-            'id': 10 + len(self.migrations),
-            'instance_uuid': server['id'],
-            'migration_type': kinds[action],
-            'status': 'completed',
-        }
+        source = server['OS-EXT-SRV-ATTR:host']
+        other = items.THERE if source == items.HERE else items.HERE
+        server['OS-EXT-SRV-ATTR:host'] = (told or {}).get('host') or other
+        kind, status = items.MOVES[action]
+        if status == 'finished':
+            server.update(items.RESIZED)
+        latest.update(
+            id=10 + len(self.migrations),
+            migration_type=kind,
+            status=status,
+            source_compute=source,
+            dest_compute=server['OS-EXT-SRV-ATTR:host'],
+            user_id='id-of-alice',
+        )
         self.migrations = [latest, *self.migrations]
 
     # -- what there is -----------------------------------------------------

@@ -137,6 +137,16 @@ def _migration(
     }
 
 
+#: What can be asked of a server: the type of migration, and how it ends here.
+MOVES = {
+    'os-migrateLive': ('live-migration', 'completed'),
+    'migrate': ('migration', 'finished'),
+    'evacuate': ('evacuation', 'done'),
+}
+RESIZED: Json = {'status': 'VERIFY_RESIZE', 'OS-EXT-STS:vm_state': 'resized'}
+STOPPED: Json = {'status': 'SHUTOFF', 'OS-EXT-STS:vm_state': 'stopped'}
+
+
 def groups() -> list[Json]:
     """The server groups."""
     return [
