@@ -137,7 +137,13 @@ class Returning:
         history: collections.abc.Collection[servers.Migration],
     ) -> None:
         """Whether a server is where this maintenance has moved it."""
-        noted = self._at.journal.moves[server.id]
+        noted = self._at.journal.moves.get(server.id)
+        if noted is None:
+            self._strayed[server.id] = (
+                'it is no longer recorded that it was moved away, and it '
+                f'stays on {server.host}'
+            )
+            return
         self._ended[server.id] = max(
             (item.id for item in history if item.succeeded or item.failed),
             default=0,

@@ -200,6 +200,19 @@ class TestRefused(HostileTestCase):
             outcome = self._run('set waits', route, place, spoil.EVIL)
             self.assertIn(r'x\x1b[2J', outcome.said)
 
+    def test_the_note_of_a_server_that_comes_back_is_gone(self) -> None:
+        web = wire_items.WEB
+        outcome = self._run(
+            'unset returns',
+            'GET /os-aggregates/{}',
+            ('aggregate', 'metadata', f'maintenance:move:{web}'),
+            spoil.MISSING,
+        )
+        self.assertIn('no longer recorded that it was moved', outcome.said)
+        writes = [*outcome.writes, *outcome.later]
+        self.assertNotIn(f'POST /servers/{web}/action', writes)
+        self.assertIn(f'POST /servers/{wire_items.DB}/action', writes)
+
 
 class TestNothingSpoiled(HostileTestCase):
     """Without it these tests would show nothing."""
