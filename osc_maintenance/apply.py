@@ -29,6 +29,7 @@ from osc_maintenance.drain import plan as plan_
 from osc_maintenance.drain import run
 from osc_maintenance import facts
 from osc_maintenance import journal
+from osc_maintenance import lull
 from osc_maintenance import maintenance
 from osc_maintenance import notices
 from osc_maintenance import parallel
@@ -124,14 +125,27 @@ def _carry_out(
     before, changes = host, clients.changes
     action, cause, load = None, None, None
     untold: dict[str, str] = {}
+    started: dict[str | None, starting.Row] = {}
     try:
         if called_for:
             host, action = maintenance.while_it_lasts(
                 clients,
                 host.name,
-                lambda found: _act(clients, found, unset_overdue, now),
+                lambda found: _act(
+                    clients, found, unset_overdue, now, started
+                ),
                 host.aggregate,
             )
+            ended = called_for is change.Call.END and host.aggregate is None
+            if ended and clients.changes > changes:
+                # Nova may have failed with the last request, and done it
+                action = 'unset'
+            if off := causes.not_started(started.values()):
+                off, action = f'{action}, but {off}', None
+                raise exceptions.CommandError(off)
+        else:
+            # those that came before it may have taken minutes
+            host = facts.find(clients.nova, host.name, host.aggregate)
         if _drains(host):
             host, action = _drain(clients, host, how, action, now)
         if notices.concern(host):
@@ -277,21 +291,25 @@ def _act(
     host: state.Host,
     unset_overdue: bool,
     now: datetime.datetime,
+    started: dict[str | None, starting.Row],
 ) -> tuple[state.Host, str | None]:
-    """Do what the window of a host calls for; the host then, and the word."""
+    """Do what the window of a host calls for; the host then, and the word.
+
+    What became of the servers that were started is added to ``started``.
+    """
     match change.called_for(host, now):
         case change.Call.ENTER:
             _refuse_if_strict(clients, host, now)
             return maintenance.keep(
                 clients, host, change.Request(), now, _taken_up(host)
             ), 'entered'
-        case change.Call.END if unset_overdue:
-            host, started = starting.again(clients, host, force=False)
+        case change.Call.END if unset_overdue and not lull.is_being_ended(
+            host.journal, now
+        ):
+            host, rows = starting.again(clients, host, force=False)
+            started |= {row['id']: row for row in rows}
             notices.withdraw(clients, host)
-            host = maintenance.end(clients.nova, host)
-            if told := causes.not_started(started):
-                raise exceptions.CommandError(f'unset, but {told}')
-            return host, 'unset'
+            return maintenance.end(clients.nova, host), 'unset'
         case change.Call.END:
             return host, 'overdue'
         case change.Call.MEND:

@@ -25,7 +25,7 @@ from osc_maintenance import times
 #: How many servers a cause tells by name.
 _NAMED = 10
 ENDING = (
-    'unset starts again what was stopped, or was interrupted: run unset '
+    'unset is about to end the maintenance, or was interrupted: run unset '
     'again, or set to go on with the maintenance'
 )
 TO_BE_STOPPED = 'to be stopped when all others have gone'

@@ -136,8 +136,7 @@ def to_set(
         raise RefusedError(f'{host.name}: {exc}') from exc
     if host.aggregate:
         wanted = dataclasses.replace(wanted, id=host.aggregate.maintenance_id)
-    notes = journal.entered(host.journal) if wanted.entered else {}
-    steps = _write(host, old, wanted, user, now, notes)
+    steps = _write(host, old, wanted, user, now, journal.entered(host.journal))
     if host.aggregate is None or host.name not in host.aggregate.hosts:
         steps.append(AddHost())
     if wanted.entered:

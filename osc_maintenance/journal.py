@@ -227,12 +227,20 @@ def _time(value: str) -> datetime.datetime | None:
 
 
 def entered(old: Journal) -> dict[str, str | None]:
-    """The notes of a host that is put into maintenance, perhaps once more.
+    """The notes of a host that is to be in maintenance, perhaps once more.
 
     :param old: what is noted already.
     :returns: metadata to write: nothing is on its way back.
     """
     return {_RETURN: None} if old.returning else {}
+
+
+def ends_return(changes: collections.abc.Mapping[str, str | None]) -> bool:
+    """Whether these notes take a return back.
+
+    :param changes: metadata that is written.
+    """
+    return _RETURN in changes and changes[_RETURN] is None
 
 
 def started(

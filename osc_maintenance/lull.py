@@ -21,6 +21,7 @@ import collections.abc
 import datetime
 import math
 
+from osc_maintenance import journal as journal_
 from osc_maintenance import servers
 
 #: How long nothing moves at most until the next move is started: the end of
@@ -63,3 +64,17 @@ def seconds_left(
             rest = bound - (now - moment)
             left = max(left, math.ceil(rest.total_seconds()))
     return left
+
+
+def is_being_ended(journal: journal_.Journal, now: datetime.datetime) -> bool:
+    """Whether somebody else ends a maintenance at this moment.
+
+    Servers that are on their way back would stay away if the record were
+    deleted.
+
+    :param journal: what has been noted.
+    :param now: when this command began, in UTC: what is noted later is ours.
+    """
+    noted = journal.return_noted
+    begun = noted is not None and datetime.timedelta() < now - noted < NEXT
+    return journal.returning and (begun or bool(journal.returns))

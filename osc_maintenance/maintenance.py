@@ -233,7 +233,17 @@ def restore(
         if host.aggregate:
             noted = journal.returning({}, times.now())
             steps.insert(0, change.WriteRecord(noted))
-        return writes.carry_out(nova, host, steps)
+        host = writes.carry_out(nova, host, steps)
+        if host.aggregate:
+            # set takes the note away, and does not disable what it has not
+            # seen enabled
+            aggregate = nova.aggregate(host.aggregate)
+            host = dataclasses.replace(host, aggregate=aggregate)
+            if not host.journal.returning:
+                raise api.OvertakenError(
+                    f'{text.escape(name)} is being put into maintenance again'
+                )
+        return host
 
     return _insist(attempt)
 
@@ -282,7 +292,8 @@ def while_it_lasts(
     """Do something to a maintenance, but do not bring it back.
 
     If somebody ends it meanwhile, and our disable comes last, it is ended
-    once more.
+    once more. What is disabled as it was when we looked, we have not disabled:
+    there somebody has deleted the aggregate, and nobody has ended anything.
 
     :param clients: Nova, and who is asking.
     :param name: the host's name.
@@ -290,17 +301,23 @@ def while_it_lasts(
     :param known: the aggregate of its maintenance as it was, if that is known.
     :returns: what it returns.
     """
-    overtaken = False
+    seen: state.Service | None = None
 
     def attempt() -> _T:
-        nonlocal overtaken
+        nonlocal seen
         host = facts.find(clients.nova, name, known)
-        if overtaken and host.aggregate is None and host.mark:
+        if (
+            seen
+            and host.aggregate is None
+            and host.service
+            and host.mark
+            and host.service.as_set != seen.as_set
+        ):
             host = unset(clients, name)
         try:
             return act(host)
         except api.OvertakenError:
-            overtaken = True
+            seen = host.service
             raise
 
     return _insist(attempt)

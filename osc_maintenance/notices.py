@@ -17,6 +17,7 @@ notice can be found again and removed, wherever its server has gone.
 """
 
 import collections.abc
+import dataclasses
 import datetime
 import threading
 import typing
@@ -28,10 +29,12 @@ from osc_maintenance.drain import verdict as verdict_
 from osc_maintenance import facts
 from osc_maintenance import journal
 from osc_maintenance import notice
+from osc_maintenance.nova import api
 from osc_maintenance import owners
 from osc_maintenance import parallel
 from osc_maintenance import policy
 from osc_maintenance import servers
+from osc_maintenance import starting
 from osc_maintenance import state
 from osc_maintenance import text
 from osc_maintenance import writes
@@ -162,11 +165,27 @@ def tell_all(
 def withdraw(clients: 'clients_.Clients', host: state.Host) -> dict[str, str]:
     """Remove every notice of a maintenance that is about to be over.
 
+    It is noted before: whoever comes across the record tells nobody any more.
+
     :param clients: Nova.
     :param host: the host, with its record.
     :returns: why notices are left, by the ids of their servers.
+    :raises OvertakenError: if somebody else has told owners meanwhile, or has
+        ended it.
+    :raises CommandError: if that cannot be noted.
     """
+    if not host.journal.told:
+        return {}
+    host = starting.announce(clients, host)
     _over, left = _withdrawn(clients, host, {}, keep=frozenset())
+    if host.aggregate:
+        found = clients.nova.aggregate(host.aggregate)
+        since = dataclasses.replace(host, aggregate=found).journal
+        if not since.returning or since.told - host.journal.told:
+            raise api.OvertakenError(
+                f'{text.escape(host.name)}: somebody else is telling owners '
+                'of the maintenance at the same time'
+            )
     return left
 
 

@@ -257,17 +257,20 @@ def _recorded(
                 'the record says planned, but the service is already disabled '
                 f'for maintenance {record.id}: run set --now, or unset'
             )
+        if host.journal.returning:
+            return _error(causes.ENDING)
         return Standing(State.PLANNED)
     if service.status not in ('enabled', 'disabled'):
         return _error(
             f'the status of the service is {service.status}: its cell is down'
         )
     if ours:
-        if host.journal.returning and host.journal.stopped:
+        ending, stopped = host.journal.returning, host.journal.stopped
+        if ending and (stopped or not load.moving):
             return _error(causes.ENDING)
         found = _in_maintenance(host, record, load, now, over=over)
-        stopped = [s for s in load.servers or () if record.policy.stopped(s)]
-        told = (found.cause, causes.stopped(stopped))
+        off = [s for s in load.servers or () if record.policy.stopped(s)]
+        told = (found.cause, causes.stopped(off))
         return Standing(found.state, '; '.join(filter(None, told)) or None)
     if host.journal.returning:
         return _returning(host, service, load, None if over else now)
@@ -389,10 +392,17 @@ def _returning(
         return Standing(State.MIGRATING)
     returns = host.journal.returns
     moves = [item for item in load.arriving.values() if item.server in returns]
-    noted = host.journal.return_noted
+    ended = service.as_set == host.before
+    noted = host.journal.return_noted if ended else None
     lasts = lull.seconds_left(moves, returns, now, noted) if now else 0
     if lasts:
         return Standing(State.MIGRATING, causes.lull_of_return(lasts))
+    if not returns:
+        return _error(
+            f'the service is {service.as_set}, and unset was interrupted: run '
+            'it again with the same options, or set to go on with the '
+            'maintenance'
+        )
     return _error(
         f'the service is {service.as_set}, and not all servers that were '
         'to return are back: run unset --return-servers again, or unset to '

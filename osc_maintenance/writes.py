@@ -19,6 +19,7 @@ import dataclasses
 from osc_lib import exceptions
 
 from osc_maintenance import change
+from osc_maintenance import journal
 from osc_maintenance.nova import api
 from osc_maintenance.nova import hosts
 from osc_maintenance import state
@@ -44,8 +45,8 @@ def carry_out(
         failed with a step, and the record is not as it was.
     :raises CommandError: if Nova refuses a step; those before it are done.
     """
-    for number, step in enumerate(steps):
-        if number and isinstance(step, change.SetService) and host.service:
+    for step in steps:
+        if isinstance(step, change.SetService) and host.service:
             _check_theirs(nova, host.service)
         try:
             host = _do(nova, host, step)
@@ -95,9 +96,9 @@ def _do(nova: hosts.Hosts, host: state.Host, step: change.Step) -> state.Host:
 def _check_theirs(nova: hosts.Hosts, service: state.Service) -> None:
     """See that nobody disables or enables a service for reasons of theirs.
 
-    The writes before take some tenths of a second, and what a colleague says
-    of the service meanwhile is to be put back in the end. What another one of
-    us says of it is in the record.
+    What comes before takes some tenths of a second, or minutes where servers
+    are started or owners told, and what a colleague says of the service
+    meanwhile counts. What another one of us says of it is in the record.
     """
     host = state.Host(service.host, nova.service(service.host))
     found = host.service
@@ -162,7 +163,15 @@ def until_it_holds(
             found = aggregate.metadata
             if any(found.get(key) != value for key, value in written.items()):
                 decide = follow
+            elif journal.ends_return(written) and not _sets_service(steps):
+                # who ends it may have put the service back since we looked
+                service = nova.service(host.name)
+                host = dataclasses.replace(host, service=service)
     return host
+
+
+def _sets_service(steps: list[change.Step]) -> bool:
+    return any(isinstance(step, change.SetService) for step in steps)
 
 
 def _beside(

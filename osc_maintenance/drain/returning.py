@@ -278,7 +278,9 @@ class Returning:
         """
         name = text.escape(self.host)
         if self._at.aggregate is None:
-            raise AssertionError(f'{name} has no record to return by')
+            raise journey.LostError(
+                f'the maintenance of {name} was ended by somebody else'
+            )
         try:
             aggregate = self._clients.nova.aggregate(self._at.aggregate)
         except api.OvertakenError as exc:

@@ -197,8 +197,9 @@ class UnsetHostMaintenance(base.ChangingCommand):
                 move=functools.partial(run.bring_back, self.clients, journey),
             )
             self.more['moves'] = [move.as_dict() for move in result.moves]
-            self.exit_code = result.exit_code
-            if self.exit_code or not result.complete:
+            # what was stopped may not run again, which was told before
+            self.exit_code = result.exit_code or self.exit_code
+            if result.exit_code or not result.complete:
                 return host
             now = facts.find(self.clients.nova, name)
             # without a record: somebody else was quicker with the same

@@ -11,6 +11,8 @@
 #   under the License.
 
 import dataclasses
+import datetime
+import functools
 from unittest import mock
 
 from osc_lib import exceptions
@@ -170,6 +172,62 @@ class TestApply(test_maintenance.MaintenanceTestCase):
         self.assertEqual(
             fakes.named(scenes.host(), 'b-due'), clients.nova.hosts['b-due']
         )
+
+    def test_one_that_was_ended_although_nova_failed(self) -> None:
+        clients = self._clients()
+
+        def fail() -> None:
+            raise api.TransientError('HTTP 504')
+
+        self.meanwhile(clients.nova, 'delete', fail, after=True)
+        self.assertIn(
+            ('a-over', 'unset', True), self._apply(clients, unset_overdue=True)
+        )
+        self.assertIsNone(clients.nova.hosts['a-over'].aggregate)
+
+    def test_one_that_somebody_else_is_ending(self) -> None:
+        move = {'web-id': journal.Move('live-migrate', 5)}
+        now = NOW + 4 * HOUR
+        for notes, action in (
+            (journal.returning(move, NOW), 'overdue'),
+            (journal.returning({}, now - datetime.timedelta(0, 9)), 'overdue'),
+            # it was interrupted; or it is this run that has noted it
+            (journal.returning({}, NOW), 'unset'),
+            (journal.returning({}, now), 'unset'),
+        ):
+            clients = self._clients()
+            over = clients.nova.hosts['a-over']
+            clients.nova.hosts['a-over'] = scenes.after(
+                over, change.WriteRecord(notes)
+            )
+            (row, _entered) = self._apply(clients, unset_overdue=True)
+            self.assertEqual(('a-over', action), row[:2], str(notes))
+
+    def test_what_was_done_while_it_was_at_others(self) -> None:
+        # the hosts were surveyed minutes ago
+        told = scenes.entered(request=change.Request(notify=True))
+        for ended in (True, False):
+            clients = self.clients(
+                fakes.named(scenes.planned(), 'a-due'),
+                fakes.named(told, 'b-told'),
+            )
+            web = scenes.server('web')
+            clients.servers.loads['b-told'] = servers.Load('b-told', (web,))
+            real = fakes.real(clients)
+            request = change.Request(notify=False)
+            self.meanwhile(
+                *(clients.nova, 'set_service'),
+                functools.partial(maintenance.unset, real, 'b-told')
+                if ended
+                else functools.partial(
+                    maintenance.set_, real, 'b-told', request, NOW
+                ),
+            )
+            self.assertEqual(
+                [('a-due', 'entered', True)], self._apply(clients)
+            )
+            (found,) = clients.owned.all()
+            self.assertEqual({}, found.said)
 
     def test_a_fresh_maintenance_is_not_ended(self) -> None:
         # it is set while the overdue one is being ended

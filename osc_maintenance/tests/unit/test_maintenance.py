@@ -424,6 +424,73 @@ class TestUnset(MaintenanceTestCase):
             (found,) = facts.survey(fakes.real(clients).nova)
         self.assertIsNotNone(found.aggregate)
 
+    def test_disabled_by_others_before_it_is_put_back(self) -> None:
+        # to start servers, or to tell owners that it is over, takes minutes
+        theirs = record.ServiceStatus('disabled', 'bad disk')
+        clients = self.clients(scenes.entered())
+
+        def seen(host: state.Host) -> None:
+            assert host.service is not None
+            if host.ours:
+                clients.nova.set_service(host.service, theirs)
+
+        error = self.assertRaises(
+            change.RefusedError,
+            maintenance.unset,
+            *(fakes.real(clients), 'compute1'),
+            seen=seen,
+        )
+        self.assertIn('bad disk', str(error))
+        found = clients.nova.hosts['compute1'].service
+        assert found is not None
+        self.assertEqual(theirs, found.as_set)
+
+    def test_set_while_its_service_is_put_back_first(self) -> None:
+        # set has read the service before it was enabled, and the note after
+        clients = self.clients(scenes.entered())
+        nova = clients.nova
+        stale = nova.hosts['compute1'].service
+        seen: list[state.Host] = []
+
+        def act() -> None:
+            looks = [stale]
+
+            def service(host: str) -> state.Service | None:
+                return looks.pop() if looks else found(host)
+
+            found = nova.service
+            with mock.patch.object(nova, 'service', service):
+                seen.append(self.set_(clients)[0])
+
+        self.meanwhile(nova, 'set_service', act, after=True)
+        host = maintenance.restore(fakes.real(clients), 'compute1')
+        # as if they had come one after the other
+        self.assertTrue(seen[0].ours)
+        self.assertTrue(host.journal.returning)
+        self.assertIsNone(host.mark)
+        self.assertEqual(nova.hosts['compute1'], host)
+
+    def test_the_aggregate_is_deleted_while_a_property_is_cleared(
+        self,
+    ) -> None:
+        # by hand: nobody has ended the maintenance
+        clients = self.clients(
+            scenes.entered(request=change.Request(reason='kernel'))
+        )
+        lost = dataclasses.replace(
+            clients.nova.hosts['compute1'], aggregate=None
+        )
+        self.meanwhile(
+            *(clients.nova, 'write_record'),
+            lambda: clients.nova.hosts.update(compute1=lost),
+        )
+        self.assertRaises(
+            change.RefusedError,
+            maintenance.clear,
+            *(fakes.real(clients), 'compute1', frozenset(['reason']), NOW),
+        )
+        self.assertEqual(lost, clients.nova.hosts['compute1'])
+
     def test_ended_while_a_property_is_cleared(self) -> None:
         clients = self.clients(
             scenes.entered(request=change.Request(reason='kernel'))

@@ -12,6 +12,7 @@
 
 """Whose notices are written and removed, on a Nova in memory."""
 
+import collections.abc
 import dataclasses
 from unittest import mock
 
@@ -23,6 +24,7 @@ from osc_maintenance.drain import verdict
 from osc_maintenance import journal
 from osc_maintenance import notice
 from osc_maintenance import notices
+from osc_maintenance.nova import api
 from osc_maintenance import servers
 from osc_maintenance import state
 from osc_maintenance.tests.unit import fakes
@@ -246,6 +248,52 @@ class TestWithdraw(NoticesTestCase):
         found = notices.withdraw(fakes.real(self.clients), self.host)
         self.assertEqual({'web-id': 'HTTP 409'}, found)
         self.assertEqual({'web': 'stay'}, self.actions())
+
+    def _meanwhile(self, act: collections.abc.Callable[[], object]) -> None:
+        """Have somebody else act before the first notice is removed."""
+        real = self.clients.owned.untell
+
+        def once(server: servers.Server, keys: set[str]) -> None:
+            patch.stop()
+            act()
+            real(server, keys)
+
+        patch = mock.patch.object(
+            self.clients.owned, 'untell', side_effect=once
+        )
+        self.addCleanup(patch.start().assert_called)
+
+    def test_nobody_is_told_meanwhile(self) -> None:
+        self.have(telling(), WEB)
+        self.tell()
+        clients = fakes.real(self.clients)
+        # apply comes across the record just then, and there is one more
+        self.place(*self.clients.servers.on('compute1'), DB)
+        self._meanwhile(
+            lambda: notices.tell_all(clients, self.host, scenes.NOW)
+        )
+        notices.withdraw(clients, self.host)
+        self.assertEqual({}, self.actions())
+
+    def test_somebody_is_told_meanwhile(self) -> None:
+        # by who has read the record before that was noted
+        self.have(telling(), WEB)
+        self.tell()
+        clients, stale = fakes.real(self.clients), self.host
+        self.place(*self.clients.servers.on('compute1'), DB)
+        load = self.clients.servers.loads['compute1']
+        self._meanwhile(lambda: notices.tell(clients, stale, load, {}))
+        self.assertRaises(
+            api.OvertakenError, notices.withdraw, clients, self.host
+        )
+        notices.withdraw(clients, self.host)
+        self.assertEqual({}, self.actions())
+
+    def test_nobody_was_told(self) -> None:
+        self.assertEqual(
+            {}, notices.withdraw(fakes.real(self.clients), self.host)
+        )
+        self.assertEqual([], self.clients.nova.writes)
 
 
 class TestFarewell(NoticesTestCase):

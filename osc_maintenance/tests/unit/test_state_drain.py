@@ -24,6 +24,7 @@ from osc_maintenance import state
 from osc_maintenance.tests.unit import scenes
 
 S = state.State
+DAY = datetime.timedelta(days=1)
 WEB, DB = scenes.server('web'), scenes.server('db')
 
 
@@ -244,6 +245,11 @@ class TestReturning(base.BaseTestCase):
             journal.returning({}, scenes.NOW - datetime.timedelta(hours=1)),
         )
         enabled = scenes.disabled_by_somebody(back, 'enabled', None)
+        move = {'web-id': journal.Move('live-migrate', 5)}
+        coming = scenes.after(
+            enabled,
+            change.WriteRecord(journal.returning(move, scenes.NOW - DAY)),
+        )
         down = scenes.disabled_by_somebody(back, 'UNKNOWN', None)
         for what, host, load, expected, cause in (
             (
@@ -269,10 +275,34 @@ class TestReturning(base.BaseTestCase):
             ),
             (
                 'interrupted',
-                enabled,
+                coming,
                 scenes.NOTHING,
                 S.ERROR,
                 'unset --return-servers again',
+            ),
+            (
+                'interrupted, and it may have been a plain unset',
+                enabled,
+                scenes.NOTHING,
+                S.ERROR,
+                'again with the same options',
+            ),
+            (
+                'interrupted before the service was put back',
+                back,
+                scenes.NOTHING,
+                S.ERROR,
+                'unset is about to end',
+            ),
+            (
+                'interrupted, and it was a plan',
+                scenes.after(
+                    scenes.planned(),
+                    change.WriteRecord(journal.returning({}, scenes.NOW)),
+                ),
+                scenes.NOTHING,
+                S.ERROR,
+                'unset is about to end',
             ),
             ('cell down', down, scenes.load(None, 0, 1), S.ERROR, 'cell'),
         ):
@@ -380,7 +410,7 @@ class TestOwners(base.BaseTestCase):
         )
         found = self.standing(WEB, notes=noted, later=900)
         self.assertEqual(S.ERROR, found.state)
-        self.assertIn('unset starts again what was stopped', str(found.cause))
+        self.assertIn('unset is about to end', str(found.cause))
 
     def test_those_to_be_stopped_are_not_forgotten(self) -> None:
         said = {owners.POLICY: 'stop'}

@@ -14,8 +14,11 @@
 
 import dataclasses
 
+from osc_lib import exceptions
+
 from osc_maintenance import change
 from osc_maintenance import exit_codes
+from osc_maintenance import journal
 from osc_maintenance.osc import host_maintenance
 from osc_maintenance.osc import host_maintenance_show
 from osc_maintenance.osc import host_maintenance_unset
@@ -97,6 +100,19 @@ class TestReturnServers(test_set_drain.DrainTestCase):
         self.assertTrue(self.clients.nova.hosts['compute1'].journal.returning)
         told = self.run_command(UNSET, 'compute1', '--return-servers')
         self.assertEqual('none', told['state'])
+
+    def test_what_was_stopped_does_not_run_again(self) -> None:
+        noted = change.WriteRecord(journal.stopping(['web-id']))
+        off = dataclasses.replace(WEB, host='compute1', vm_state='stopped')
+        self.given(scenes.after(scenes.entered(), noted), off)
+        refusal = exceptions.CommandError('no valid port binding')
+        self.clients.servers.refusals['web-id'] = refusal
+        told = self.run_command(
+            UNSET, 'compute1', '--return-servers', code=CODE.STAYED
+        )
+        self.assertEqual('none', told['state'])
+        (row,) = told['started']
+        self.assertEqual('no valid port binding', row['cause'])
 
     def test_an_interrupted_return_goes_on(self) -> None:
         self.given(scenes.host(), WEB)
