@@ -58,8 +58,10 @@ def set_(
         written then.
     """
 
+    memory = _Memory()
+
     def attempt() -> state.Host:
-        host = _claimed(clients, name, request, now)
+        host = memory.recall(_claimed(clients, name, request, now))
         steps = change.to_set(host, request, clients.user, now)
         if host.record and any(
             isinstance(s, change.SetService) for s in steps
@@ -154,6 +156,24 @@ def keep(
     )
 
 
+class _Memory:
+    """What a service was before its maintenance, as long as a command runs.
+
+    Where it has to look again the record may be gone, and the disabled_reason
+    that it has written may have had no room for all of it.
+    """
+
+    def __init__(self) -> None:
+        self._seen: record.ServiceStatus | None = None
+
+    def recall(self, host: state.Host) -> state.Host:
+        """The host, with what was seen of it before."""
+        host = dataclasses.replace(host, remembered=self._seen)
+        if host.service:
+            self._seen = host.before or host.service.as_set
+        return host
+
+
 def _insist(attempt: collections.abc.Callable[[], _T]) -> _T:
     """Try again whenever somebody else was quicker, within reason."""
     for _ in range(writes.ATTEMPTS - 1):
@@ -180,12 +200,21 @@ def unset(
     :raises RefusedError: if the service is not as we left it; nothing has been
         written then.
     """
-    nova = clients.nova
+    return _unset(clients, name, _Memory(), force=force, seen=seen)
 
+
+def _unset(
+    clients: 'clients_.Clients',
+    name: str,
+    memory: _Memory,
+    *,
+    force: bool = False,
+    seen: collections.abc.Callable[[state.Host], None] = lambda _host: None,
+) -> state.Host:
     def attempt() -> state.Host:
-        host = facts.find(nova, name)
+        host = memory.recall(facts.find(clients.nova, name))
         seen(host)
-        return end(nova, host, force=force)
+        return end(clients.nova, host, force=force)
 
     return _insist(attempt)
 
@@ -301,11 +330,12 @@ def while_it_lasts(
     :param known: the aggregate of its maintenance as it was, if that is known.
     :returns: what it returns.
     """
+    memory = _Memory()
     seen: state.Service | None = None
 
     def attempt() -> _T:
         nonlocal seen
-        host = facts.find(clients.nova, name, known)
+        host = memory.recall(facts.find(clients.nova, name, known))
         if (
             seen
             and host.aggregate is None
@@ -313,7 +343,7 @@ def while_it_lasts(
             and host.mark
             and host.service.as_set != seen.as_set
         ):
-            host = unset(clients, name)
+            host = _unset(clients, name, memory)
         try:
             return act(host)
         except api.OvertakenError:

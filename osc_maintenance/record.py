@@ -406,6 +406,20 @@ def disabled_reason(record: Record) -> str:
     return head + text.shorten(reason, room - len(tail)) + url + tail
 
 
+def in_full(told: ServiceStatus, known: ServiceStatus | None) -> ServiceStatus:
+    """What a service was, where its disabled_reason had no room for all.
+
+    :param told: what the disabled_reason tells, shortened perhaps.
+    :param known: what was seen of it before; None if nothing was.
+    :returns: what was seen, if it is the same as far as is told.
+    """
+    if known and known.status == told.status and known.reason and told.reason:
+        length = len(told.reason)
+        if text.shorten(known.reason, length) == told.reason:
+            return known
+    return told
+
+
 def parse_disabled_reason(reason: str | None) -> DisabledReason | None:
     """Read a compute service's disabled_reason.
 

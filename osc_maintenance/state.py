@@ -104,11 +104,16 @@ class Host:
     :ivar name: the host's name.
     :ivar service: its nova-compute service, or None if there is none.
     :ivar aggregate: the aggregate of its maintenance, or None.
+    :ivar remembered: what the service was before, as the same command has
+        seen it earlier; None if it has not.
     """
 
     name: str
     service: Service | None
     aggregate: Aggregate | None = None
+    remembered: record_.ServiceStatus | None = dataclasses.field(
+        default=None, compare=False
+    )
 
     @property
     def record(self) -> record_.Record | None:
@@ -151,10 +156,10 @@ class Host:
         before = record.before if record else None
         if mark is None:
             return before
-        if before is None:
-            return mark.before
-        if before.reason is None and before.status == mark.before.status:
-            return mark.before
+        if before is None or (
+            before.reason is None and before.status == mark.before.status
+        ):
+            return record_.in_full(mark.before, self.remembered)
         return before
 
     @property

@@ -90,7 +90,7 @@ def _do(nova: hosts.Hosts, host: state.Host, step: change.Step) -> state.Host:
             aggregate = None
         case _:
             raise AssertionError(f'{step} has nothing to be done to')
-    return state.Host(host.name, service, aggregate)
+    return dataclasses.replace(host, service=service, aggregate=aggregate)
 
 
 def _check_theirs(nova: hosts.Hosts, service: state.Service) -> None:

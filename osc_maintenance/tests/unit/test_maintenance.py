@@ -14,6 +14,7 @@ import collections.abc
 import dataclasses
 import datetime
 import functools
+import typing
 from unittest import mock
 
 from osc_lib import exceptions
@@ -423,6 +424,40 @@ class TestUnset(MaintenanceTestCase):
             clients.nova.hosts = {'compute1': scenes.entered()}
             (found,) = facts.survey(fakes.real(clients).nova)
         self.assertIsNotNone(found.aggregate)
+
+    def test_a_long_reason_is_not_lost_on_the_way(self) -> None:
+        # there is room for less of it in the disabled_reason that is written
+        before = scenes.host('disabled', 'broken ' * 36)
+        early = change.Request(early=True)
+        planned = scenes.entered(before, change.Request(start=NOW + HOUR))
+        clients = self.clients(planned)
+        nova = clients.nova
+        # it is entered just when its plan was looked at
+        found = nova.hosts['compute1']
+        with mock.patch.object(
+            facts, 'find', side_effect=self._looks(found)
+        ) as find:
+            self.set_(clients, early)
+            self.assertEqual(before, self.unset(clients)[0])
+        self.assertGreater(find.call_count, 1)
+        # it is ended just when it is entered
+        clients = self.clients(planned)
+        self.meanwhile(
+            clients.nova, 'set_service', lambda: self.unset(clients)
+        )
+        self.assertTrue(self.set_(clients, early)[0].ours)
+        self.assertEqual(before, self.unset(clients)[0])
+
+    def _looks(
+        self, first: state.Host
+    ) -> collections.abc.Callable[..., state.Host]:
+        """Finds a host as it was once, and then as it is."""
+        real, looks = facts.find, [first]
+
+        def find(*arguments: typing.Any) -> state.Host:
+            return looks.pop() if looks else real(*arguments)
+
+        return find
 
     def test_disabled_by_others_before_it_is_put_back(self) -> None:
         # to start servers, or to tell owners that it is over, takes minutes
