@@ -21,6 +21,7 @@ import datetime
 import enum
 
 from osc_maintenance import journal
+from osc_maintenance import mark
 from osc_maintenance import owners
 from osc_maintenance import policy as policy_
 from osc_maintenance import record as record_
@@ -178,7 +179,7 @@ def _write(
 
 def _disable(service: state.Service, record: record_.Record) -> list[Step]:
     """Disable the service for what the record says, unless it is."""
-    reason = record_.disabled_reason(record)
+    reason = mark.disabled_reason(record)
     disabled = record_.ServiceStatus('disabled', reason)
     return [] if service.as_set == disabled else [SetService(disabled)]
 

@@ -10,13 +10,12 @@
 #   License for the specific language governing permissions and limitations
 #   under the License.
 
-"""The record of one host's maintenance, and the two places it lives in.
+"""The record of one host's maintenance, as it is in an aggregate.
 
-The record is the metadata of the host aggregate ``maintenance:<host>``. While
-the host is in maintenance the disabled_reason of its compute service tells
-the same in short, so that either half is enough to undo the maintenance if
-the other is lost. Both may have been written by anybody with the rights, so
-nothing that is read back is trusted.
+It is the metadata of the host aggregate ``maintenance:<host>``. The mark on
+the compute service tells the same in short, see :mod:`osc_maintenance.mark`.
+Anybody with the rights may have written either, so nothing that is read back
+is trusted.
 """
 
 import collections.abc
@@ -33,13 +32,6 @@ from osc_maintenance import times
 AGGREGATE_PREFIX = 'maintenance:'
 _MISSING = 'is missing'
 _HOST = re.compile(r'[a-zA-Z0-9._-]+')
-_BEFORE = ' [before: disabled'
-_REASON = re.compile(
-    r'maintenance (?P<id>[0-9a-f]{8}):(?P<rest>.*)', re.DOTALL
-)
-_REASON_BEFORE = re.compile(
-    rf'(?P<head>.*?){re.escape(_BEFORE)}(?:: (?P<before>.*))?\]', re.DOTALL
-)
 
 #: The metadata keys that are ours to write and to remove.
 KEYS = frozenset(
@@ -346,98 +338,3 @@ class _Reader:
             self.wrong('id', f'is {value!r}' if value else _MISSING)
             return ''
         return value
-
-
-class DisabledReason(typing.NamedTuple):
-    """What a disabled_reason of ours says.
-
-    :ivar id: the maintenance's id.
-    :ivar reason: the operator's reason, maybe shortened.
-    :ivar ticket_url: the ticket.
-    :ivar before: the compute service as it was before, its reason maybe
-        shortened.
-    """
-
-    id: str
-    reason: str | None
-    ticket_url: str | None
-    before: ServiceStatus
-
-
-def check_reason(reason: str) -> str:
-    """Check the operator's reason for a maintenance.
-
-    :param reason: what the operator typed.
-    :returns: the reason without blanks around it.
-    :raises ValueError: if Nova could not store it, or if it could not be told
-        from our own words in the service's disabled_reason.
-    """
-    reason = text.check_text(reason)
-    if _BEFORE.strip() in reason:
-        raise ValueError(f"must not hold '{_BEFORE.strip()}'")
-    return reason
-
-
-def disabled_reason(record: Record) -> str:
-    """What a record looks like as the disabled_reason of the service.
-
-    :param record: the record of a maintenance that has been entered.
-    :returns: ``maintenance <id>: <reason> <ticket URL>``, and behind it what
-        the service was disabled for before, if it was; at most 255
-        characters: the reasons are shortened to fit.
-    """
-    head = f'maintenance {record.id}:'
-    url = f' {record.ticket_url}' if record.ticket_url else ''
-    if len(url) > text.URL_LIMIT + 1:
-        # written by hand into the metadata
-        url = ''
-    reason = f' {record.reason}' if record.reason else ''
-    before = record.before.reason if record.before else None
-    tail = ''
-    if record.before and record.before.status == 'disabled':
-        tail = f'{_BEFORE}: {before}]' if before else f'{_BEFORE}]'
-    # each of the two reasons may have half of the room, and what the other
-    # one does not need
-    room = text.NOVA_LIMIT - len(head) - len(url)
-    if before and len(tail) > max(room // 2, room - len(reason)):
-        frame = len(f'{_BEFORE}: ]')
-        rest = max(room // 2, room - len(reason)) - frame
-        tail = f'{_BEFORE}: {text.shorten(before, max(rest, 1))}]'
-    return head + text.shorten(reason, room - len(tail)) + url + tail
-
-
-def in_full(told: ServiceStatus, known: ServiceStatus | None) -> ServiceStatus:
-    """What a service was, where its disabled_reason had no room for all.
-
-    :param told: what the disabled_reason tells, shortened perhaps.
-    :param known: what was seen of it before; None if nothing was.
-    :returns: what was seen, if it is the same as far as is told.
-    """
-    if known and known.status == told.status and known.reason and told.reason:
-        length = len(told.reason)
-        if text.shorten(known.reason, length) == told.reason:
-            return known
-    return told
-
-
-def parse_disabled_reason(reason: str | None) -> DisabledReason | None:
-    """Read a compute service's disabled_reason.
-
-    :param reason: the disabled_reason, whoever wrote it.
-    :returns: what it says if it is of our form, else None.
-    """
-    match = _REASON.fullmatch(reason or '')
-    if match is None:
-        return None
-    rest, before = match['rest'], ENABLED
-    ending = _REASON_BEFORE.fullmatch(rest)
-    if ending:
-        rest, before = (
-            ending['head'],
-            ServiceStatus('disabled', ending['before'] or None),
-        )
-    words, ticket_url = rest.strip(), None
-    first, _blank, last = words.rpartition(' ')
-    if last.lower().startswith(('http://', 'https://')):
-        words, ticket_url = first, last
-    return DisabledReason(match['id'], words or None, ticket_url, before)

@@ -19,6 +19,7 @@ import enum
 from osc_maintenance import causes
 from osc_maintenance import journal as journal_
 from osc_maintenance import lull
+from osc_maintenance import mark as mark_
 from osc_maintenance import owners
 from osc_maintenance import policy
 from osc_maintenance import record as record_
@@ -130,11 +131,11 @@ class Host:
         )
 
     @property
-    def mark(self) -> record_.DisabledReason | None:
+    def mark(self) -> mark_.Mark | None:
         """What the service's disabled_reason says, if it is of our form."""
         if self.service is None or self.service.status != 'disabled':
             return None
-        return record_.parse_disabled_reason(self.service.disabled_reason)
+        return mark_.parse(self.service.disabled_reason)
 
     @property
     def known(self) -> record_.Record | None:
@@ -159,7 +160,7 @@ class Host:
         if before is None or (
             before.reason is None and before.status == mark.before.status
         ):
-            return record_.in_full(mark.before, self.remembered)
+            return mark_.in_full(mark.before, self.remembered)
         return before
 
     @property

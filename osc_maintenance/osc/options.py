@@ -53,9 +53,9 @@ def deadline(text: str) -> typing.Any:
 
 def reason(text: str) -> str:
     """The operator's reason."""
-    from osc_maintenance import record
+    from osc_maintenance import mark
 
-    return _checked(record.check_reason, text)
+    return _checked(mark.check_reason, text)
 
 
 def owners_reason(text: str) -> str:

@@ -28,6 +28,7 @@ from novaclient import base as nova_base
 from osc_lib import exceptions
 
 from osc_maintenance import journal
+from osc_maintenance import mark
 from osc_maintenance import notice
 from osc_maintenance.nova import answers
 from osc_maintenance.nova import api
@@ -90,7 +91,7 @@ def _texts(data: bytes) -> None:
     for function in (
         text.check_text,
         text.check_url,
-        record.check_reason,
+        mark.check_reason,
         owners.check_reason,
     ):
         with contextlib.suppress(ValueError):
@@ -117,7 +118,7 @@ def _records(data: bytes) -> None:
     found = record.decode(metadata)
     if found:
         record.decode(record.encode(found))
-        _harmless(text.escape(record.disabled_reason(found)))
+        _harmless(text.escape(mark.disabled_reason(found)))
     for server in journal.decode(metadata).moves:
         assert text.is_id(server)
     host = scenes.claimed(scenes.host())

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from oslotest import base
 
 from osc_maintenance import journal
+from osc_maintenance import mark
 from osc_maintenance import notice
 from osc_maintenance import overview
 from osc_maintenance import owners
@@ -126,7 +127,7 @@ class TestTyped(base.BaseTestCase):
     @_EXAMPLES
     @hypothesis.given(_ANY)
     def test_reasons(self, typed: str) -> None:
-        for function in (record.check_reason, owners.check_reason):
+        for function in (mark.check_reason, owners.check_reason):
             found = self.read(function, typed)
             if found is not None:
                 self.assertTrue(found.isprintable())
@@ -208,7 +209,7 @@ class TestMetadata(base.BaseTestCase):
     @_EXAMPLES
     @hypothesis.given(_ANY)
     def test_disabled_reasons(self, reason: str) -> None:
-        found = record.parse_disabled_reason(f'maintenance 3f9a1c2e:{reason}')
+        found = mark.parse(f'maintenance 3f9a1c2e:{reason}')
         assert found is not None
         self.assertEqual('3f9a1c2e', found.id)
 

@@ -30,6 +30,7 @@ from osc_maintenance.drain import loop
 from osc_maintenance.drain import moves
 from osc_maintenance.drain import options
 from osc_maintenance.drain import plan
+from osc_maintenance import mark
 from osc_maintenance.nova import answers
 from osc_maintenance.nova import api
 from osc_maintenance.nova import servers as servers_api
@@ -283,7 +284,7 @@ def disabled(world: simulation.World) -> state.Service:
     """The service of the host, as the maintenance has left it."""
     return state.Service(
         *(HOST, HOST, 'disabled', world.hosts[HOST]),
-        record.disabled_reason(_RECORD),
+        mark.disabled_reason(_RECORD),
     )
 
 
