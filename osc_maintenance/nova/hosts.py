@@ -223,6 +223,7 @@ class Hosts:
         """
         name = record.aggregate_name(host)
         with api.explained(f'Aggregate {name}'):
+            made: state.Aggregate | None
             try:
                 made = _aggregate(self._client.aggregates.create(name, None))
             except nova_exceptions.Conflict:
@@ -235,7 +236,8 @@ class Hosts:
                     or host not in self.aggregates()
                 ):
                     raise
-                return None
+                # nobody knows whose it is
+                made = None
         self.changes += 1
         return made
 
