@@ -60,6 +60,8 @@ def set_(
 
     memory = _Memory()
 
+    nova = clients.nova
+
     def attempt() -> state.Host:
         host = memory.recall(_claimed(clients, name, request, now))
         steps = change.to_set(host, request, clients.user, now)
@@ -67,6 +69,9 @@ def set_(
             isinstance(s, change.SetService) for s in steps
         ):
             check(host)
+            if isinstance(steps[0], change.SetService):
+                # it may have taken its time, and nothing is written first
+                host = dataclasses.replace(host, service=nova.service(name))
         return keep(clients, host, request, now)
 
     return _insist(attempt)
@@ -223,6 +228,9 @@ def end(
     nova: hosts.Hosts, host: state.Host, *, force: bool = False
 ) -> state.Host:
     """Carry out ``unset``, and look whether somebody enters it meanwhile."""
+    if host.journal.stopped or host.journal.told:
+        # to start servers, or to tell owners that it is over, takes minutes
+        host = dataclasses.replace(host, service=nova.service(host.name))
     steps = change.to_unset(host, force=force)
     host = writes.carry_out(nova, host, steps)
     if steps and host.service:

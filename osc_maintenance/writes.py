@@ -45,8 +45,8 @@ def carry_out(
         failed with a step, and the record is not as it was.
     :raises CommandError: if Nova refuses a step; those before it are done.
     """
-    for step in steps:
-        if isinstance(step, change.SetService) and host.service:
+    for number, step in enumerate(steps):
+        if number and isinstance(step, change.SetService) and host.service:
             _check_theirs(nova, host.service)
         try:
             host = _do(nova, host, step)
@@ -96,9 +96,9 @@ def _do(nova: hosts.Hosts, host: state.Host, step: change.Step) -> state.Host:
 def _check_theirs(nova: hosts.Hosts, service: state.Service) -> None:
     """See that nobody disables or enables a service for reasons of theirs.
 
-    What comes before takes some tenths of a second, or minutes where servers
-    are started or owners told, and what a colleague says of the service
-    meanwhile counts. What another one of us says of it is in the record.
+    The writes before take some tenths of a second, and what a colleague says
+    of the service meanwhile is to be put back in the end. What another one of
+    us says of it is in the record.
     """
     host = state.Host(service.host, nova.service(service.host))
     found = host.service

@@ -22,6 +22,7 @@ from oslotest import base
 
 from osc_maintenance import change
 from osc_maintenance import facts
+from osc_maintenance import journal
 from osc_maintenance import maintenance
 from osc_maintenance.nova import api
 from osc_maintenance import record
@@ -199,6 +200,24 @@ class TestSet(MaintenanceTestCase):
             self.assertTrue(host.ours)
             ended, _changed = self.unset(clients)
             self.assertEqual(scenes.host('disabled', 'bad disk'), ended)
+
+    def test_disabled_while_its_servers_are_looked_at(self) -> None:
+        theirs = record.ServiceStatus('disabled', 'bad disk')
+        enabled = scenes.disabled_by_somebody(
+            scenes.entered(), 'enabled', None
+        )
+        clients = self.clients(enabled)
+
+        def check(host: state.Host) -> None:
+            assert host.service is not None
+            clients.nova.set_service(host.service, theirs)
+
+        maintenance.set_(
+            *(fakes.real(clients), 'compute1', change.Request(), NOW), check
+        )
+        self.assertTrue(clients.nova.hosts['compute1'].ours)
+        ended, _changed = self.unset(clients)
+        self.assertEqual(scenes.host('disabled', 'bad disk'), ended)
 
     def test_entered_while_its_start_is_put_off(self) -> None:
         clients = self.clients(scenes.planned())
@@ -462,7 +481,8 @@ class TestUnset(MaintenanceTestCase):
     def test_disabled_by_others_before_it_is_put_back(self) -> None:
         # to start servers, or to tell owners that it is over, takes minutes
         theirs = record.ServiceStatus('disabled', 'bad disk')
-        clients = self.clients(scenes.entered())
+        stopped = change.WriteRecord(journal.stopping(['web-id']))
+        clients = self.clients(scenes.after(scenes.entered(), stopped))
 
         def seen(host: state.Host) -> None:
             assert host.service is not None
