@@ -132,7 +132,7 @@ def _carry_out(
                 clients,
                 host.name,
                 lambda found: _act(
-                    clients, found, unset_overdue, now, started
+                    clients, found, unset_overdue, now, started, untold
                 ),
                 host.aggregate,
             )
@@ -292,10 +292,12 @@ def _act(
     unset_overdue: bool,
     now: datetime.datetime,
     started: dict[str | None, starting.Row],
+    untold: dict[str, str],
 ) -> tuple[state.Host, str | None]:
     """Do what the window of a host calls for; the host then, and the word.
 
-    What became of the servers that were started is added to ``started``.
+    What became of servers that were started, and whose notices are left, is
+    added to ``started`` and ``untold``.
     """
     match change.called_for(host, now):
         case change.Call.ENTER:
@@ -308,7 +310,7 @@ def _act(
         ):
             host, rows = starting.again(clients, host, force=False)
             started |= {row['id']: row for row in rows}
-            notices.withdraw(clients, host)
+            untold |= notices.withdraw(clients, host)
             return maintenance.end(clients.nova, host), 'unset'
         case change.Call.END:
             return host, 'overdue'

@@ -212,10 +212,12 @@ def _whys(
 ) -> dict[str, str]:
     """Why servers are left: what was noted, but owners may have replied."""
     noted = {
-        server: _REPLIED if why.startswith(owners.AWAITED) else why
+        server: awaited.get(server, _REPLIED)
+        if why.startswith(owners.AWAITED)
+        else why
         for server, why in journal.stayed.items()
     }
-    return {**noted, **awaited}
+    return {**awaited, **noted}
 
 
 def _each(

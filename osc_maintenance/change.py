@@ -239,6 +239,20 @@ def _changed(
         raise RefusedError(
             f'{name}: which servers have to go cannot be read: give --migrate'
         )
+    for lost, given, option in (
+        ('notify_owners', request.notify, '--notify-owners'),
+        ('owner_replies', request.replies, '--owner-replies'),
+        ('reply_by', request.reply_by or request.replies, '--reply-by'),
+    ):
+        if (
+            lost in unreadable
+            and given is None
+            and request.notify is not False
+        ):
+            raise RefusedError(
+                f'{name}: what was said of {option} cannot be read: give it, '
+                'or --no-notify-owners'
+            )
     notify = old.notify if request.notify is None else request.notify
     replies = request.replies or old.replies
     if not notify and request.replies is None:

@@ -241,6 +241,39 @@ def keys_of(
     return found
 
 
+def orphaned(maintenance: str, load: servers.Load) -> str | None:
+    """What is left on a host of a maintenance whose record was lost.
+
+    :param maintenance: its id.
+    :param load: what is on the host.
+    :returns: what to do about it, for people to read; None if there is
+        nothing.
+    """
+    told, off = [], []
+    for server in load.servers or ():
+        found = decode(server.said)
+        if found is None or found.id != maintenance:
+            continue
+        named = f'{text.escape(server.name)} ({server.id})'
+        told.append(named)
+        if found.action == verdict_.Action.STOP and (
+            server.vm_state == 'stopped'
+        ):
+            off.append(named)
+    if not told:
+        return None
+    return (
+        f'the record of maintenance {maintenance} was lost, and owners are '
+        f'still told of it: {", ".join(told)}: "openstack server unset '
+        f'--property {owners.PREFIX}id" ends that'
+    ) + (
+        f'; stopped for it, as it seems: {", ".join(off)}: "openstack server '
+        'start" them'
+        if off
+        else ''
+    )
+
+
 def _seconds(
     moment: datetime.datetime | None, now: datetime.datetime
 ) -> int | None:

@@ -44,7 +44,11 @@ def until(
     if given:
         return given
     new = heed is owners.Heed.WAIT and old.reply_by is None
-    follows = old.reply_by is not None and old.reply_by == old.start
+    follows = (
+        old.replies is owners.Heed.WAIT
+        and old.reply_by is not None
+        and old.reply_by == old.start
+    )
     if follows and heed is not owners.Heed.WAIT:
         # nobody has said it
         return None
@@ -85,6 +89,12 @@ def check(
                 'maintenance begins now'
             )
         return
+    if given and wanted.end and wanted.end <= now:
+        raise ValueError(
+            'replies count no more, as the window has ended at '
+            f'{times.format_time(wanted.end)}: give --end or --duration as '
+            'well'
+        )
     shown = times.format_time(wanted.reply_by)
     if wanted.reply_by <= now and wanted.reply_by != old.reply_by:
         raise ValueError(f'--reply-by {shown} is in the past')

@@ -34,6 +34,9 @@ _UNCONFIRMED = 'finished'
 #: Nova has not begun to copy.
 _WAITING = frozenset(('accepted', 'queued'))
 
+#: The status of a server whose cell is down, of which nothing else is told
+#: (2.69).
+UNKNOWN = 'UNKNOWN'
 _RUNNING = 1
 _RUNS = frozenset(('active', 'building', 'paused', 'rescued', 'resized'))
 

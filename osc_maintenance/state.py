@@ -213,7 +213,9 @@ def derive(
             f'the aggregate {record_.AGGREGATE_PREFIX}{host.name} is gone, '
             f'but the service is still disabled for maintenance '
             f'{host.mark.id}: set records it again (with --migrate, if '
-            'servers were to be moved: that is lost), unset ends it'
+            'servers were to be moved, and --notify-owners, if owners were '
+            'told: that is lost, and which servers were stopped or moved), '
+            'unset ends it'
         )
     if service is None:
         return _error(
@@ -326,6 +328,7 @@ def _in_maintenance(
         server.id: causes.TO_BE_STOPPED
         for server in left
         if owners.wish(server.said) is owners.Wish.STOP
+        and server.vm_state == 'active'
     }
     whys |= {server: item.cause for server, item in awaited.items()}
     ends = any(item.ends for item in awaited.values())

@@ -274,7 +274,8 @@ def check(
         )
         raise change.RefusedError(
             f'{host}: {len(stuck)} of the servers cannot be moved, and '
-            f'--strict was given: {causes}'
+            f'--strict was given: {causes}; --migrate without --strict leaves '
+            'them where they are'
         )
 
 

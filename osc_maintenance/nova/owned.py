@@ -72,7 +72,12 @@ class Owned:
                     _response, body = self._client.client.get(
                         f'/servers/{name}'
                     )
-                    return answers.server(body['server'])
+                    told = body['server']
+                    if told['status'] == servers.UNKNOWN:
+                        raise api.DownCellError(
+                            f'Server {name}: its cell is down'
+                        )
+                    return answers.server(told)
                 except nova_exceptions.NotFound:
                     pass
         found = [item for item in self.all() if item.name == name]

@@ -33,8 +33,6 @@ from osc_maintenance import text
 
 _CHANGES_SINCE = api_versions.APIVersion('2.59')
 _COLD_TARGET = api_versions.APIVersion('2.56')
-#: The status of a server whose cell is down (2.69).
-_UNKNOWN = 'UNKNOWN'
 #: What decides whether a server runs.
 _POWER = frozenset(('start', 'stop', 'reboot', 'create'))
 _ACTIONS = {
@@ -98,7 +96,7 @@ class Servers:
             if 'server' not in body:
                 # what was asked for is no ID, but something else of the API
                 return None
-            if body['server']['status'] == _UNKNOWN:
+            if body['server']['status'] == servers.UNKNOWN:
                 raise api.DownCellError(f'Server {server}: its cell is down')
             return answers.server(body['server'])
 

@@ -113,7 +113,7 @@ class SetHostMaintenance(base.ChangingCommand):
             def check(host: 'state.Host') -> None:
                 nonlocal plan
                 if plan is None:
-                    plan = self._recorded(parsed_args, host)
+                    plan = self._recorded(parsed_args, host, request)
 
             host = maintenance.set_(
                 self.clients, parsed_args.host, request, times.now(), check
@@ -121,7 +121,7 @@ class SetHostMaintenance(base.ChangingCommand):
             overruled = upheld.by_others(host.record, request)
             self.overruled(host, overruled)
             if host.ours:
-                plan = plan or self._recorded(parsed_args, host)
+                plan = plan or self._recorded(parsed_args, host, request)
             host, told = notify.tell(self.clients, self.log, host, plan)
             if (
                 host.ours
@@ -212,9 +212,13 @@ class SetHostMaintenance(base.ChangingCommand):
         return self.answer(parsed_args, host)
 
     def _recorded(
-        self, parsed_args: argparse.Namespace, host: 'state.Host'
+        self,
+        parsed_args: argparse.Namespace,
+        host: 'state.Host',
+        request: 'change.Request',
     ) -> 'plan_.Plan | None':
         """The plan for what is recorded, refused if it cannot work."""
+        from osc_maintenance import change
         from osc_maintenance.drain import plan as plan_
         from osc_maintenance import facts
         from osc_maintenance import times
@@ -222,13 +226,11 @@ class SetHostMaintenance(base.ChangingCommand):
         record = host.record
         if record is None or record.policy.migrate == 'none':
             return None
-        load = facts.load(self.clients.servers, host.name)
-        return self._checked(
-            parsed_args,
-            host,
-            plan_.make(self.clients, load, record.policy, times.now()),
-            entering=True,
-        )
+        load, now = facts.load(self.clients.servers, host.name), times.now()
+        terms = change.terms(host, request, now)
+        policy = dataclasses.replace(record.policy, terms=terms)
+        plan = plan_.make(self.clients, load, policy, now)
+        return self._checked(parsed_args, host, plan, entering=True)
 
     def _checked(
         self,

@@ -97,9 +97,14 @@ class UnsetHostMaintenance(base.ChangingCommand):
 
     def look(self, name: str) -> 'servers.Load':
         """What is on the host; what nobody confirms any more is told."""
+        from osc_maintenance import notice
+
         load = super().look(name)
         for host in self._ending[:1]:
             if told := host.journal.abandoned(load):
+                self.log.warning('%s', told)
+            lost = host.mark if host.aggregate is None else None
+            if lost and (told := notice.orphaned(lost.id, load)):
                 self.log.warning('%s', told)
         return load
 
@@ -129,9 +134,11 @@ class UnsetHostMaintenance(base.ChangingCommand):
                 host = maintenance.clear(
                     self.clients, name, properties, times.now()
                 )
-                if told := upheld.cleared(host.record, properties):
-                    self.overruled(host, told)
+                if overruled := upheld.cleared(host.record, properties):
+                    self.overruled(host, overruled)
                     self.exit_code = exit_codes.ExitCode.ERROR
+                host, told = notify.tell(self.clients, self.log, host, None)
+                self.more.update(told)
             elif parsed_args.return_servers:
                 host = self._bring_back(parsed_args)
             else:
@@ -141,6 +148,9 @@ class UnsetHostMaintenance(base.ChangingCommand):
                     force=parsed_args.force,
                     seen=functools.partial(self._seen, parsed_args.force),
                 )
+        if any(row['cause'] for row in self.more.get('started', ())):
+            # known once it is over: with an error before it is not
+            self.exit_code = self.exit_code or exit_codes.ExitCode.STAYED
         if not self.changed and host.aggregate is None:
             self.log.warning('%s is not in maintenance', text.escape(name))
         return self.answer(parsed_args, host)
@@ -168,7 +178,6 @@ class UnsetHostMaintenance(base.ChangingCommand):
                     *(text.escape(host.name), row['name'], row['id']),
                     row['cause'],
                 )
-                self.exit_code = exit_codes.ExitCode.STAYED
         self.more['started'] = rows
 
     def _bring_back(self, parsed_args: argparse.Namespace) -> 'state.Host':
@@ -197,9 +206,8 @@ class UnsetHostMaintenance(base.ChangingCommand):
                 move=functools.partial(run.bring_back, self.clients, journey),
             )
             self.more['moves'] = [move.as_dict() for move in result.moves]
-            # what was stopped may not run again, which was told before
-            self.exit_code = result.exit_code or self.exit_code
-            if result.exit_code or not result.complete:
+            self.exit_code = result.exit_code
+            if self.exit_code or not result.complete:
                 return host
             now = facts.find(self.clients.nova, name)
             # without a record: somebody else was quicker with the same

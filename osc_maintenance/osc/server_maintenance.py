@@ -87,10 +87,15 @@ class ListServerMaintenance(base.Command, command.Lister):
         self, parsed_args: argparse.Namespace
     ) -> tuple[list[str], list[list[display.Words]]]:
         from osc_maintenance import notice
+        from osc_maintenance import servers
         from osc_maintenance import times
 
         found = self.clients.owned.all(all_projects=parsed_args.all_projects)
         told = ((server, notice.decode(server.said)) for server in found)
+        if down := sum(server.status == servers.UNKNOWN for server in found):
+            self.log.warning(
+                'Nothing is known of servers whose cell is down: %d', down
+            )
         now = times.now()
         rows = [notice.row(server, item, now) for server, item in told if item]
         # those without a time come last

@@ -18,6 +18,7 @@ from hypothesis import strategies
 from oslotest import base
 
 from osc_maintenance import change
+from osc_maintenance import owners
 from osc_maintenance import policy
 from osc_maintenance import record
 from osc_maintenance import state
@@ -38,11 +39,42 @@ class TestMend(base.BaseTestCase):
         seen = scenes.entered()
         seen = scenes.after(seen, change.WriteRecord(garbage))
         request = change.Request(
-            start=NOW, duration=HOUR, policy=policy.NOTHING
+            start=NOW, duration=HOUR, policy=policy.NOTHING, notify=False
         )
         mended = scenes.after(seen, *change.to_set(seen, request, 'bob', NOW))
         standing = state.derive(mended, scenes.NOTHING, scenes.NOW)
         self.assertEqual(state.State.MAINTENANCE, standing.state)
+
+    def test_what_was_said_of_owners_is_not_guessed(self) -> None:
+        # a server that its owner keeps would be moved
+        asks = change.Request(
+            notify=True, replies=owners.Heed.WAIT, reply_by=NOW + HOUR
+        )
+        now = NOW + HOUR / 2
+        for name, given in (
+            ('notify_owners', {'notify': True}),
+            ('notify_owners', {'notify': False}),
+            (
+                'owner_replies',
+                {'replies': owners.Heed.WAIT, 'reply_by': NOW + HOUR},
+            ),
+            ('reply_by', {'reply_by': NOW + HOUR}),
+        ):
+            lost = scenes.after(
+                scenes.entered(request=asks),
+                change.WriteRecord({f'maintenance:{name}': 'Wait'}),
+            )
+            error = self.assertRaises(
+                change.RefusedError,
+                *(change.to_set, lost, change.Request(), 'bob', now),
+            )
+            self.assertIn(name.replace('_', '-'), str(error))
+            request = change.Request(**given)
+            mended = scenes.after(
+                lost, *change.to_set(lost, request, 'bob', now)
+            )
+            assert mended.record is not None
+            self.assertEqual((), mended.record.problems)
 
     def test_an_entered_host_whose_start_is_lost(self) -> None:
         seen = scenes.after(

@@ -18,6 +18,7 @@ from novaclient import exceptions as nova_exceptions
 from osc_lib import exceptions
 from oslotest import base
 
+from osc_maintenance.nova import api
 from osc_maintenance.nova import owned
 from osc_maintenance import servers
 
@@ -69,6 +70,11 @@ class TestFind(OwnedTestCase):
     def test_by_id(self) -> None:
         self.answers({'server': {'id': ID, 'status': 'ACTIVE'}})
         self.assertEqual(ID, self.nova.find(ID).id)
+
+    def test_one_whose_cell_is_down(self) -> None:
+        self.answers({'server': {'id': ID, 'status': 'UNKNOWN'}})
+        error = self.assertRaises(api.DownCellError, self.nova.find, ID)
+        self.assertIn('its cell is down', str(error))
 
     def test_one_whose_name_looks_like_an_id(self) -> None:
         self.answers(nova_exceptions.NotFound(404), listed('web', ID))

@@ -71,6 +71,14 @@ class TestList(ServerMaintenanceTestCase):
             self.run_command(LIST, '--long')[0].keys() - short,
         )
 
+    def test_servers_whose_cell_is_down(self) -> None:
+        self.run_command(LIST)
+        self.assertEqual('', self.log.output)
+        unknown = scenes.server('', status='UNKNOWN')
+        self.clients.servers.loads['lost'] = servers.Load('lost', (unknown,))
+        self.run_command(LIST)
+        self.assertIn('whose cell is down: 1', self.log.output)
+
 
 class TestShow(ServerMaintenanceTestCase):
     def test_by_name_and_id(self) -> None:
