@@ -308,6 +308,11 @@ def _act(
         case change.Call.END if unset_overdue and not lull.is_being_ended(
             host.journal, now
         ):
+            migrations = clients.servers.migrations(host.name)
+            moving = servers.Load(host.name, None, migrations)
+            if host.journal.abandoned(moving):
+                # nobody would confirm them
+                return host, 'overdue'
             host, rows = starting.again(clients, host, force=False)
             started |= {row['id']: row for row in rows}
             untold |= notices.withdraw(clients, host)

@@ -145,10 +145,12 @@ def again(
     :raises CommandError: if Nova does not answer.
     """
     change.to_unset(host, force=force)
-    found = find(clients, host, force=force)
-    if not found.able:
-        return host, found.left
+    if not host.journal.stopped:
+        return host, []
+    find(clients, host, force=force)
     host = announce(clients, host)
+    # a drain may have stopped more of them until it was noted
+    found = find(clients, host, force=force)
     rows = start(clients, found, pause)
     if host.aggregate:
         # set takes the note away, and its drain may have stopped them again
@@ -201,7 +203,7 @@ def _started(
     pause: collections.abc.Callable[[float], object],
 ) -> str | None:
     """Start one; why it does not run, or None."""
-    asked, why = False, 'Nova was asked to start it, and has not done so yet'
+    asked, why = False, 'it is still being stopped, or something else is done'
     try:
         for _ in range(int(_PATIENCE / _AGAIN)):
             now = api.patiently(lambda: clients.servers.server(server), pause)
@@ -210,7 +212,9 @@ def _started(
             if now.task_state is None and now.vm_state == 'stopped':
                 if asked:
                     return now.fault or 'it is stopped, and Nova tells no more'
-                why = _ask(clients, now, pause) or why
+                why = _ask(clients, now, pause) or (
+                    'Nova was asked to start it, and has not done so yet'
+                )
                 asked = True
             elif now.task_state is None:
                 return now.fault or f'it is {now.status}'

@@ -95,4 +95,9 @@ def passing(
 
 def awaits_owners(moves: collections.abc.Iterable[moves_.Move]) -> bool:
     """Whether servers go by themselves once replies count no more."""
-    return any(move.verdict.then and move.verdict.passing for move in moves)
+    return any(
+        move.outcome is moves_.Outcome.BLOCKED
+        and move.verdict.then
+        and move.verdict.passing
+        for move in moves
+    )

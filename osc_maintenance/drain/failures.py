@@ -19,7 +19,6 @@ import typing
 from osc_lib import exceptions
 
 from osc_maintenance.drain import verdict
-from osc_maintenance.nova import api
 from osc_maintenance import servers
 
 if typing.TYPE_CHECKING:
@@ -75,9 +74,7 @@ class Failures:
         """Why the move of a server failed, in Nova's words."""
         try:
             why = self._servers.why(server, kind, None)
-        except api.TransientError:
-            raise
         except exceptions.CommandError as exc:
-            # not ours to read, perhaps
+            # not ours to read, or not now
             why = str(exc)
         return why or 'Nova does not tell why'

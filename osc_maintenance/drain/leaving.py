@@ -189,6 +189,10 @@ class Leaving:
         elif self._clock() - self._read >= self._check_again / _SOONER:
             self._read_record()
 
+    def check_now(self) -> None:
+        """The same at once, before what nobody would undo."""
+        self._read_record()
+
     def _check(self) -> None:
         """See whether the maintenance is still what it was.
 
@@ -291,26 +295,29 @@ class Leaving:
         self,
         begun: collections.abc.Iterable[str] = (),
         failed: collections.abc.Iterable[str] = (),
+        *,
+        by_us: bool = True,
     ) -> None:
         """Note which servers are going to be stopped, before they are.
 
         :param begun: their ids.
         :param failed: ids of those that are not stopped after all.
+        :param by_us: False if somebody else was quicker: another drain,
+            perhaps, whose note ours has replaced.
         """
         # somebody may be starting servers again, as it is about to end
         self._read_record()
-        user = self._clients.user_id
+        user = self._clients.user_id if by_us else ''
         self._write(journal.stopping(begun, failed, user))
 
     def conclude(self, stayed: collections.abc.Mapping[str, str]) -> None:
         """Note that nothing is left to try.
 
         :param stayed: why servers stayed, by id.
+        :raises LostError: if the record does not say the same any more.
         """
-        if self._token and self._at.aggregate:
-            # somebody may have taken over, and goes on
-            aggregate = self._clients.nova.aggregate(self._at.aggregate)
-            self._at = state.Host(self.host, self._at.service, aggregate)
+        # somebody may have taken over, or chosen other servers, and goes on
+        self._read_record()
         old = self._at.journal
         stayed = {
             server: text.storable(cause) for server, cause in stayed.items()

@@ -59,7 +59,7 @@ _PLAN_HOLDS = 3.0
 _AT_ONCE = 8
 #: How long after a look at the migrations moves may be started, and how long
 #: the servers may be looked at without another one, in seconds.
-_LOOK_HOLDS, _JUST_NOW = 1.0, 0.5
+_LOOK_HOLDS, _JUST_NOW = 0.5, 0.5
 #: How long Nova may be silent.
 _SILENCE = 900.0
 

@@ -24,6 +24,7 @@ from osc_maintenance.drain import verdict
 from osc_maintenance.drain import watch
 from osc_maintenance import journal
 from osc_maintenance.nova import api
+from osc_maintenance import owners
 from osc_maintenance import parallel
 from osc_maintenance import policy as policy_
 from osc_maintenance import servers
@@ -267,7 +268,10 @@ class Returning:
             zones={self.host: self._zones.get(self.host, '')},
         )
         # it has been here, whatever zone it was asked to be in
-        anywhere = dataclasses.replace(server, zone=None)
+        # what its owner wishes was for the way there, but for how it is moved
+        cold = owners.wish(server.said) is owners.Wish.COLD_MIGRATE
+        said = {owners.POLICY: owners.Wish.COLD_MIGRATE.value} if cold else {}
+        anywhere = dataclasses.replace(server, zone=None, said=said)
         return verdict.possible(anywhere, self._policy, around)
 
     def check(self) -> None:

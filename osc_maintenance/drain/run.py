@@ -54,10 +54,13 @@ class Result:
 
     :ivar moves: what became of each server.
     :ivar ending: how it ended.
+    :ivar overruled: somebody else has changed the record before that could be
+        noted.
     """
 
     moves: list[moves.Move]
     ending: loop_.Ending
+    overruled: bool = False
 
     @property
     def complete(self) -> bool:
@@ -79,6 +82,8 @@ class Result:
         )
         left = [move for move in self.moves if move.outcome in stayed]
         if not left:
+            if self.overruled:
+                return exit_codes.ExitCode.ERROR
             return exit_codes.ExitCode.DONE
         if all(move.verdict.then for move in left):
             return exit_codes.ExitCode.OWNERS
@@ -143,6 +148,7 @@ def drain(
             ending, last = early, events.Interrupted((), early.value)
         if last:
             report(last)
+        lost = False
         if ending is loop_.Ending.COMPLETE and how != journal.BY_APPLY:
             causes = stayed(loop.moves)
             try:
@@ -151,7 +157,7 @@ def drain(
                 # what became of all servers is told nevertheless
                 lost = isinstance(exc, journey_.LostError)
                 report(events.Unnoted(str(exc), lost))
-    return Result(loop.moves, ending)
+    return Result(loop.moves, ending, lost)
 
 
 def bring_back(

@@ -141,8 +141,14 @@ class Settler:
         if now - move.looked_for < RETRY:
             return
         move.looked_for = now
-        if self._servers.server(move.server.id) is None:
+        server = self._servers.server(move.server.id)
+        if server is None:
             yield self.end(move, moves_.Outcome.DELETED)
+        elif server.host != move.server.host and server.task_state is None:
+            record = self._record_of(move)
+            if record and record.succeeded:
+                move.migration = record
+                yield self.end(move, moves_.Outcome.MOVED)
 
     def vanished(
         self, move: moves_.Move, migration: servers.Migration | None
@@ -238,7 +244,14 @@ class Settler:
         :param move: its move.
         :returns: what has happened.
         """
-        server = self._servers.server(move.server.id)
+        try:
+            server = self._servers.server(move.server.id)
+        except api.TransientError as exc:
+            # the others do not wait for it
+            move.asked_why += 1
+            if move.asked_why >= 3 * _PATIENT:
+                yield self.end(move, moves_.Outcome.FAILED, str(exc))
+            return
         if server is None:
             yield self.end(move, moves_.Outcome.DELETED)
             return
@@ -269,7 +282,8 @@ class Settler:
         try:
             told = self._servers.why(move.server.id, move.kind, move.request)
         except api.TransientError:
-            raise
+            # it is asked again, and the other servers do not wait for it
+            told = None
         except exceptions.CommandError as exc:
             # not ours to read, perhaps
             told = str(exc)

@@ -80,9 +80,23 @@ class Stopping:
         ]
         if not chosen or self._others_go_first(moves):
             return None
+        found = {item.id: item for item in self._look()}
+        chosen = [
+            move
+            for move in chosen
+            # a colleague may have moved it
+            if move.server.id in found or not self._ended(move, None)
+        ]
         self._journey.check()
         self._journey.note_stops(move.server.id for move in chosen)
-        pending = [move for move in chosen if self._begin(move)]
+        pending = []
+        for move in chosen:
+            if self._pause(0):
+                return loop.Ending.INTERRUPTED
+            # who ends the maintenance starts what is stopped by then
+            self._journey.check_now()
+            if self._begin(move):
+                pending.append(move)
         patience = self._options.server_timeout or limit.PATIENCE
         enough = self._clock() + patience
         while True:
@@ -136,6 +150,7 @@ class Stopping:
             if now and not (now.stopping or now.vm_state == 'stopped'):
                 self._failed(move, str(exc))
                 return False
+            self._journey.note_stops([move.server.id], by_us=False)
         self._report(events.Stopping(move))
         return True
 

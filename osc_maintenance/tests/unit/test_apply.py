@@ -203,6 +203,29 @@ class TestApply(test_maintenance.MaintenanceTestCase):
             (row, _entered) = self._apply(clients, unset_overdue=True)
             self.assertEqual(('a-over', action), row[:2], str(notes))
 
+    def test_one_whose_cold_migrations_nobody_would_confirm(self) -> None:
+        noted = {'web-id': journal.Move('cold-migrate', 6, ('id-of-alice',))}
+        for status, action in (
+            ('finished', 'overdue'),
+            ('migrating', 'overdue'),
+            ('confirmed', 'unset'),
+        ):
+            clients = self._clients()
+            clients.nova.hosts['a-over'] = scenes.after(
+                clients.nova.hosts['a-over'],
+                change.WriteRecord(journal.started(journal.Journal(), noted)),
+            )
+            migration = servers.Migration(
+                *(7, 'web-id', servers.COLD_MIGRATION, status),
+                *('a-over', 'd-free'),
+                user='id-of-alice',
+            )
+            clients.servers.loads['a-over'] = servers.Load(
+                'a-over', (), (migration,)
+            )
+            (row, _entered) = self._apply(clients, unset_overdue=True)
+            self.assertEqual(('a-over', action), row[:2], status)
+
     def test_what_was_done_while_it_was_at_others(self) -> None:
         # the hosts were surveyed minutes ago
         told = scenes.entered(request=change.Request(notify=True))

@@ -13,6 +13,7 @@
 """Moves that fail, hang, are refused, or of which nobody knows."""
 
 import itertools
+import typing
 from unittest import mock
 
 from osc_lib import exceptions
@@ -51,6 +52,31 @@ class TestFailures(base.LoopTestCase):
                 {'web': 'failed', 'db': 'moved'}, drain.outcomes(), fails
             )
             self.assertIn(cause, drain.move('web').cause or '')
+
+    def test_one_of_which_nova_cannot_tell_stops_no_other(self) -> None:
+        for method in ('why', 'server'):
+            self.afresh()
+            self.world.script(
+                self.world.add('bad', ram=9999), fails=['pre'] * 9
+            )
+            self.world.add('web')
+            real = getattr(base.Client, method)
+
+            def broken(
+                client: base.Client,
+                server: str,
+                *arguments: typing.Any,
+                real: typing.Any = real,
+            ) -> object:
+                if server == 'bad':
+                    raise api.TransientError('HTTP 500')
+                return real(client, server, *arguments)
+
+            with mock.patch.object(base.Client, method, broken):
+                drain = self.drain(max_parallel=1).run()
+            self.assertEqual(
+                {'bad': 'failed', 'web': 'moved'}, drain.outcomes(), method
+            )
 
     def test_an_evacuation_that_failed_is_not_tried_again(self) -> None:
         for fails in ('no host', 'spawn'):

@@ -19,6 +19,7 @@ from osc_maintenance.drain import loop
 from osc_maintenance.drain import run
 from osc_maintenance import exit_codes
 from osc_maintenance import owners
+from osc_maintenance import servers
 from osc_maintenance.tests.unit.drain import simulation
 from osc_maintenance.tests.unit.drain import test_loop_base as base
 from osc_maintenance import times
@@ -64,6 +65,23 @@ class OwnersTestCase(base.LoopTestCase):
 
 
 class TestWait(OwnersTestCase):
+    def test_one_whose_owner_was_waited_for_is_gone(self) -> None:
+        for act in (
+            lambda: self.world.delete('mine'),
+            lambda: self.world.begin(
+                'mine', servers.LIVE_MIGRATION, 'carol', 'h2'
+            ),
+        ):
+            self.afresh()
+            self.world.add('mine')
+            self.reply('mine', 'own-action')
+            self.world.add('hangs', task_state='image_uploading')
+            self.world.at(100, act)
+            drain = self.drain().run()
+            # nobody waits on for the one that hangs
+            self.assertEqual('blocked', drain.outcomes()['hangs'])
+            self.assertLess(self.world.now, HOUR)
+
     def test_who_has_replied_goes_at_once_and_the_silent_in_time(
         self,
     ) -> None:

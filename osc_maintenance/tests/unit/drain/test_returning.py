@@ -21,6 +21,7 @@ from osc_maintenance.drain import loop
 from osc_maintenance.drain import moves
 from osc_maintenance.drain import verdict
 from osc_maintenance import exit_codes
+from osc_maintenance import owners
 from osc_maintenance import servers
 from osc_maintenance.tests.unit.drain import simulation
 from osc_maintenance.tests.unit.drain import test_loop_base as base
@@ -188,6 +189,23 @@ class TestReturn(test_returning_base.ReturningTestCase):
         self.check_back('web', 'off')
         self.assertEqual('SHUTOFF', self.world.guests['off'].status)
         self.assertIs(exit_codes.ExitCode.DONE, result.exit_code)
+
+    def test_what_owners_wish_was_for_the_way_there(self) -> None:
+        self.drained('web', 'pet', 'cold')
+        for name, wish in (
+            ('web', 'stop'),
+            ('pet', 'keep'),
+            ('cold', 'cold-migrate'),
+        ):
+            self.world.set(name, said={owners.POLICY: wish})
+        result = self.bring_back(self.surveyed())
+        self.assertEqual({'moved'}, set(self.outcomes(result).values()))
+        self.check_back('web', 'pet', 'cold')
+        actions = {
+            move.server.id: move.verdict.action for move in result.moves
+        }
+        self.assertEqual(_A.COLD_MIGRATE, actions['cold'])
+        self.assertEqual(_A.LIVE_MIGRATE, actions['web'])
 
     def test_it_is_noted_before_any_of_them_moves(self) -> None:
         self.drained('web', 'db')

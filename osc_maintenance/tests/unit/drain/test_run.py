@@ -183,9 +183,27 @@ class TestDrain(base.BaseTestCase):
                 leaving.Leaving, 'conclude', side_effect=error
             ):
                 found = self._drain(WEB)
-            self.assertIs(CODE.DONE, found.exit_code)
+            code = CODE.ERROR if lost else CODE.DONE
+            self.assertIs(code, found.exit_code)
             self.assertEqual([OUT.MOVED], [m.outcome for m in found.moves])
             self.assertEqual(events.Unnoted(str(error), lost), self.told[-1])
+
+    def test_somebody_has_chosen_other_servers_before_its_end(self) -> None:
+        nova = self.clients.nova
+
+        def pause(seconds: float) -> bool:
+            host = nova.hosts['compute1']
+            if host.aggregate and not host.journal.ended:
+                theirs: dict[str, str | None] = {
+                    'maintenance:migrate': 'active'
+                }
+                nova.write_record(host.aggregate, theirs)
+            return self._pause(seconds)
+
+        found = self._drain(WEB, pause=pause)
+        self.assertIs(CODE.ERROR, found.exit_code)
+        self.assertIsInstance(self.told[-1], events.Unnoted)
+        self.assertFalse(nova.hosts['compute1'].journal.ended)
 
     def test_an_empty_host_is_left_alone(self) -> None:
         found = self._drain()

@@ -12,6 +12,7 @@
 
 """Servers are stopped where they are, on the simulated Nova."""
 
+import collections.abc
 import contextlib
 import dataclasses
 from unittest import mock
@@ -25,6 +26,7 @@ from osc_maintenance import journal
 from osc_maintenance.nova import api
 from osc_maintenance import owners
 from osc_maintenance import policy
+from osc_maintenance import servers
 from osc_maintenance.tests.unit.drain import simulation
 from osc_maintenance.tests.unit.drain import test_loop_base as base
 from osc_maintenance.tests.unit.drain import test_loop_stops
@@ -114,6 +116,59 @@ class TestStopping(test_loop_stops.StopsTestCase):
         with mock.patch.object(base.Client, 'stop', stop):
             found = self.whole()
         self.assertEqual('stopped', self.outcomes(found)['pet'])
+        # another drain, whose note ours has replaced: unset starts it
+        assert self.world.aggregate
+        noted = journal.decode(self.world.aggregate.metadata).stopped
+        self.assertEqual({'pet': ''}, noted)
+
+    def test_somebody_has_moved_it_before(self) -> None:
+        for seconds in (0.5, 3):
+            self.afresh()
+            self.world.script('pet', seconds=seconds)
+            self.world.script('web', seconds=60)
+            self.world.at(
+                35,
+                lambda: self.world.begin(
+                    'pet', servers.LIVE_MIGRATION, 'carol', 'h2'
+                ),
+            )
+            found = self.whole()
+            self.assertEqual('left', self.outcomes(found)['pet'])
+            self.assertEqual('ACTIVE', self.world.guests['pet'].status)
+            self.assertEqual(frozenset(), self.stopped())
+
+    def test_nothing_is_stopped_once_it_is_to_end(self) -> None:
+        # somebody presses Ctrl-C, or ends the maintenance
+        def interrupt() -> None:
+            self.world.interrupted = self.world.now - 1
+
+        def end() -> None:
+            client = base.Client(self.world)
+            assert self.world.aggregate
+            client.write_record(
+                self.world.aggregate, journal.returning({}, scenes.NOW)
+            )
+
+        for act in (interrupt, end):
+            self.afresh()
+            for number in range(5):
+                self.world.add(f'pet{number}', said={owners.POLICY: 'stop'})
+            told: list[events.Event] = []
+
+            def hear(
+                event: events.Event,
+                act: collections.abc.Callable[[], None] = act,
+                told: list[events.Event] = told,
+            ) -> None:
+                if isinstance(event, events.Stopping):
+                    told.append(event)
+                    if len(told) == 2:
+                        act()
+
+            with contextlib.suppress(exceptions.CommandError):
+                self.whole(hear)
+            self.assertEqual(2, len(told))
+            self.assertEqual(2, self.world.requests['stop'])
 
     def test_somebody_else_takes_it_away(self) -> None:
         for gone, outcome, cause in (
