@@ -248,6 +248,7 @@ def started(
     moves: collections.abc.Mapping[str, Move],
     *,
     how: str = STARTED,
+    keep: collections.abc.Container[str] = (),
 ) -> dict[str, str | None]:
     """The notes of a drain that begins, or has found more to do.
 
@@ -255,11 +256,14 @@ def started(
     :param moves: the servers that are going to be moved, by id.
     :param how: :data:`STARTED`, or :data:`BY_APPLY` if ``apply`` goes on with
         it, and not who has asked for it.
+    :param keep: ids of servers that a return is still moving.
     :returns: metadata to write; None removes a key.
     """
     changes: dict[str, str | None] = {_DRAIN: how}
     changes.update(entered(old))
-    changes.update(dict.fromkeys(_BACK + item for item in old.returns))
+    changes.update(
+        dict.fromkeys(_BACK + item for item in old.returns if item not in keep)
+    )
     changes.update(moving(old))
     changes.update(
         (_MOVE + server, _noted(move)) for server, move in moves.items()

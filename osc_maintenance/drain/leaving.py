@@ -27,6 +27,7 @@ from osc_maintenance.drain import journey
 from osc_maintenance.drain import moves as moves_
 from osc_maintenance.drain import outlook
 from osc_maintenance.drain import plan as plan_
+from osc_maintenance.drain import returned
 from osc_maintenance.drain import watch
 from osc_maintenance import facts
 from osc_maintenance import journal
@@ -94,6 +95,7 @@ class Leaving:
             # it has an id by now, which replies name
             self._outlook.heed(host.record.policy.terms)
         self._arrivals = arrivals.Arrivals(clients, plan.policy)
+        self._returns = returned.Returned(clients, host.journal.returns)
         self._failures = failures.Failures(clients.servers)
         # of an evacuation; it is no password
         self._token = ''  # nosec B105
@@ -151,7 +153,7 @@ class Leaving:
         if fresh:
             self._arriving = self._arrivals.expected(
                 self._at, load, verdicts, idle=not moving
-            )
+            ) | self._returns.expected(load)
             self._forgotten = _forgotten(load)
         return journey.Look(
             here={server.id: server for server in found},
@@ -288,7 +290,9 @@ class Leaving:
                 continue
             new[move.server.id] = known.again(action, user)
         if new or old.drain != self._how:
-            self._write(journal.started(old, new, how=self._how))
+            self._write(
+                journal.started(old, new, how=self._how, keep=self._arriving)
+            )
             self._returned = False
 
     def note_stops(

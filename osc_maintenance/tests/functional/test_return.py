@@ -169,6 +169,18 @@ class TestReturn(drains.DrainTestCase):
         self.assertEqual((self.here, 'ACTIVE'), self.on(web))
         self.assert_untouched(self.here)
 
+    def test_it_is_interrupted_while_one_comes_back_cold(self) -> None:
+        off = self.scene.server('off', on=self.here, status='SHUTOFF')
+        self.set_(self.here, '--migrate', 'all')
+        going = self.unset_going()
+        going.says('cold migration started')
+        going.send(signal.SIGINT)
+        self.ended(going, drains.Exit.INTERRUPTED)
+
+        drain = self.set_(self.here)
+        self.assert_drained(drain.told)
+        self.assertEqual((self.there, 'SHUTOFF'), self.on(off))
+
     def test_what_is_refused(self) -> None:
         web = self.scene.server('web', on=self.here)
         self.set_service(self.here, 'disabled', 'broken NIC')
