@@ -39,6 +39,7 @@ from osc_maintenance import starting
 from osc_maintenance import state
 from osc_maintenance import text
 from osc_maintenance import view
+from osc_maintenance import windows
 from osc_maintenance import writes
 
 if typing.TYPE_CHECKING:
@@ -89,7 +90,7 @@ def apply(
 
 def _is_idle(host: state.Host, now: datetime.datetime) -> bool:
     """Whether a host is overdue, and nothing else is to be done to it."""
-    overdue = change.called_for(host, now) is change.Call.END
+    overdue = windows.called_for(host, now) is windows.Call.END
     return overdue and not (_drains(host) or notices.concern(host))
 
 
@@ -119,7 +120,7 @@ def _carry_out(
     now: datetime.datetime,
 ) -> dict[str, typing.Any] | None:
     """Do what is to be done to a host; its row, if there was something."""
-    called_for = change.called_for(host, now)
+    called_for = windows.called_for(host, now)
     if called_for is None and not (_drains(host) or notices.concern(host)):
         return None
     before, changes = host, clients.changes
@@ -136,7 +137,7 @@ def _carry_out(
                 ),
                 host.aggregate,
             )
-            ended = called_for is change.Call.END and host.aggregate is None
+            ended = called_for is windows.Call.END and host.aggregate is None
             if ended and clients.changes > changes:
                 # Nova may have failed with the last request, and done it
                 action = 'unset'
@@ -299,27 +300,28 @@ def _act(
     What became of servers that were started, and whose notices are left, is
     added to ``started`` and ``untold``.
     """
-    match change.called_for(host, now):
-        case change.Call.ENTER:
+    match windows.called_for(host, now):
+        case windows.Call.ENTER:
             _refuse_if_strict(clients, host, now)
             return maintenance.keep(
                 clients, host, change.Request(), now, _taken_up(host)
             ), 'entered'
-        case change.Call.END if unset_overdue and not lull.is_being_ended(
+        case windows.Call.END if unset_overdue and not lull.is_being_ended(
             host.journal, now
         ):
-            migrations = clients.servers.migrations(host.name)
-            moving = servers.Load(host.name, None, migrations)
-            if host.journal.abandoned(moving):
-                # nobody would confirm them
-                return host, 'overdue'
+            if host.journal.moves or host.journal.returns:
+                migrations = clients.servers.migrations(host.name)
+                moving = servers.Load(host.name, None, migrations)
+                if host.journal.abandoned(moving):
+                    # nobody would confirm them
+                    return host, 'overdue'
             host, rows = starting.again(clients, host, force=False)
             started |= {row['id']: row for row in rows}
             untold |= notices.withdraw(clients, host)
             return maintenance.end(clients.nova, host), 'unset'
-        case change.Call.END:
+        case windows.Call.END:
             return host, 'overdue'
-        case change.Call.MEND:
+        case windows.Call.MEND:
             standing = state.derive(host, servers.Load(host.name), now)
             raise change.RefusedError(str(standing.cause))
         case _:

@@ -18,7 +18,6 @@ killed half way, or that is run twice, finds by itself what is left to do.
 
 import dataclasses
 import datetime
-import enum
 
 from osc_maintenance import journal
 from osc_maintenance import mark
@@ -409,44 +408,3 @@ def _restored(host: state.Host, force: bool) -> record_.ServiceStatus | None:
         f'"unset --force" makes it {before.status} again; to keep it as it is '
         'now, run set and then unset'
     )
-
-
-class Call(enum.Enum):
-    """What the window of a host calls for."""
-
-    #: its start has come: enter the maintenance
-    ENTER = 'enter'
-    #: its end has come: the maintenance is overdue
-    END = 'end'
-    #: it cannot be done, or the record does not tell: see the state's cause
-    MEND = 'mend'
-
-
-def called_for(host: state.Host, now: datetime.datetime) -> Call | None:
-    """What the window of a host calls for.
-
-    A maintenance that was entered is to be entered again if the service is as
-    it was before: entering it was interrupted, or somebody enabled it while
-    the window is open. What else somebody has made of the service is left
-    alone.
-
-    :param host: the host.
-    :param now: the present, in UTC.
-    :returns: what it calls for, or None for nothing.
-    """
-    record, service = host.record, host.service
-    if record is None:
-        return None
-    if record.problems:
-        return Call.MEND
-    if state.overdue(record, now):
-        return Call.END
-    if record.start is None or record.start > now:
-        return None
-    if service is None or host.strangers:
-        return Call.MEND
-    if host.journal.returning:
-        # somebody is ending it right now
-        return None
-    waiting = not record.entered or service.as_set == record.before
-    return Call.ENTER if waiting else None
