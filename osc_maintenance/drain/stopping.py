@@ -87,12 +87,14 @@ class Stopping:
             # a colleague may have moved it
             if move.server.id in found or not self._ended(move, None)
         ]
+        if not chosen:
+            return None
         self._journey.check()
         self._journey.note_stops(move.server.id for move in chosen)
-        pending = []
+        pending: list[moves_.Move] = []
         for move in chosen:
             if self._pause(0):
-                return loop.Ending.INTERRUPTED
+                return _left(pending, loop.Ending.INTERRUPTED)
             # who ends the maintenance starts what is stopped by then
             self._journey.check_now()
             if self._begin(move):
@@ -121,9 +123,7 @@ class Stopping:
                     move.end(moves_.Outcome.FAILED, 'does not stop')
                     self._report(events.Ended(move))
                 return None
-            for move in pending:
-                move.cause = f'is being stopped: {move.verdict.cause}'
-            return ending
+            return _left(pending, ending)
 
     def _others_go_first(
         self, moves: collections.abc.Collection[moves_.Move]
@@ -180,3 +180,12 @@ class Stopping:
         self._journey.note_stops((), [move.server.id])
         move.end(moves_.Outcome.FAILED, cause)
         self._report(events.Ended(move))
+
+
+def _left(
+    pending: collections.abc.Iterable[moves_.Move], ending: loop.Ending | None
+) -> loop.Ending | None:
+    """Say of those that were asked to stop that nobody waits for them."""
+    for move in pending:
+        move.cause = f'is being stopped: {move.verdict.cause}'
+    return ending

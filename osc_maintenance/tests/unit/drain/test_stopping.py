@@ -136,6 +136,8 @@ class TestStopping(test_loop_stops.StopsTestCase):
             self.assertEqual('left', self.outcomes(found)['pet'])
             self.assertEqual('ACTIVE', self.world.guests['pet'].status)
             self.assertEqual(frozenset(), self.stopped())
+            # the moves of web, and the end
+            self.assertEqual(2, self.world.requests['write_record'])
 
     def test_nothing_is_stopped_once_it_is_to_end(self) -> None:
         # somebody presses Ctrl-C, or ends the maintenance
@@ -166,7 +168,10 @@ class TestStopping(test_loop_stops.StopsTestCase):
                         act()
 
             with contextlib.suppress(exceptions.CommandError):
-                self.whole(hear)
+                found = self.whole(hear)
+                causes = [str(move.cause) for move in found.moves]
+                begun = [c for c in causes if c.startswith('is being stopped')]
+                self.assertEqual(2, len(begun))
             self.assertEqual(2, len(told))
             self.assertEqual(2, self.world.requests['stop'])
 
