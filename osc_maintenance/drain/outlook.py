@@ -56,7 +56,7 @@ class Outlook:
         self._surveyor = surroundings.Surveyor(
             clients, plan.load.host, plan.policy.target
         )
-        self._asked = frozenset(plan.verdicts)
+        self._asked = self._wanted(plan.load.servers or ())
         self._asked_at = clock()
 
     def heed(self, terms: owners.Terms) -> None:
@@ -76,9 +76,9 @@ class Outlook:
     ) -> dict[str, verdict.Verdict]:
         """What is done with each server.
 
-        Where they can go is asked again: for new ones, and now and then for
-        all. Room may have been made meanwhile, or hosts may have been
-        disabled.
+        Where they can go is asked again: for new ones, for those that did not
+        have to go before, and now and then for all. Room may have been
+        made meanwhile, or hosts may have been disabled.
 
         :param found: the servers on the host.
         :param fresh: they were looked at just now.
@@ -92,22 +92,31 @@ class Outlook:
             for server, item in judged.items()
             if server not in moving
         )
-        wanted = [
-            server for server in found if self._policy.leaves(server) is None
-        ]
-        ids = frozenset(server.id for server in wanted)
+        ids = self._wanted(found)
         most = _BLOCKED if blocked else _USUAL
         old = self._clock() - self._asked_at >= most
-        if not (ids - self._asked or (old and fresh and wanted)):
+        if not (ids - self._asked or (old and fresh and ids)):
             return judged
-        around = self._surveyor.survey(wanted)
+        around = self._surveyor.survey(
+            [server for server in found if server.id in ids]
+        )
         if self._surveyor.notes:
             # what could not be asked now is as it was
             around = around.beside(self.around)
         self.around = around
-        self._asked |= ids
+        self._asked = ids
         self._asked_at = self._clock()
         return self._judged(found)
+
+    def _wanted(
+        self, found: collections.abc.Iterable[servers_.Server]
+    ) -> frozenset[str]:
+        """The ids of those that have to go: the others are not asked for."""
+        return frozenset(
+            server.id
+            for server in found
+            if self._policy.leaves(server) is None
+        )
 
     def _judged(
         self, found: collections.abc.Iterable[servers_.Server]

@@ -157,6 +157,20 @@ class TestLook(LeavingTestCase):
         action()
         self.assertEqual(1, self.world.requests['services'])
 
+    def test_where_one_can_go_is_asked_as_soon_as_it_has_to(self) -> None:
+        self.world.add('web')
+        self.world.add('db', locked=True)
+        self.world.groups.append(
+            answers.Group('g', 'pair', 'affinity', 1, ('db', 'mate'))
+        )
+        self.world.add('mate', host='h2')
+        journey = self.journey()
+        look = journey.look(fresh=True, moving=set())
+        self.assertIs(_A.LEAVE, look.verdicts['db'].action)
+        self.world.set('db', locked=False)
+        look = journey.look(fresh=True, moving=set())
+        self.assertIn('pair', str(look.verdicts['db'].cause))
+
     def test_where_nothing_is_blocked_that_is_asked_more_seldom(self) -> None:
         self.world.script(self.world.add('web'), seconds=900)
         self.world.add('db')
