@@ -154,6 +154,23 @@ class Journal:
             and move.is_of(migration)
         )
 
+    def replaced(
+        self, noted: collections.abc.Mapping[str, str], user: str
+    ) -> dict[str, Move]:
+        """Notes of somebody that those of a colleague have replaced.
+
+        :param noted: which servers they have noted to move, and how, by id.
+        :param user: their id.
+        :returns: what is to be noted of these servers.
+        """
+        return {
+            server: self.moves[server].again(verdict, user)
+            for server, verdict in noted.items()
+            if user
+            and server in self.moves
+            and user not in self.moves[server].users
+        }
+
     def abandoned(self, load: servers.Load) -> str | None:
         """What nobody confirms once these notes are gone.
 
@@ -264,11 +281,18 @@ def started(
     changes.update(
         dict.fromkeys(_BACK + item for item in old.returns if item not in keep)
     )
-    changes.update(moving(old))
-    changes.update(
-        (_MOVE + server, _noted(move)) for server, move in moves.items()
-    )
-    return changes
+    return changes | moving(old) | moved(moves)
+
+
+def moved(
+    moves: collections.abc.Mapping[str, Move],
+) -> dict[str, str | None]:
+    """The notes of which servers are moved.
+
+    :param moves: the servers, by id.
+    :returns: metadata to write.
+    """
+    return {_MOVE + server: _noted(move) for server, move in moves.items()}
 
 
 def _noted(move: Move) -> str:

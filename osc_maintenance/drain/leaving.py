@@ -101,7 +101,8 @@ class Leaving:
         self._token = ''  # nosec B105
         # a return that was broken off ends with our first note
         self._returned = host.journal.returning
-        self._noted: set[str] = set()
+        # by the ids of their servers
+        self._noted: dict[str, str] = {}
         self._load = plan.load
         self.listed = plan.load.read
         self._planned: servers.Load | None = plan.load
@@ -240,6 +241,12 @@ class Leaving:
             )
         if record:
             self._outlook.heed(record.policy.terms)
+        # who has begun at the same moment may not have known of ours
+        replaced = self._at.journal.replaced(
+            self._noted, self._clients.user_id
+        )
+        if replaced:
+            self._write(journal.moved(replaced))
         self._read = self._clock()
 
     def _heed(self, service: state.Service | None) -> None:
@@ -277,12 +284,12 @@ class Leaving:
         if any(move.server.id not in self._noted for move in moves):
             # a colleague may have noted the same servers meanwhile
             self._read_record()
-            self._noted.update(move.server.id for move in moves)
         old = self._at.journal
         new = {}
         for move in moves:
             known = old.moves.get(move.server.id)
             action = move.verdict.action.value
+            self._noted[move.server.id] = action
             if known is None or known.after > self._watch.latest:
                 # nobody can have noted a number that Nova has not reached
                 known = journal.Move(action, self._watch.latest)

@@ -317,6 +317,27 @@ class TestNotes(LeavingTestCase):
         noted = self.metadata('move:')['web'].split()
         self.assertEqual({'alice', 'bob'}, set(noted[2:]))
 
+    def test_one_that_a_colleague_has_replaced_is_written_again(self) -> None:
+        # who has read before and writes after us
+        self.world.add('web')
+        journey = self.journey()
+        journey.look(fresh=True, moving=set())
+        journey.note([self.move('web')])
+        assert self.world.aggregate
+        for replaced in ('live-migrate 0 bob', 'live-migrate 0 carol bob'):
+            self.world.aggregate.metadata['maintenance:move:web'] = replaced
+            row = self.world.begin('web', servers.COLD_MIGRATION, 'alice')
+            self.assertTrue(journey.is_ours(row.migration))
+            self.assertEqual(
+                {'web': f'{replaced} alice'}, self.metadata('move:')
+            )
+            self.world.advance(self.world.now + 9)
+            self.world.set('web', host=base.HOST)
+        writes = self.world.requests['write_record']
+        journey.check_now()
+        journey.conclude({})
+        self.assertEqual(1, self.world.requests['write_record'] - writes)
+
     def test_the_end_is_noted_with_the_causes(self) -> None:
         self.world.add('web')
         journey = self.journey()
