@@ -199,7 +199,7 @@ def _drain(
     if record is None or record.policy.migrate == policy.NONE:
         return host, action
     load = facts.load(clients.servers, host.name)
-    plan = plan_.make(clients, load, record.policy, now)
+    plan = plan_.make(clients, load, record.policy, now, host.journal)
     plan_.check(clients, plan, strict=False)
     met: dict[str, str] = {}
 
@@ -349,5 +349,5 @@ def _refuse_if_strict(
     record = host.record
     if record and record.policy.strict and not record.entered:
         load = facts.load(clients.servers, host.name)
-        plan = plan_.make(clients, load, record.policy, now)
+        plan = plan_.make(clients, load, record.policy, now, host.journal)
         plan_.check(clients, plan, strict=True)

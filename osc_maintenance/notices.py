@@ -158,7 +158,7 @@ def tell_all(
     load = plan.load if plan else facts.load(clients.servers, host.name)
     wanted = host.record.policy if host.record else policy.NOTHING
     if plan is None and wanted.migrate != policy.NONE:
-        plan = plan_.make(clients, load, wanted, now)
+        plan = plan_.make(clients, load, wanted, now, host.journal)
     return tell(clients, host, load, plan.verdicts if plan else {})
 
 

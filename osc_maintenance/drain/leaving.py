@@ -95,7 +95,7 @@ class Leaving:
             # it has an id by now, which replies name
             self._outlook.heed(host.record.policy.terms)
         self._arrivals = arrivals.Arrivals(clients, plan.policy)
-        self._returns = returned.Returned(clients, host.journal.returns)
+        self._returns = returned.Returned(clients, host.journal)
         self._failures = failures.Failures(clients.servers)
         # of an evacuation; it is no password
         self._token = ''  # nosec B105
@@ -147,6 +147,8 @@ class Leaving:
         load = dataclasses.replace(self._load, migrations=migrations)
         found = load.servers or ()
         verdicts = self._outlook.verdicts(found, fresh=fresh, moving=moving)
+        coming = self._returns.expected(load) if fresh else frozenset()
+        verdicts = returned.confirmed_first(verdicts, self._returns.confirming)
         if self._how == journal.BY_APPLY:
             verdicts.update(
                 self._failures.given_up(load, verdicts, self._knows)
@@ -154,7 +156,8 @@ class Leaving:
         if fresh:
             self._arriving = self._arrivals.expected(
                 self._at, load, verdicts, idle=not moving
-            ) | self._returns.expected(load)
+            )
+            self._arriving |= coming
             self._forgotten = _forgotten(load)
         return journey.Look(
             here={server.id: server for server in found},

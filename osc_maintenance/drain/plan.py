@@ -19,8 +19,10 @@ import typing
 
 from osc_maintenance import change
 from osc_maintenance.drain import arrivals
+from osc_maintenance.drain import returned
 from osc_maintenance.drain import surroundings
 from osc_maintenance.drain import verdict
+from osc_maintenance import journal
 from osc_maintenance import policy as policy_
 from osc_maintenance import servers
 from osc_maintenance import text
@@ -169,6 +171,7 @@ def make(
     load: servers.Load,
     policy: policy_.Policy,
     now: datetime.datetime,
+    noted: journal.Journal,
     *,
     evacuate: bool = False,
 ) -> Plan:
@@ -178,6 +181,7 @@ def make(
     :param load: what is on the host.
     :param policy: which servers have to go.
     :param now: the present, in UTC.
+    :param noted: what was noted beside the record.
     :param evacuate: the host is down, and its servers are rebuilt elsewhere.
     :returns: the plan.
     :raises CommandError: if Nova does not answer.
@@ -195,12 +199,15 @@ def make(
         policy=policy,
         evacuate=evacuate,
         around=around,
-        verdicts={
-            server.id: verdict.verdict(
-                server, policy, around, now, evacuate=evacuate
-            )
-            for server in found
-        },
+        verdicts=returned.confirmed_first(
+            {
+                server.id: verdict.verdict(
+                    server, policy, around, now, evacuate=evacuate
+                )
+                for server in found
+            },
+            set() if evacuate else returned.to_confirm(load, noted),
+        ),
         others={server.id: server for server in others if server},
         builds=tuple(arrivals.builds(clients, surveyor.consumers - listed)),
         notes=tuple(surveyor.notes),

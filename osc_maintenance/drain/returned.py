@@ -17,6 +17,7 @@ import typing
 
 from osc_lib import exceptions
 
+from osc_maintenance.drain import verdict
 from osc_maintenance import journal
 from osc_maintenance.nova import api
 from osc_maintenance import parallel
@@ -27,6 +28,47 @@ if typing.TYPE_CHECKING:
 
 #: How often to confirm one that Nova does not let be confirmed yet.
 _TRIES = 5
+_CONFIRMED_FIRST = verdict.Verdict(
+    verdict.Action.BLOCKED,
+    'has come back, and is confirmed before it leaves again',
+    passing=True,
+)
+
+
+def to_confirm(load: servers.Load, noted: journal.Journal) -> set[str]:
+    """The servers that a return has cold migrated, by their ids.
+
+    :param load: what is on the host, and on its way.
+    :param noted: what was noted beside the record.
+    :returns: those that wait on the host to be confirmed.
+    """
+    here = {server.id for server in load.servers or ()}
+    return {
+        item
+        for item, migration in load.arriving.items()
+        if migration.unconfirmed
+        and item in here
+        and noted.has_cold(migration, load.host)
+    }
+
+
+def confirmed_first(
+    verdicts: collections.abc.Mapping[str, verdict.Verdict],
+    confirming: collections.abc.Container[str],
+) -> dict[str, verdict.Verdict]:
+    """The verdicts, where some servers are confirmed first.
+
+    :param verdicts: what is to be done with each server, by its id.
+    :param confirming: the ids of those.
+    :returns: the verdicts on all.
+    """
+    blocked = verdict.Action.BLOCKED
+    return {
+        server: _CONFIRMED_FIRST
+        if server in confirming and found.action is blocked
+        else found
+        for server, found in verdicts.items()
+    }
 
 
 class Returned:
@@ -35,17 +77,19 @@ class Returned:
     Nobody else would, and until then such a server cannot leave again.
 
     :param clients: Nova.
-    :param noted: the servers that were to come back, by id.
+    :param noted: which servers were to come back.
+    :ivar confirming: the ids of those that wait to be confirmed.
     """
 
     def __init__(
         self,
         clients: 'clients_.Clients',
-        noted: collections.abc.Mapping[str, journal.Move],
+        noted: journal.Journal,
     ) -> None:
+        self.confirming: frozenset[str] = frozenset()
         self._clients = clients
         self._noted = noted
-        self._unseen = set(noted)
+        self._unseen = set(noted.returns)
         self._tries: dict[str, int] = {}
 
     def expected(self, load: servers.Load) -> frozenset[str]:
@@ -56,25 +100,12 @@ class Returned:
         :raises TransientError: if Nova does not answer.
         """
         here = {server.id: server for server in load.servers or ()}
-        return frozenset(
-            {
-                item
-                for item, migration in load.arriving.items()
-                if migration.unconfirmed
-                and self._is_ours(migration)
-                and item in here
-                and self._confirm(here[item])
-            }
-            | self._under_way(here)
+        self.confirming = frozenset(
+            item
+            for item in to_confirm(load, self._noted)
+            if self._confirm(here[item])
         )
-
-    def _is_ours(self, migration: servers.Migration) -> bool:
-        noted = self._noted.get(migration.server)
-        return (
-            migration.kind == servers.COLD_MIGRATION
-            and noted is not None
-            and noted.is_of(migration)
-        )
+        return self.confirming | self._under_way(here)
 
     def _confirm(self, server: servers.Server) -> bool:
         """Ask Nova to confirm one; whether it is to be waited for."""

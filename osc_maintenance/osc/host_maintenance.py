@@ -189,6 +189,7 @@ class SetHostMaintenance(base.ChangingCommand):
             load,
             dataclasses.replace(policy, terms=terms),
             now,
+            host.journal,
             evacuate=parsed_args.evacuate,
         )
         entering = bool(host.mark) or any(
@@ -229,7 +230,7 @@ class SetHostMaintenance(base.ChangingCommand):
         load, now = facts.load(self.clients.servers, host.name), times.now()
         terms = change.terms(host, request, now)
         policy = dataclasses.replace(record.policy, terms=terms)
-        plan = plan_.make(self.clients, load, policy, now)
+        plan = plan_.make(self.clients, load, policy, now, host.journal)
         return self._checked(parsed_args, host, plan, entering=True)
 
     def _checked(

@@ -96,7 +96,7 @@ class ShowHostMaintenance(base.HostCommand):
         if policy.migrate == policy_.NONE:
             policy = policy_.Policy(policy_.ALL, terms=policy.terms)
         load = self.look(host.name)
-        made = plan.make(self.clients, load, policy, times.now())
+        made = plan.make(self.clients, load, policy, times.now(), host.journal)
         for note in made.notes:
             self.log.warning('%s', note)
         return made.rows()

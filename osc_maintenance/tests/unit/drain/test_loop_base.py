@@ -312,7 +312,9 @@ class Drain:
             HOST, self.client.on(HOST), self.client.migrations(HOST)
         )
         fake = typing.cast(clients.Clients, self.client)
-        made = plan.make(fake, load, policy, self._now(), evacuate=evacuate)
+        made = plan.make(
+            fake, load, policy, self._now(), host.journal, evacuate=evacuate
+        )
         self.journey = leaving.Leaving(
             fake, host, made, self._clock, self._now
         )

@@ -68,13 +68,19 @@ class StopsTestCase(base.LoopTestCase):
         up = self.world.hosts[base.HOST]
         service = state.Service(base.HOST, base.HOST, 'disabled', up)
         load = servers.Load(base.HOST, client.on(base.HOST), ())
+        host = state.Host(base.HOST, service, self.world.aggregate)
         made = plan.make(
-            fake, load, policy, simulation.EPOCH, evacuate=evacuate
+            fake,
+            load,
+            policy,
+            simulation.EPOCH,
+            host.journal,
+            evacuate=evacuate,
         )
         self.world.requests.clear()
         return run.drain(
             fake,
-            state.Host(base.HOST, service, self.world.aggregate),
+            host,
             made,
             options.Options(**how),
             report or self.told.append,

@@ -18,6 +18,7 @@ from oslotest import base
 from osc_maintenance import change
 from osc_maintenance.drain import plan
 from osc_maintenance.drain import verdict
+from osc_maintenance import journal
 from osc_maintenance import policy
 from osc_maintenance import servers
 from osc_maintenance import state
@@ -60,6 +61,7 @@ class PlanTestCase(base.BaseTestCase):
         *here: servers.Server,
         migrations: tuple[servers.Migration, ...] = (),
         wanted: policy.Policy = ALL,
+        noted: journal.Journal | None = None,
         evacuate: bool = False,
     ) -> plan.Plan:
         """What would be done with these servers."""
@@ -69,6 +71,7 @@ class PlanTestCase(base.BaseTestCase):
             load,
             wanted,
             scenes.NOW,
+            noted or journal.Journal(),
             evacuate=evacuate,
         )
 
@@ -89,6 +92,19 @@ class TestMake(PlanTestCase):
             verdict.Action.EVACUATE, made.verdicts['web-id'].action
         )
         self.assertTrue(made.evacuate)
+
+    def test_one_that_a_return_has_cold_migrated(self) -> None:
+        off = scenes.server('off', vm_state='resized')
+        back = migration(
+            'off', 'finished', 'compute2', 'compute1', servers.COLD_MIGRATION
+        )
+        for after, words in ((6, 'has come back'), (7, 'resize confirm')):
+            noted = journal.Journal(
+                returns={'off-id': journal.Move('cold-migrate', after)}
+            )
+            made = self.plan(off, migrations=(back,), noted=noted)
+            self.assertIn(words, str(made.verdicts['off-id'].cause))
+            self.assertEqual([off], made.blocked)
 
     def test_nobody_asks_about_servers_that_stay(self) -> None:
         self.clients.placement.holdings = {

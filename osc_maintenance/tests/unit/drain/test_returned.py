@@ -51,11 +51,18 @@ class TestReturned(test_returning_base.ReturningTestCase):
         for later in (0, 2, 60):
             self._broken_off(later)
             drain = self.drain().run()
-            self.assertEqual({"off": "moved"}, drain.outcomes())
+            self.assertEqual({'off': 'moved'}, drain.outcomes())
             self.assertIs(loop.Ending.COMPLETE, drain.loop.ending)
             guest = self.world.guests['off']
             self.assertEqual('SHUTOFF', guest.status)
             self.assertNotEqual(base.HOST, guest.host)
+
+    def test_nobody_else_has_to_confirm_it(self) -> None:
+        self._broken_off(60)
+        look = self.drain().journey.look(fresh=True, moving=set())
+        found = look.verdicts['off']
+        self.assertIn('has come back', str(found.cause))
+        self.assertTrue(found.passing)
 
     def test_nova_does_not_let_it_be_confirmed(self) -> None:
         for error in (

@@ -131,10 +131,11 @@ class TestDrain(base.BaseTestCase):
             'compute1': servers.Load('compute1', here)
         }
         load = facts.load(clients.servers, 'compute1')
+        host = self.clients.nova.hosts['compute1']
         return run.drain(
             clients,
-            self.clients.nova.hosts['compute1'],
-            plan.make(clients, load, self.wanted, scenes.NOW),
+            host,
+            plan.make(clients, load, self.wanted, scenes.NOW, host.journal),
             options.Options(wait=wait),
             self.told.append,
             pause or self._pause,
