@@ -37,11 +37,14 @@ from osc_maintenance import servers
 from osc_maintenance import starting
 from osc_maintenance import state
 from osc_maintenance import text
+from osc_maintenance import times
 from osc_maintenance import writes
 
 if typing.TYPE_CHECKING:
     from osc_maintenance import clients as clients_
 
+#: How many notices are removed before it is noted that this goes on.
+_BATCH = 64
 _STAYS = verdict_.Verdict(verdict_.Action.LEAVE)
 #: It may have been stopped already.
 _STOPS = verdict_.Verdict(verdict_.Action.STOP)
@@ -129,7 +132,7 @@ def tell(
         for server, cause in zip(stale, causes, strict=True)
         if cause
     }
-    over, left = _withdrawn(clients, host, here, keep=wanted.keys())
+    host, over, left = _withdrawn(clients, host, here, keep=wanted.keys())
     if over:
         host = writes.note(
             clients.nova, host, journal.telling((), sorted(over))
@@ -177,7 +180,7 @@ def withdraw(clients: 'clients_.Clients', host: state.Host) -> dict[str, str]:
     if not host.journal.told:
         return {}
     host = starting.announce(clients, host)
-    _over, left = _withdrawn(clients, host, {}, keep=frozenset())
+    host, _over, left = _withdrawn(clients, host, {}, keep=frozenset())
     if host.aggregate:
         found = clients.nova.aggregate(host.aggregate)
         since = dataclasses.replace(host, aggregate=found).journal
@@ -214,7 +217,7 @@ class Farewell:
 
     def _say(self, server: servers.Server) -> None:
         with self._turn:
-            _unsay(self._clients, self._host, server.id, None)
+            _unsay(self._clients, _ours(self._host), server.id, None)
 
 
 def _withdrawn(
@@ -223,17 +226,36 @@ def _withdrawn(
     here: collections.abc.Mapping[str, servers.Server],
     *,
     keep: collections.abc.Set[str],
-) -> tuple[list[str], dict[str, str]]:
-    """The servers on which no notice is left now, and the others."""
-    over = sorted(host.journal.told - keep)
-    causes = parallel.each(
-        lambda server: _unsay(clients, host, server, here.get(server)), over
-    )
-    told = list(zip(over, causes, strict=True))
+) -> tuple[state.Host, list[str], dict[str, str]]:
+    """The host, the servers on which no notice is left, and the others."""
+    over, ours = sorted(host.journal.told - keep), _ours(host)
+    told: list[tuple[str, str | None]] = []
+    for first in range(0, len(over), _BATCH):
+        if told and host.journal.returning:
+            host = _still_ending(clients, host)
+        batch = over[first : first + _BATCH]
+        causes = parallel.each(
+            lambda server: _unsay(clients, ours, server, here.get(server)),
+            batch,
+        )
+        told += zip(batch, causes, strict=True)
     return (
+        host,
         [server for server, cause in told if cause is None],
         {server: cause for server, cause in told if cause},
     )
+
+
+def _still_ending(clients: 'clients_.Clients', host: state.Host) -> state.Host:
+    """Note it again, or else it looks as if nobody went on."""
+    if host.aggregate:
+        aggregate = clients.nova.aggregate(host.aggregate)
+        host = dataclasses.replace(host, aggregate=aggregate)
+    if not host.journal.returning:
+        raise api.OvertakenError(
+            f'{text.escape(host.name)} is being put into maintenance again'
+        )
+    return writes.note(clients.nova, host, journal.returning({}, times.now()))
 
 
 def _say(
@@ -250,14 +272,17 @@ def _say(
     return None
 
 
+def _ours(host: state.Host) -> str:
+    return host.aggregate.maintenance_id if host.aggregate else ''
+
+
 def _unsay(
     clients: 'clients_.Clients',
-    host: state.Host,
+    ours: str,
     server: str,
     known: servers.Server | None,
 ) -> str | None:
     """Remove one notice, if it is ours; why that cannot be done, or None."""
-    ours = host.aggregate.maintenance_id if host.aggregate else ''
     try:
         found = known or clients.servers.server(server)
         if found is None or not notice.keys_of(found.said, ()):

@@ -14,6 +14,7 @@
 
 import collections.abc
 import dataclasses
+import threading
 import typing
 
 from osc_lib import exceptions
@@ -33,6 +34,7 @@ class Owned:
         self.writes: list[tuple[str, str]] = []
         #: what is raised instead of writing to a server, by its id
         self.refusals: dict[str, Exception] = {}
+        self._one_by_one = threading.Lock()
 
     @property
     def changes(self) -> int:
@@ -75,17 +77,18 @@ class Owned:
     ) -> None:
         if server.id in self.refusals:
             raise self.refusals[server.id]
-        self.writes.append((method, server.id))
-        for host, load in self._servers.loads.items():
-            changed = tuple(
-                dataclasses.replace(item, said=_merged(item, values, gone))
-                if item.id == server.id
-                else item
-                for item in load.servers or ()
-            )
-            self._servers.loads[host] = dataclasses.replace(
-                load, servers=changed
-            )
+        with self._one_by_one:
+            self.writes.append((method, server.id))
+            for host, load in self._servers.loads.items():
+                changed = tuple(
+                    dataclasses.replace(item, said=_merged(item, values, gone))
+                    if item.id == server.id
+                    else item
+                    for item in load.servers or ()
+                )
+                self._servers.loads[host] = dataclasses.replace(
+                    load, servers=changed
+                )
 
 
 def _merged(

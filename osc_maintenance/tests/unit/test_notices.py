@@ -26,9 +26,11 @@ from osc_maintenance import notice
 from osc_maintenance import notices
 from osc_maintenance.nova import api
 from osc_maintenance import servers
+from osc_maintenance import starting
 from osc_maintenance import state
 from osc_maintenance.tests.unit import fakes
 from osc_maintenance.tests.unit import scenes
+from osc_maintenance import writes
 
 _A = verdict.Action
 WEB, DB = scenes.server('web'), scenes.server('db')
@@ -288,6 +290,36 @@ class TestWithdraw(NoticesTestCase):
         )
         notices.withdraw(clients, self.host)
         self.assertEqual({}, self.actions())
+
+    def test_there_are_many(self) -> None:
+        # or else it looks as if nobody went on with it
+        many = [scenes.server(f'web{number}') for number in range(150)]
+        self.have(telling(), *many)
+        self.tell()
+        self.clients.nova.writes.clear()
+        clients = fakes.real(self.clients)
+        self.assertEqual({}, notices.withdraw(clients, self.host))
+        self.assertEqual({}, self.actions())
+        self.assertEqual(
+            [('WriteRecord', 'compute1')] * 3, self.clients.nova.writes
+        )
+        self.assertIsNotNone(self.host.journal.return_noted)
+
+    def test_somebody_enters_it_again_while_there_are_many(self) -> None:
+        many = [scenes.server(f'web{number}') for number in range(150)]
+        self.have(telling(), *many)
+        self.tell()
+        clients, host = (
+            fakes.real(self.clients),
+            starting.announce(fakes.real(self.clients), self.host),
+        )
+        self._meanwhile(
+            lambda: writes.note(
+                clients.nova, self.host, {'maintenance:return': None}
+            )
+        )
+        self.assertRaises(api.OvertakenError, notices.withdraw, clients, host)
+        self.assertFalse(self.host.journal.returning)
 
     def test_nobody_was_told(self) -> None:
         self.assertEqual(
