@@ -162,10 +162,10 @@ def _carry_out(
         with contextlib.suppress(exceptions.CommandError):
             host = facts.find(clients.nova, host.name, host.aggregate)
             (load,) = facts.loads(clients, [host])
-    if action is None:
+    if action is None and not untold:
         return None
     row = view.fields(host, load, None, now)
-    row['action'] = action
+    row['action'] = action or 'told'
     # a change may have been made although no answer came
     row['changed'] = clients.changes > changes or _differ(before, host)
     told = (cause or row['cause'], causes.untold(untold))

@@ -126,6 +126,11 @@ class TestApply(test_maintenance.MaintenanceTestCase):
                 self.assertIsNone(told)
             else:
                 self.assertIn('owners not told: db-id: HTTP 409', str(told))
+        # it is noted by now that this one is to be told, and it is not
+        self.assertEqual([('b-plan', 'told', False)], self._apply(clients))
+        self.assertIn('db-id: HTTP 409', str(self.causes['b-plan']))
+        clients.owned.refusals.clear()
+        self.assertEqual([('b-plan', 'told', True)], self._apply(clients))
         self.assertEqual([], self._apply(clients))
 
     def test_a_change_of_which_no_answer_came(self) -> None:
