@@ -80,13 +80,17 @@ class Owned:
                     return answers.server(told)
                 except nova_exceptions.NotFound:
                     pass
-        found = [item for item in self.all() if item.name == name]
+        known = self.all()
+        found = [item for item in known if item.name == name]
         if len(found) == 1:
             return found[0]
         shown = text.escape(name)
         if not found:
+            down = sum(item.status == servers.UNKNOWN for item in known)
             raise exceptions.CommandError(
                 f'There is no server {shown} among those of this project'
+                + (f'; of {down} Nova tells no name, as their cell is down')
+                * bool(down)
             )
         raise exceptions.CommandError(
             f'{len(found)} servers are called {shown}: give one of the IDs '

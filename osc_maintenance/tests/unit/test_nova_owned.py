@@ -96,6 +96,16 @@ class TestFind(OwnedTestCase):
             )
             self.assertIn(words, str(error))
 
+    def test_none_where_not_all_names_are_told(self) -> None:
+        down = {'servers': [{'id': 'id-1', 'status': 'UNKNOWN'}]}
+        self.answers(down)
+        error = self.assertRaises(
+            exceptions.CommandError, self.nova.find, 'db'
+        )
+        self.assertIn(
+            '; of 1 Nova tells no name, as their cell is down', str(error)
+        )
+
     def test_nova_refuses(self) -> None:
         self.answers(REFUSAL)
         error = self.assertRaises(exceptions.CommandError, self.nova.find, ID)
