@@ -10,7 +10,7 @@
 #   License for the specific language governing permissions and limitations
 #   under the License.
 
-"""The servers that ``apply`` has tried to move often enough."""
+"""Moves that have failed, and are not tried again."""
 
 import collections
 import collections.abc
@@ -19,13 +19,40 @@ import typing
 from osc_lib import exceptions
 
 from osc_maintenance.drain import verdict
+from osc_maintenance.nova import api
 from osc_maintenance import servers
+from osc_maintenance import text
 
 if typing.TYPE_CHECKING:
     from osc_maintenance.nova import servers as servers_api
 
 #: How often ``apply`` tries to move a server.
 _TRIES = 2
+#: What Nova calls a live migration that was aborted.
+ABORTED = 'cancelled'
+
+
+def aborted(nova: 'servers_api.Servers', server: str) -> str | None:
+    """That somebody has aborted the live migration of a server.
+
+    libvirt aborts one as well that takes too long for it, and that one may be
+    tried again.
+
+    :param nova: the servers of Nova.
+    :param server: the server's id.
+    :returns: the words; None if nobody has, or that is not known.
+    :raises TransientError: if Nova does not answer.
+    """
+    try:
+        user = nova.aborted_by(server)
+    except api.TransientError:
+        raise
+    except exceptions.CommandError:
+        # not ours to read, perhaps
+        return None
+    if user is None:
+        return None
+    return f'its live migration was aborted by user {text.escape(user)}'
 
 
 class Failures:
@@ -37,6 +64,7 @@ class Failures:
     def __init__(self, nova: 'servers_api.Servers') -> None:
         self._servers = nova
         self._whys: dict[str, str] = {}
+        self._aborted: dict[int, str | None] = {}
 
     def given_up(
         self,
@@ -51,15 +79,22 @@ class Failures:
         :param is_ours: whether a migration is one of this maintenance.
         :returns: verdicts with the cause, by id.
         """
-        counts: dict[str, int] = collections.Counter(
-            migration.server
+        failed = [
+            migration
             for migration in load.migrations
             if migration.failed and is_ours(migration)
-        )
+        ]
+        counts = collections.Counter(item.server for item in failed)
         given_up = {}
-        for server, count in counts.items():
-            found = verdicts.get(server)
-            if count < _TRIES or not found or not found.moves:
+        for server, latest in servers.latest(failed).items():
+            found, count = verdicts.get(server), counts[server]
+            if not found or not found.moves:
+                continue
+            if aborted_ := self._aborted_by(latest):
+                given_up[server] = verdict.Verdict(
+                    verdict.Action.BLOCKED, aborted_
+                )
+            if count < _TRIES or server in given_up:
                 continue
             kind = verdict.KINDS[found.action]
             if server not in self._whys:
@@ -69,6 +104,15 @@ class Failures:
                 f'its move has failed {count} times: {self._whys[server]}',
             )
         return given_up
+
+    def _aborted_by(self, migration: servers.Migration) -> str | None:
+        if migration.status != ABORTED:
+            return None
+        if migration.id not in self._aborted:
+            self._aborted[migration.id] = aborted(
+                self._servers, migration.server
+            )
+        return self._aborted[migration.id]
 
     def _why(self, server: str, kind: str) -> str:
         """Why the move of a server failed, in Nova's words."""

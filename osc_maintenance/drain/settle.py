@@ -18,6 +18,7 @@ import typing
 from osc_lib import exceptions
 
 from osc_maintenance.drain import events
+from osc_maintenance.drain import failures
 from osc_maintenance.drain import forecast
 from osc_maintenance.drain import journey
 from osc_maintenance.drain import limit
@@ -38,8 +39,6 @@ _LONGEST_PAUSE = 60.0
 _DOUBLED = 8
 #: How many looks Nova may take to write down why a move has failed.
 _PATIENT = 2
-#: What Nova calls a live migration that was aborted.
-_ABORTED = 'cancelled'
 #: How often somebody else may be busy with a server.
 MOST_CONFLICTS = 5
 #: How long Nova may not take requests to move a server, but answer others.
@@ -246,6 +245,7 @@ class Settler:
         """
         try:
             server = self._servers.server(move.server.id)
+            aborted = self._aborted(move)
         except api.TransientError as exc:
             # the others do not wait for it
             move.asked_why += 1
@@ -254,6 +254,10 @@ class Settler:
             return
         if server is None:
             yield self.end(move, moves_.Outcome.DELETED)
+            return
+        if aborted and server.host == move.server.host:
+            move.server = server
+            yield self.end(move, moves_.Outcome.FAILED, aborted)
             return
         why = self._why(move, server)
         if why is None and move.asked_why < _PATIENT:
@@ -267,7 +271,7 @@ class Settler:
         if move.overdue:
             cause = f'{move.overdue} ({status})'
             # one that was aborted has ended as it should
-            if why and status != _ABORTED:
+            if why and status != failures.ABORTED:
                 cause = f'{cause}: {why}'
         broken = server.status == 'ERROR' or not stayed
         if broken:
@@ -276,6 +280,16 @@ class Settler:
             yield self.end(move, moves_.Outcome.FAILED, cause)
         else:
             yield from self.again(move, cause)
+
+    def _aborted(self, move: moves_.Move) -> str | None:
+        """That somebody has aborted a move, whose word that is.
+
+        An abort of ours whose answer was lost is found as well.
+        """
+        known = move.migration
+        if move.overdue or known is None or known.status != failures.ABORTED:
+            return None
+        return failures.aborted(self._servers, move.server.id)
 
     def _why(self, move: moves_.Move, server: servers.Server) -> str | None:
         """Why a move failed, in Nova's words."""

@@ -35,6 +35,7 @@ _CHANGES_SINCE = api_versions.APIVersion('2.59')
 _COLD_TARGET = api_versions.APIVersion('2.56')
 #: What decides whether a server runs.
 _POWER = frozenset(('start', 'stop', 'reboot', 'create'))
+_ABORT = 'live_migration_cancel'
 _ACTIONS = {
     servers.LIVE_MIGRATION: 'live-migration',
     servers.COLD_MIGRATION: 'migrate',
@@ -223,6 +224,24 @@ class Servers:
         :returns: the id of the user; None if it was started since, or Nova
             does not tell.
         """
+        return self._who(server, 'stop', _POWER)
+
+    def aborted_by(self, server: str) -> str | None:
+        """Who has aborted the latest live migration of a server.
+
+        Rests on GET /servers/{id}/os-instance-actions.
+
+        :param server: the server's id.
+        :returns: the id of the user; None if nobody has asked Nova to, or Nova
+            does not tell.
+        """
+        asked = _ACTIONS[servers.LIVE_MIGRATION]
+        return self._who(server, _ABORT, {_ABORT, asked})
+
+    def _who(
+        self, server: str, action: str, among: collections.abc.Set[str]
+    ) -> str | None:
+        """Who has asked for an action, if it is the latest of several."""
         with api.explained(f'Server {server}'):
             try:
                 _response, body = self._client.client.get(
@@ -232,10 +251,10 @@ class Servers:
                 return None
             # the latest comes first
             for item in body['instanceActions']:
-                if item['action'] in _POWER:
+                if item['action'] in among:
                     # Nova itself stops what has shut down, as nobody
                     user = fields.maybe(item, 'user_id', str) or ''
-                    return user if item['action'] == 'stop' else None
+                    return user if item['action'] == action else None
         return None
 
     # -- moving ------------------------------------------------------------

@@ -72,6 +72,23 @@ class TestHang(drains.DrainTestCase):
         self.assert_drained(drain.told)
         self.assertEqual(['cancelled', 'completed'], self.statuses(self.web))
 
+    def test_aborted_by_a_colleague(self) -> None:
+        self._hanging()
+        going = self.set_going(self.here, '--migrate', 'all')
+        self.migration(self.web, 'running')
+        self._abort(self.web)
+        answer = going.end()
+        self.assertEqual(Exit.STAYED, answer.code, str(answer))
+        # what they want is not undone
+        self.assertEqual(['cancelled'], self.statuses(self.web))
+        user = self.migrations(self.web)[-1]['user_id']
+        self.assertIn(
+            f'its live migration was aborted by user {user}', answer.stderr
+        )
+        shown = self.shown(self.here)
+        self.assertEqual('error', shown['state'])
+        self.assertIn(f'aborted by user {user}', shown['cause'])
+
     def test_forced_to_complete(self) -> None:
         self._hanging()
         drain = self.set_(

@@ -200,6 +200,8 @@ class Servers:
         self.copied: dict[str, answers.Figures] = {}
         #: who has stopped servers, by their ids
         self.stoppers: dict[str, str | None] = {}
+        #: who has aborted the last migration of a server, by its id
+        self.aborters: dict[str, str] = {}
         #: why moves fail, by server id
         self.causes: dict[str, str] = {}
 
@@ -271,6 +273,9 @@ class Servers:
 
     def stopped_by(self, server: str) -> str | None:
         return self.stoppers.get(server, 'alice')
+
+    def aborted_by(self, server: str) -> str | None:
+        return self.aborters.get(server)
 
     def stop(self, server: servers.Server) -> None:
         self._write('stop', server, None)

@@ -349,6 +349,18 @@ class TestStoppedBy(ServersTestCase):
             self.assertEqual(expected, self.nova.stopped_by('s'))
 
 
+class TestAbortedBy(ServersTestCase):
+    def test_the_last_live_migration_counts(self) -> None:
+        for actions, expected in (
+            ([('stop', 'a'), ('live_migration_cancel', 'b')], 'b'),
+            ([('live-migration', 'a'), ('live_migration_cancel', 'b')], None),
+            ([('migrate', 'a')], None),
+        ):
+            items = [{'action': act, 'user_id': who} for act, who in actions]
+            self.answers({'instanceActions': items})
+            self.assertEqual(expected, self.nova.aborted_by('s'))
+
+
 class TestGroups(ServersTestCase):
     def _group(self, **fields: typing.Any) -> novaclient_base.Resource:
         return novaclient_base.Resource(None, fields, loaded=True)

@@ -58,6 +58,10 @@ class Nova:
         self.asked.append('why')
         return self.reason
 
+    def aborted_by(self, _server: str) -> str | None:
+        self.asked.append('aborted_by')
+        return None
+
     def confirm(self, _server: servers.Server) -> None:
         self.asked.append('confirm')
         if self.refusal:

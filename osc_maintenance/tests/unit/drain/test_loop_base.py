@@ -114,6 +114,10 @@ class Client:
         assert request is None or request.startswith('req-')
         return self._world.words.get(server)
 
+    def aborted_by(self, server: str) -> str | None:
+        self._ask('aborted_by')
+        return self._world.aborters.get(server)
+
     # -- servers, moved ----------------------------------------------------
 
     def _move(self, server: str, kind: str, target: str | None) -> str:
@@ -183,6 +187,7 @@ class Client:
         if row.migration.status == 'accepted':
             raise exceptions.CommandError('Cannot abort: accepted')
         if self._world.scripts[server.id].abortable:
+            self._world.aborters[server.id] = self.user_id
             self._world.go(row, self._world.cancelled(row))
 
     def force_complete(
