@@ -14,6 +14,8 @@
 
 import dataclasses
 
+import os_traits
+
 #: those that Nova's configuration has the alias `gpu` for
 _GPU = {'vendor_id': '10de', 'product_id': '20b5'}
 #: what a flavor with `hw:tpm_version` requires, however it is to be kept
@@ -50,7 +52,9 @@ class Machine:
 
     def all_traits(self) -> list[str]:
         """What Placement is told."""
-        return [*self.traits, *(_TPM_TRAITS if self.tpm else ())]
+        # Placement refuses all of them where it does not know one
+        known = set(os_traits.get_traits()).intersection(_TPM_TRAITS)
+        return [*self.traits, *(sorted(known) if self.tpm else ())]
 
     def pci_devices(self) -> list[dict[str, object]]:
         """What a hypervisor would find on the bus."""
