@@ -212,10 +212,11 @@ def _started(
             if now.task_state is None and now.vm_state == 'stopped':
                 if asked:
                     return now.fault or 'it is stopped, and Nova tells no more'
-                why = _ask(clients, now, pause) or (
+                refused = _ask(clients, now, pause)
+                asked = refused is None
+                why = refused or (
                     'Nova was asked to start it, and has not done so yet'
                 )
-                asked = True
             elif now.task_state is None:
                 return now.fault or f'it is {now.status}'
             pause(_AGAIN)

@@ -110,6 +110,37 @@ class TestStarting(base.BaseTestCase):
         with mock.patch.object(self.clients.servers, 'start', start):
             self.assertEqual({'web-id': None}, self.start())
 
+    def test_something_else_is_done_to_it_for_a_while(self) -> None:
+        self.have(WEB)
+        real, nova = self.clients.servers.start, self.clients.servers
+        asked = 0
+
+        def start(server: servers.Server) -> None:
+            nonlocal asked
+            asked += 1
+            if asked == 1:
+                nova.become('web-id', task_state='image_snapshot')
+                raise api.OvertakenError('task_state image_snapshot')
+            real(server)
+
+        def pause(_seconds: float) -> None:
+            nova.become('web-id', task_state=None)
+
+        clients = fakes.real(self.clients)
+        found = starting.find(clients, self.host, force=False)
+        with mock.patch.object(nova, 'start', start):
+            (row,) = starting.start(clients, found, pause)
+        self.assertIsNone(row['cause'])
+        self.assertEqual(2, asked)
+
+    def test_something_else_is_done_to_it_for_ever(self) -> None:
+        refusal = api.OvertakenError('task_state image_snapshot')
+        with mock.patch.object(
+            self.clients.servers, 'start', side_effect=refusal
+        ):
+            found = self.start()['web-id']
+        self.assertEqual('task_state image_snapshot', found)
+
     def test_it_does_not_run(self) -> None:
         for fields, cause, waits in (
             ({'task_state': None}, 'Nova tells no more', False),
