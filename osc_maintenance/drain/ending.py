@@ -41,10 +41,17 @@ def give_up_if_stuck(
     """
     if not move.queued:
         return False
+    source = move.migration.source if move.migration else None
+    before = [
+        other
+        for other in moves
+        # each host has a queue of its own
+        if other.migration and other.migration.source == source
+    ]
     if any(
         other.in_motion and not other.given_up and not other.queued
-        for other in moves
-    ) or not any(other.given_up for other in moves):
+        for other in before
+    ) or not any(other.given_up for other in before):
         return False
     move.given_up = True
     move.cause = "waits in Nova's queue behind moves that take too long"

@@ -72,7 +72,7 @@ class Result:
         """The exit status that tells it."""
         if self.ending is loop_.Ending.INTERRUPTED:
             return exit_codes.ExitCode.INTERRUPTED
-        given_up = any(move.in_motion and move.given_up for move in self.moves)
+        given_up = any(move.moving and move.given_up for move in self.moves)
         if self.ending is loop_.Ending.TIMED_OUT or given_up:
             return exit_codes.ExitCode.TIMED_OUT
         stayed = (
@@ -197,7 +197,8 @@ def stayed(
     return {
         move.server.id: str(move.cause)
         for move in found
-        if move.stayed or move.given_up
+        # one that takes too long may have arrived after all
+        if move.stayed or (move.given_up and move.moving)
     }
 
 

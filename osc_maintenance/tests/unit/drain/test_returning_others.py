@@ -18,6 +18,7 @@ from osc_lib import exceptions
 
 from osc_maintenance.drain import events
 from osc_maintenance.drain import moves
+from osc_maintenance.drain import options
 from osc_maintenance import exit_codes
 from osc_maintenance import servers
 from osc_maintenance.tests.unit.drain import test_returning_base
@@ -135,6 +136,36 @@ class TestMeanwhile(test_returning_base.ReturningTestCase):
                 self.world.script('web', fails=['lie'] * lies)
                 result = self.bring_back(self.surveyed())
                 self.assertEqual({'web': outcome}, self.outcomes(result))
+
+
+class TestSources(test_returning_base.ReturningTestCase):
+    def test_each_host_has_a_queue_of_its_own(self) -> None:
+        self.drained('first', 'web')
+        here = {
+            name: self.world.guests[name].host for name in self.world.guests
+        }
+        self.assertNotEqual(here['first'], here['web'])
+        # web waits behind somebody else's, and not behind the one that hangs
+        self.world.limit = 1
+        self.world.script(
+            self.world.add('other', host=here['web']), seconds=90
+        )
+        self.world.begin(
+            'other', servers.LIVE_MIGRATION, 'carol', here['first']
+        )
+        self.pass_time(3)
+        self.world.script('first', seconds=500)
+        self.world.script('web', seconds=20)
+        result = self.bring_back(
+            self.surveyed(),
+            server_timeout=30,
+            on_timeout=options.OnTimeout.LEAVE,
+        )
+        self.check_back('web')
+        self.assertEqual(
+            {'first': moves.Outcome.MOVING, 'web': moves.Outcome.MOVED},
+            {move.server.id: move.outcome for move in result.moves},
+        )
 
 
 class TestRequests(test_returning_base.ReturningTestCase):

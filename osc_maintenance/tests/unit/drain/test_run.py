@@ -84,6 +84,20 @@ class TestExitCode(base.BaseTestCase):
         found = run.Result(both, E.COMPLETE)
         self.assertIs(CODE.TIMED_OUT, found.exit_code)
 
+    def test_why_servers_are_not_known_to_have_left(self) -> None:
+        found = [
+            a_move(OUT.FAILED),
+            a_move(OUT.MOVING),
+            a_move(OUT.MOVED, given_up=True),
+            a_move(OUT.MOVING, given_up=True),
+        ]
+        for number, move in enumerate(found):
+            move.server = scenes.server(f's{number}')
+            move.cause = f'why {number}'
+        self.assertEqual(
+            {'s0-id': 'why 0', 's3-id': 'why 3'}, run.stayed(found)
+        )
+
     def test_owners_are_waited_for(self) -> None:
         live = verdict.Action.LIVE_MIGRATE
         waits = verdict.Verdict(verdict.Action.BLOCKED, 'why', then=live)
