@@ -102,6 +102,11 @@ class Server:
         return self.task_state == 'powering-off'
 
     @property
+    def deleted(self) -> bool:
+        """Whether it is deleted, and can still be restored: not listed."""
+        return self.vm_state == 'soft-delete'
+
+    @property
     def busy(self) -> str | None:
         """What is being done to it, in words; None if nothing is."""
         if self.task_state is not None:

@@ -21,6 +21,7 @@ import typing
 
 
 from osc_maintenance.drain import arrivals
+from osc_maintenance.drain import evacuation
 from osc_maintenance.drain import failures
 from osc_maintenance.drain import interrupt
 from osc_maintenance.drain import journey
@@ -136,11 +137,12 @@ class Leaving:
         migrations = self._watch.known
         fresh = fresh or self._left_since(migrations)
         if self._evacuate:
-            migrations = _evacuations(migrations)
+            migrations = evacuation.records(migrations)
         if fresh:
             before = self._clock()
             found = self._clients.servers.on(self.host)
             self._listing = before, self._clock()
+            self._check_listed(found, migrations)
             self._load = facts.load_of(
                 self._clients.servers, self.host, found, migrations
             )
@@ -149,15 +151,23 @@ class Leaving:
         verdicts = self._outlook.verdicts(found, fresh=fresh, moving=moving)
         coming = self._returns.expected(load) if fresh else frozenset()
         verdicts = returned.confirmed_first(verdicts, self._returns.confirming)
+        if self._evacuate:
+            everything = dataclasses.replace(
+                load, migrations=self._watch.known
+            )
+            verdicts = evacuation.judged(
+                self._clients.servers, everything, verdicts
+            )
         if self._how == journal.BY_APPLY:
             verdicts.update(
                 self._failures.given_up(load, verdicts, self._knows)
             )
         if fresh:
-            self._arriving = self._arrivals.expected(
+            coming |= self._arrivals.expected(
                 self._at, load, verdicts, idle=not moving
             )
-            self._arriving |= coming
+            # nothing arrives at a host that is dead
+            self._arriving = frozenset() if self._evacuate else coming
             self._forgotten = _forgotten(load)
         return journey.Look(
             here={server.id: server for server in found},
@@ -173,6 +183,19 @@ class Leaving:
             listing=self._listing,
             arriving=self._arriving,
             up=self._outlook.around.up or self._evacuate,
+        )
+
+    def _check_listed(
+        self,
+        found: collections.abc.Iterable[servers.Server],
+        migrations: tuple[servers.Migration, ...],
+    ) -> None:
+        """See that servers are gone that are not listed any more."""
+        before = {server.id for server in self._load.servers or ()}
+        load = servers.Load(self.host, migrations=migrations)
+        missed = before - {server.id for server in found}
+        arrivals.unlisted(
+            self._clients, self.host, missed - load.leaving.keys()
         )
 
     def _left_since(
@@ -406,19 +429,3 @@ def _forgotten(load: servers.Load) -> set[int]:
         for migration in load.leaving.values()
         if migration.in_progress and migration.id not in going
     }
-
-
-def _evacuations(
-    migrations: collections.abc.Iterable[servers.Migration],
-) -> tuple[servers.Migration, ...]:
-    """The evacuations among the migrations of a host that is down.
-
-    Nothing else goes on there. Of a server whose live migration had just been
-    asked for Nova may note the evacuation in the record of that, and leave
-    that of the evacuation behind.
-    """
-    found = [item for item in migrations if item.evacuation]
-    done = {item.server for item in found if item.succeeded}
-    return tuple(
-        item for item in found if item.server not in done or not item.waiting
-    )

@@ -19,6 +19,7 @@ import typing
 
 from osc_maintenance import change
 from osc_maintenance.drain import arrivals
+from osc_maintenance.drain import evacuation
 from osc_maintenance.drain import returned
 from osc_maintenance.drain import surroundings
 from osc_maintenance.drain import verdict
@@ -192,25 +193,36 @@ def make(
         [server for server in found if policy.leaves(server) is None]
     )
     elsewhere = {item.server for item in (*load.coming, *load.unconfirmed)}
+    verdicts = {
+        server.id: verdict.verdict(
+            server, policy, around, now, evacuate=evacuate
+        )
+        for server in found
+    }
+    if evacuate:
+        verdicts = evacuation.judged(clients.servers, load, verdicts)
+    else:
+        confirming = returned.to_confirm(load, noted)
+        verdicts = returned.confirmed_first(verdicts, confirming)
     others = (clients.servers.server(item) for item in sorted(elsewhere))
-    listed = {server.id for server in found} | load.leaving.keys() | elsewhere
+    known = load.leaving.keys() | load.arriving.keys() | verdicts.keys()
+    builds = tuple(
+        arrivals.builds(clients, load.host, surveyor.consumers - known)
+    )
+    notes = [
+        f'{text.escape(server.name)} ({server.id}) was to be built on '
+        f'{text.escape(load.host)}, which is down: it will not arrive'
+        for server in (builds if evacuate else ())
+    ]
     return Plan(
         load=load,
         policy=policy,
         evacuate=evacuate,
         around=around,
-        verdicts=returned.confirmed_first(
-            {
-                server.id: verdict.verdict(
-                    server, policy, around, now, evacuate=evacuate
-                )
-                for server in found
-            },
-            set() if evacuate else returned.to_confirm(load, noted),
-        ),
+        verdicts=verdicts,
         others={server.id: server for server in others if server},
-        builds=tuple(arrivals.builds(clients, surveyor.consumers - listed)),
-        notes=tuple(surveyor.notes),
+        builds=builds,
+        notes=(*surveyor.notes, *notes),
     )
 
 

@@ -170,10 +170,13 @@ class Settler:
             return
         server = self._servers.server(move.server.id)
         age = self._clock() - (move.started or 0.0)
-        if server is None:
+        if server is None or server.deleted:
             yield self.end(move, moves_.Outcome.DELETED)
         elif move.moving and age < limit.UNRECORDED:
             # its record is about to appear
+            return
+        elif server.host == move.server.host:
+            # Nova leaves out of a list what a cell does not tell in time
             return
         else:
             move.server = server
@@ -213,6 +216,17 @@ class Settler:
             return
         if not here:
             yield self.end(move, moves_.Outcome.MOVED)
+            return
+        if look.here[move.server.id].task_state:
+            # the other host may still be at it: Nova completes the record of
+            # an evacuation as soon as this one is up again
+            patience = self._options.server_timeout or limit.PATIENCE
+            if self._clock() - self.changed >= patience:
+                move.given_up = True
+                move.cause = (
+                    'Nova says that it has moved, but it is still here, and '
+                    'something is still being done to it'
+                )
             return
         move.contradictions += 1
         if move.contradictions > 1:

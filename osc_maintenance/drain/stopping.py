@@ -85,7 +85,7 @@ class Stopping:
             move
             for move in chosen
             # a colleague may have moved it
-            if move.server.id in found or not self._ended(move, None)
+            if move.server.id in found or not self._gone(move)
         ]
         if not chosen:
             return None
@@ -154,17 +154,27 @@ class Stopping:
         self._report(events.Stopping(move))
         return True
 
+    def _gone(self, move: moves_.Move) -> bool:
+        """Note where one is that is not listed, if it is not here."""
+        server = self._servers.server(move.server.id)
+        if server is None or server.deleted:
+            move.end(moves_.Outcome.DELETED)
+        elif server.host != self._journey.host:
+            where = server.host or 'no host'
+            move.end(moves_.Outcome.LEFT, f'is on {where} by now')
+        else:
+            # Nova leaves out of a list what a cell does not tell in time
+            move.server = server
+            return False
+        self._report(events.Ended(move))
+        return True
+
     def _ended(self, move: moves_.Move, server: servers.Server | None) -> bool:
         """Note what has become of one, if that is known."""
         if server is None:
-            gone = self._servers.server(move.server.id)
-            if gone:
-                where = gone.host or 'no host'
-                move.end(moves_.Outcome.LEFT, f'is on {where} by now')
-            else:
-                move.end(moves_.Outcome.DELETED)
-            self._report(events.Ended(move))
-            return True
+            if self._gone(move):
+                return True
+            server = move.server
         move.server = server
         if server.vm_state == 'stopped' and not server.task_state:
             move.end(moves_.Outcome.STOPPED, move.verdict.cause)

@@ -248,7 +248,8 @@ def possible(
         or (server.task_state or '').endswith(_DELETING)
     )
     if server.busy and goes_on:
-        return Verdict(Action.BLOCKED, server.busy, passing=True)
+        # nothing ends by itself on a host that is dead
+        return Verdict(Action.BLOCKED, server.busy, passing=not evacuate)
     action, why = _way(server, policy, evacuate=evacuate)
     if action is None:
         cause = _STUCK.get(

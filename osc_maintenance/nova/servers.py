@@ -26,6 +26,7 @@ from novaclient import exceptions as nova_exceptions
 from osc_lib import exceptions
 
 from osc_maintenance import fields
+from osc_maintenance.nova import actions
 from osc_maintenance.nova import answers
 from osc_maintenance.nova import api
 from osc_maintenance import servers
@@ -33,17 +34,9 @@ from osc_maintenance import text
 
 _CHANGES_SINCE = api_versions.APIVersion('2.59')
 _COLD_TARGET = api_versions.APIVersion('2.56')
-#: What decides whether a server runs.
-_POWER = frozenset(('start', 'stop', 'reboot', 'create'))
-_ABORT = 'live_migration_cancel'
-_ACTIONS = {
-    servers.LIVE_MIGRATION: 'live-migration',
-    servers.COLD_MIGRATION: 'migrate',
-    servers.EVACUATION: 'evacuate',
-}
 
 
-class Servers:
+class Servers(actions.Actions):
     """The servers of Nova, as far as a drain needs them.
 
     :param client: a novaclient client at the negotiated microversion.
@@ -51,7 +44,7 @@ class Servers:
     """
 
     def __init__(self, client: typing.Any) -> None:
-        self._client = client
+        super().__init__(client)
         self.changes = 0
 
     # -- reading -----------------------------------------------------------
@@ -174,89 +167,6 @@ class Servers:
                     return found
                 found += more
 
-    def why(self, server: str, kind: str, request: str | None) -> str | None:
-        """Why a move of a server failed, as far as Nova tells.
-
-        Rests on GET /servers/{id}/os-instance-actions and
-        /os-instance-actions/{request_id}, whose events have details from
-        2.84 on, and on the server's fault.
-
-        :param server: the server's id.
-        :param kind: of the migration.
-        :param request: the id of the request that asked for it; None takes
-            the latest.
-        :returns: Nova's words, or None if it has none.
-        """
-        path = f'/servers/{server}/os-instance-actions'
-        with api.explained(f'Server {server}'):
-            try:
-                if request is None:
-                    _response, body = self._client.client.get(path)
-                    request = next(
-                        (
-                            fields.identity(item, 'request_id')
-                            for item in body['instanceActions']
-                            if item['action'] == _ACTIONS.get(kind)
-                        ),
-                        None,
-                    )
-                if request is None:
-                    return None
-                _response, body = self._client.client.get(f'{path}/{request}')
-            except nova_exceptions.NotFound:
-                return None
-            events = fields.listed(body['instanceAction'], 'events', dict)
-            # the latest comes first; that of the conductor just sums up
-            told = [
-                details
-                for event in events
-                if event.get('result') == 'Error'
-                and (details := fields.maybe(event, 'details', str))
-            ]
-        return text.escape(told[0].strip()) if told else None
-
-    def stopped_by(self, server: str) -> str | None:
-        """Who has stopped a server, if that is the last of its power.
-
-        Rests on GET /servers/{id}/os-instance-actions.
-
-        :param server: the server's id.
-        :returns: the id of the user; None if it was started since, or Nova
-            does not tell.
-        """
-        return self._who(server, 'stop', _POWER)
-
-    def aborted_by(self, server: str) -> str | None:
-        """Who has aborted the latest live migration of a server.
-
-        Rests on GET /servers/{id}/os-instance-actions.
-
-        :param server: the server's id.
-        :returns: the id of the user; None if nobody has asked Nova to, or Nova
-            does not tell.
-        """
-        asked = _ACTIONS[servers.LIVE_MIGRATION]
-        return self._who(server, _ABORT, {_ABORT, asked})
-
-    def _who(
-        self, server: str, action: str, among: collections.abc.Set[str]
-    ) -> str | None:
-        """Who has asked for an action, if it is the latest of several."""
-        with api.explained(f'Server {server}'):
-            try:
-                _response, body = self._client.client.get(
-                    f'/servers/{server}/os-instance-actions'
-                )
-            except nova_exceptions.NotFound:
-                return None
-            # the latest comes first
-            for item in body['instanceActions']:
-                if item['action'] in among:
-                    # Nova itself stops what has shut down, as nobody
-                    user = fields.maybe(item, 'user_id', str) or ''
-                    return user if item['action'] == action else None
-        return None
-
     # -- moving ------------------------------------------------------------
 
     @contextlib.contextmanager
@@ -327,7 +237,9 @@ class Servers:
         """Ask for a server to be rebuilt elsewhere, as its host is down.
 
         Rests on POST /servers/{id}/action evacuate; the server ends stopped
-        from 2.95 on.
+        from 2.95 on. Nova would take a second one while the first goes on,
+        and ruin the server with it, so its migrations and its task are looked
+        at before.
 
         :param server: the server.
         :param target: the host to go to; None lets the scheduler choose.
@@ -341,8 +253,8 @@ class Servers:
             for item in self.migrations(server=server.id)
             if item.kind == servers.EVACUATION and item.in_progress
         ]
-        if under_way:
-            # Nova would take a second one, and ruin the server with it
+        now = None if under_way else self.server(server.id)
+        if under_way or (now and self.being_rebuilt(now)):
             raise api.OvertakenError('an evacuation is under way already')
         with self._changing(server):
             return _request(self._client.servers.evacuate(server.id, target))

@@ -19,6 +19,7 @@ import threading
 
 from osc_maintenance.tests.cloud import operations
 from osc_maintenance.tests.cloud import scene
+from osc_maintenance.tests.commands import forked
 from osc_maintenance.tests.functional import drains
 from osc_maintenance.tests.functional import proxy
 
@@ -198,9 +199,19 @@ class TestEvacuate(drains.DrainTestCase):
         self.scene.host_down(self.here)
         going.send(signal.SIGINT)
         going.end()
+        # the guest of one may run where it was going to
+        (begun,) = (s for s in made if self.statuses(s) == ['running'])
+        drain = self.set_(self.here, *_EVACUATE, code=Exit.STAYED)
+        (queued,) = (server for server in made if server is not begun)
+        self._assert_evacuated(drain, queued, 'SHUTOFF')
+        self.assertEqual('blocked', drain.outcome(begun))
+        self.assertIn(f'look on {self.there}', drain.of(begun)['cause'])
+        self.assertEqual(['running'], self.statuses(begun))
+        # somebody has looked
+        self.act(begun, 'os-resetState', state='active')
         drain = self.set_(self.here, *_EVACUATE)
+        self._assert_evacuated(drain, begun, 'SHUTOFF')
         for server in made:
-            self._assert_evacuated(drain, server, 'SHUTOFF')
             kinds = [m['migration_type'] for m in self.migrations(server)]
             self.assertEqual(['live-migration', 'evacuation'], kinds)
         self.assertEqual('maintenance', drain.told['state'])
@@ -323,6 +334,47 @@ class TestNeverTwice(drains.DrainTestCase):
         self.assertIn('interrupted', self.shown(self.here)['cause'])
         self.set_(self.here, *_EVACUATE)
         self._assert_once()
+
+    def _comes_back(self) -> forked.Command:
+        """An evacuation goes on that Nova has completed the record of."""
+        self.scene.migration_of(self.web, spawn_seconds=math.inf)
+        going = self.set_going(self.here, *_EVACUATE, environ=self.environ)
+        going.says('evacuation started')
+        self.migration(self.web, 'pre-migrating')
+        self.scene.host_up(self.here)
+        self.migration(self.web, 'completed')
+        self.scene.host_down(self.here)
+        return going
+
+    def _assert_once_although_back(self) -> None:
+        self.at_rest(self.web)
+        self.assert_on(self.there, self.web, 'SHUTOFF')
+        # the other host says done once more
+        self.assertEqual(['done'], self.statuses(self.web))
+
+    def test_the_host_comes_back_while_it_is_rebuilt(self) -> None:
+        going = self._comes_back()
+        looks = itertools.count()
+        often = threading.Event()
+
+        def hook(_method: str, path: str) -> None:
+            if '/servers/detail' in path and next(looks) >= 2:
+                often.set()
+
+        self.proxy.after = hook
+        self.assertTrue(often.wait(60))
+        self.scene.migration_of(self.web)
+        drain = self.ended(going)
+        self.assertEqual('moved', drain.outcome(self.web))
+        self._assert_once_although_back()
+
+    def test_the_command_is_run_again_when_the_host_is_back(self) -> None:
+        self._comes_back().kill()
+        going = self.set_going(self.here, *_EVACUATE)
+        going.says('is being rebuilt on another host')
+        self.scene.migration_of(self.web)
+        self.ended(going)
+        self._assert_once_although_back()
 
     def _lost(self, when: str) -> None:
         def drop() -> None:

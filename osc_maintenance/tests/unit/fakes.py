@@ -274,6 +274,9 @@ class Servers:
     def stopped_by(self, server: str) -> str | None:
         return self.stoppers.get(server, 'alice')
 
+    def being_rebuilt(self, server: servers.Server) -> bool:
+        return server.task_state == 'rebuilding'
+
     def aborted_by(self, server: str) -> str | None:
         return self.aborters.get(server)
 

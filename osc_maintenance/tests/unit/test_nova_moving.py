@@ -27,6 +27,7 @@ from osc_maintenance.tests.unit import scenes
 from osc_maintenance.tests.unit import test_nova_servers
 
 WEB = scenes.server('web')
+SHOWN = {'id': 'web-id', 'status': 'ACTIVE'}
 EVIL = servers.Server('evil-id', 'a\x1bb')
 MIGRATION = servers.Migration(7, 'web-id', servers.LIVE_MIGRATION, 'running')
 ACTIONS = '/servers/a/os-instance-actions'
@@ -173,7 +174,7 @@ class TestMoving(MovingTestCase):
             ),
         ):
             with self.subTest(call=call):
-                self.answers({'migrations': []})
+                self.answers({'migrations': []}, {'server': SHOWN})
                 manager.reset_mock()
                 manager.return_value.request_ids = ['req-1', 'req-2']
                 changes = self.nova.changes
@@ -248,17 +249,51 @@ class TestMoving(MovingTestCase):
                     'migration_type': kind,
                     'status': status,
                 }
-                self.answers({'migrations': [item]})
+                self.answers({'migrations': [item]}, {'server': SHOWN})
                 if refused:
                     self.assertRaises(
                         api.OvertakenError, self.nova.evacuate, WEB, None
                     )
                 else:
                     self.nova.evacuate(WEB, None)
-                self.assertEqual(
-                    ['/os-migrations?instance_uuid=web-id'], self.urls()
-                )
+                urls = ['/os-migrations?instance_uuid=web-id']
+                if not refused:
+                    urls.append('/servers/web-id')
+                self.assertEqual(urls, self.urls())
                 self.assertIs(refused, not self.servers.evacuate.called)
+
+    def test_an_evacuation_that_goes_on_although_it_is_completed(
+        self,
+    ) -> None:
+        # nova-compute of the host has been started again
+        item = {
+            'id': 7,
+            'instance_uuid': 'web-id',
+            'migration_type': servers.EVACUATION,
+            'status': 'completed',
+        }
+        for task, action, refused in (
+            ('rebuilding', 'evacuate', True),
+            ('rebuild_spawning', 'evacuate', True),
+            # the owner's own, which died with the host
+            ('rebuilding', 'rebuild', False),
+            ('powering-off', 'evacuate', False),
+            (None, 'evacuate', False),
+        ):
+            self.servers.evacuate.reset_mock()
+            done = [{'action': action, 'user_id': 'a'}]
+            self.answers(
+                {'migrations': [item]},
+                {'server': {**SHOWN, 'OS-EXT-STS:task_state': task}},
+                {'instanceActions': done},
+            )
+            if refused:
+                self.assertRaises(
+                    api.OvertakenError, self.nova.evacuate, WEB, None
+                )
+            else:
+                self.nova.evacuate(WEB, None)
+            self.assertIs(refused, not self.servers.evacuate.called)
 
     def test_an_evacuation_of_which_nothing_is_known(self) -> None:
         self.answers(nova_exceptions.Forbidden(403))
@@ -298,7 +333,7 @@ class TestErrors(MovingTestCase):
         method: collections.abc.Callable[..., typing.Any],
         argument: object,
     ) -> exceptions.CommandError:
-        self.answers({'migrations': []})
+        self.answers({'migrations': []}, {'server': SHOWN})
         arguments = (EVIL,) if argument is ... else (EVIL, argument)
         error = self.assertRaises(exceptions.CommandError, method, *arguments)
         assert isinstance(error, exceptions.CommandError)

@@ -201,9 +201,11 @@ class TestLook(LeavingTestCase):
         self.world.hosts[base.HOST] = 'down'
         for name in ('web', 'db'):
             self.world.add(name)
-        self.world.begin('web', servers.LIVE_MIGRATION, 'bob')
+        row = self.world.begin('web', servers.LIVE_MIGRATION, 'bob')
         self.world.begin('db', servers.EVACUATION, 'bob')
         self.world.advance(1)
+        # its guest runs nowhere else
+        self.world.save(row, 'queued')
         journey = self.journey(evacuate=True)
         look = journey.look(fresh=True, moving=set())
         self.assertEqual({'db'}, look.migrations.keys())

@@ -76,7 +76,11 @@ class Client:
     def on(self, host: str) -> tuple[servers.Server, ...]:
         self._ask('on')
         guests = self._world.guests.values()
-        return tuple(guest for guest in guests if guest.host == host)
+        return tuple(
+            guest
+            for guest in guests
+            if guest.host == host and not guest.deleted
+        )
 
     def server(self, server: str) -> servers.Server | None:
         self._ask('server')
@@ -134,7 +138,9 @@ class Client:
         guest = world.guests.get(server)
         if guest is None:
             raise api.OvertakenError(f'{server} could not be found')
-        if guest.task_state or guest.vm_state not in _MOVABLE[kind]:
+        # Nova evacuates whatever is being done to it
+        busy = guest.task_state and kind != servers.EVACUATION
+        if busy or guest.vm_state not in _MOVABLE[kind]:
             raise api.OvertakenError(
                 f'{server} is in task_state {guest.task_state}'
             )
@@ -150,7 +156,25 @@ class Client:
         return self._move(server.id, servers.COLD_MIGRATION, target)
 
     def evacuate(self, server: servers.Server, target: str | None) -> str:
+        found = self._evacuations(server.id)
+        now = self._world.guests.get(server.id)
+        if any(item.in_progress for item in found) or (
+            now and self.being_rebuilt(now)
+        ):
+            raise api.OvertakenError('an evacuation is under way already')
         return self._move(server.id, servers.EVACUATION, target)
+
+    def being_rebuilt(self, server: servers.Server) -> bool:
+        busy = (server.task_state or '').startswith('rebuild')
+        return busy and bool(self._evacuations(server.id))
+
+    def _evacuations(self, server: str) -> list[servers.Migration]:
+        rows = [row.migration for row in self._world.rows if row.seen]
+        return [
+            row
+            for row in rows
+            if row.server == server and row.kind == servers.EVACUATION
+        ]
 
     def _row(self, server: str) -> simulation.Row:
         for row in reversed(self._world.rows):
