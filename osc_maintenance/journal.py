@@ -47,6 +47,14 @@ _EVACUATE = 'evacuate'
 _USERS = 3
 
 
+def _beside(users: tuple[str, ...], user: str) -> tuple[str, ...]:
+    """Those who have done something, and one more, if that is known."""
+    if not user:
+        return users
+    others = [item for item in users if item != user]
+    return (*others[1 - _USERS :], user)
+
+
 @dataclasses.dataclass(frozen=True)
 class Move:
     """That a maintenance moves a server away.
@@ -84,10 +92,7 @@ class Move:
 
     def again(self, verdict: str, user: str) -> 'Move':
         """The same move, tried by somebody."""
-        if not user:
-            return Move(verdict, self.after, self.users)
-        users = [item for item in self.users if item != user]
-        return Move(verdict, self.after, (*users[1 - _USERS :], user))
+        return Move(verdict, self.after, _beside(self.users, user))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,8 +107,8 @@ class Journal:
     :ivar moves: the servers that this maintenance moves, by id.
     :ivar returns: those of them that it moves back, by id.
     :ivar stayed: why servers stayed, by id.
-    :ivar stopped: the ids of servers that this maintenance has stopped, and
-        of who has; empty where that is not known.
+    :ivar stopped: who has stopped servers for this maintenance, or tried to,
+        by the ids of the servers; nobody where that is not known.
     :ivar told: the ids of servers whose owners have been told, and may have
         to be told that it is over.
     :ivar evacuating: who evacuates the host; empty if nobody does.
@@ -123,7 +128,7 @@ class Journal:
     stayed: collections.abc.Mapping[str, str] = dataclasses.field(
         default_factory=dict
     )
-    stopped: collections.abc.Mapping[str, str] = dataclasses.field(
+    stopped: collections.abc.Mapping[str, tuple[str, ...]] = dataclasses.field(
         default_factory=dict
     )
     told: frozenset[str] = frozenset()
@@ -211,7 +216,7 @@ def decode(metadata: collections.abc.Mapping[str, str]) -> Journal:
         elif key.startswith(_BACK) and (move := _move(value)):
             returns[key.removeprefix(_BACK)] = move
         elif key.startswith(_STOPPED):
-            stopped[key.removeprefix(_STOPPED)] = value.partition(' ')[2]
+            stopped[key.removeprefix(_STOPPED)] = tuple(value.split()[1:])
         elif key.startswith(_TOLD):
             told.add(key.removeprefix(_TOLD))
     return Journal(
@@ -373,12 +378,14 @@ def returning(
 
 
 def stopping(
+    old: Journal,
     begun: collections.abc.Iterable[str],
     failed: collections.abc.Iterable[str] = (),
     user: str = '',
 ) -> dict[str, str | None]:
     """The notes of which servers are stopped.
 
+    :param old: what is noted already: another drain may stop them as well.
     :param begun: ids of servers that are going to be stopped.
     :param failed: ids of those that are not stopped after all.
     :param user: the id of who stops them, if that is known.
@@ -387,11 +394,9 @@ def stopping(
     changes: dict[str, str | None] = dict.fromkeys(
         (_STOPPED + server for server in failed), None
     )
-    changes.update(
-        dict.fromkeys(
-            (_STOPPED + server for server in begun), f'by {user}'.strip()
-        )
-    )
+    for server in begun:
+        users = _beside(old.stopped.get(server, ()), user)
+        changes[_STOPPED + server] = ' '.join(('by', *users))
     return changes
 
 

@@ -68,13 +68,19 @@ def find(
     """
     noted = host.journal.stopped
     told = parallel.each(clients.servers.server, sorted(noted))
-    found = [
+    ours = [
         server
         for server in told
         if server
         and server.host
-        and (server.vm_state == 'stopped' or server.stopping)
+        # somebody has started it
+        and (server.vm_state != 'active' or server.stopping)
         and _is_ours(clients, server.id, noted[server.id])
+    ]
+    found = [
+        server
+        for server in ours
+        if server.vm_state == 'stopped' or server.stopping
     ]
     down = {
         name
@@ -96,16 +102,23 @@ def find(
                 server, f'left stopped: nova-compute on {server.host} is down'
             )
             for server in stuck
+        ]
+        + [
+            _row(server, server.fault or f'it is {server.status}')
+            for server in ours
+            if server not in found
         ],
     )
 
 
-def _is_ours(clients: 'clients_.Clients', server: str, user: str) -> bool:
+def _is_ours(
+    clients: 'clients_.Clients', server: str, users: tuple[str, ...]
+) -> bool:
     """Whether who has stopped a server for the maintenance was the last."""
-    if not user:
+    if not users:
         return True
     try:
-        return clients.servers.stopped_by(server) == user
+        return clients.servers.stopped_by(server) in users
     except api.TransientError:
         raise
     except exceptions.CommandError:

@@ -104,6 +104,7 @@ class Leaving:
         self._returned = host.journal.returning
         # by the ids of their servers
         self._noted: dict[str, str] = {}
+        self._stops: set[str] = set()
         self._load = plan.load
         self.listed = plan.load.read
         self._planned: servers.Load | None = plan.load
@@ -268,11 +269,17 @@ class Leaving:
         if record:
             self._outlook.heed(record.policy.terms)
         # who has begun at the same moment may not have known of ours
-        replaced = self._at.journal.replaced(
-            self._noted, self._clients.user_id
-        )
-        if replaced:
-            self._write(journal.moved(replaced))
+        old, user = self._at.journal, self._clients.user_id
+        changes = journal.moved(old.replaced(self._noted, user))
+        lost = {
+            server
+            for server in self._stops & old.stopped.keys()
+            if user not in old.stopped[server]
+        }
+        if user:
+            changes |= journal.stopping(old, lost, (), user)
+        if changes:
+            self._write(changes)
         self._read = self._clock()
 
     def _heed(self, service: state.Service | None) -> None:
@@ -333,19 +340,22 @@ class Leaving:
         begun: collections.abc.Iterable[str] = (),
         failed: collections.abc.Iterable[str] = (),
         *,
-        by_us: bool = True,
+        by: str | None = None,
     ) -> None:
         """Note which servers are going to be stopped, before they are.
 
         :param begun: their ids.
         :param failed: ids of those that are not stopped after all.
-        :param by_us: False if somebody else was quicker: another drain,
-            perhaps, whose note ours has replaced.
+        :param by: the id of somebody else who was quicker: another drain,
+            perhaps; None for ourselves.
         """
         # somebody may be starting servers again, as it is about to end
         self._read_record()
-        user = self._clients.user_id if by_us else ''
-        self._write(journal.stopping(begun, failed, user))
+        begun, failed = set(begun), set(failed)
+        if by is None:
+            self._stops = (self._stops | begun) - failed
+        user = self._clients.user_id if by is None else by
+        self._write(journal.stopping(self._at.journal, begun, failed, user))
 
     def conclude(self, stayed: collections.abc.Mapping[str, str]) -> None:
         """Note that nothing is left to try.

@@ -167,18 +167,21 @@ class UnsetHostMaintenance(base.ChangingCommand):
         from osc_maintenance import starting
         from osc_maintenance import text
 
-        if not host.journal.stopped or 'started' in self.more:
+        if not host.journal.stopped:
             return
+        # at a second attempt a drain may have stopped them again
+        known = {row['id']: row for row in self.more.get('started', ())}
         _host, rows = starting.again(self.clients, host, force=force)
         for row in rows:
-            if row['cause']:
+            if row['cause'] and row != known.get(row['id']):
                 self.log.warning(
                     '%s: server %s (%s) was stopped for the maintenance, and '
                     'does not run again: %s',
                     *(text.escape(host.name), row['name'], row['id']),
                     row['cause'],
                 )
-        self.more['started'] = rows
+        known |= {row['id']: row for row in rows}
+        self.more['started'] = list(known.values())
 
     def _bring_back(self, parsed_args: argparse.Namespace) -> 'state.Host':
         """End the maintenance once its servers are back."""

@@ -121,7 +121,9 @@ class TestUnset(test_maintenance.MaintenanceTestCase):
     def test_disabled_by_others_before_it_is_put_back(self) -> None:
         # to start servers, or to tell owners that it is over, takes minutes
         theirs = record.ServiceStatus('disabled', 'bad disk')
-        stopped = change.WriteRecord(journal.stopping(['web-id']))
+        stopped = change.WriteRecord(
+            journal.stopping(journal.Journal(), ['web-id'])
+        )
         clients = self.clients(scenes.after(scenes.entered(), stopped))
 
         def seen(host: state.Host) -> None:

@@ -111,7 +111,9 @@ class TestTell(NoticesTestCase):
 
     def test_one_that_has_been_stopped(self) -> None:
         off = dataclasses.replace(WEB, vm_state='stopped')
-        self.have(telling(journal.stopping([WEB.id])), off, DB)
+        self.have(
+            telling(journal.stopping(journal.Journal(), [WEB.id])), off, DB
+        )
         self.tell(web=_A.LEAVE)
         self.assertEqual({'web': 'stop', 'db': 'stay'}, self.actions())
 

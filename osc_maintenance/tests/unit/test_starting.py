@@ -34,7 +34,9 @@ WEB, DB = scenes.server('web', **OFF), scenes.server('db', **OFF)
 
 def stopping(*ids: str) -> state.Host:
     """A host in maintenance that has stopped these."""
-    note = change.WriteRecord(journal.stopping(ids, user='alice'))
+    note = change.WriteRecord(
+        journal.stopping(journal.Journal(), ids, user='alice')
+    )
     return scenes.after(scenes.entered(), note)
 
 
@@ -81,6 +83,23 @@ class TestStarting(base.BaseTestCase):
     def test_one_that_is_gone_or_runs(self) -> None:
         for here in ((), (dataclasses.replace(WEB, vm_state='active'),)):
             self.have(*here)
+            self.assertEqual({}, self.start())
+
+    def test_one_that_is_neither_stopped_nor_runs(self) -> None:
+        # the host was rebooted, and Nova could not plug its ports again
+        for vm_state, status, fault, cause in (
+            ('error', 'ERROR', None, 'it is ERROR'),
+            ('error', 'ERROR', 'no port', 'no port'),
+            ('resized', 'VERIFY_RESIZE', None, 'it is VERIFY_RESIZE'),
+        ):
+            self.have(
+                dataclasses.replace(
+                    WEB, vm_state=vm_state, status=status, fault=fault
+                )
+            )
+            self.assertEqual({'web-id': cause}, self.start())
+            # somebody else has started it since
+            self.clients.servers.stoppers['web-id'] = None
             self.assertEqual({}, self.start())
 
     def test_nova_compute_is_down(self) -> None:

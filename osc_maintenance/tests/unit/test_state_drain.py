@@ -394,7 +394,7 @@ class TestOwners(base.BaseTestCase):
         self,
     ) -> None:
         off = dataclasses.replace(WEB, vm_state='stopped', status='SHUTOFF')
-        noted = journal.stopping(['web-id'])
+        noted = journal.stopping(journal.Journal(), ['web-id'])
         failed = ended({'db-id': 'no room'})
         found = self.standing(
             off, self.replied('move'), notes=(failed, noted), later=900
@@ -405,7 +405,7 @@ class TestOwners(base.BaseTestCase):
 
     def test_what_is_about_to_end_says_so(self) -> None:
         noted = (
-            journal.stopping(['web-id']),
+            journal.stopping(journal.Journal(), ['web-id']),
             journal.returning({}, scenes.NOW),
         )
         found = self.standing(WEB, notes=noted, later=900)
@@ -421,7 +421,7 @@ class TestOwners(base.BaseTestCase):
 
     def test_those_that_were_stopped_are_named(self) -> None:
         off = dataclasses.replace(WEB, vm_state='stopped', status='SHUTOFF')
-        noted = journal.stopping(['web-id'])
+        noted = journal.stopping(journal.Journal(), ['web-id'])
         found = self.standing(
             off, self.replied('keep'), notes=(ended({}), noted)
         )

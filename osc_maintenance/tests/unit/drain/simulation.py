@@ -120,6 +120,8 @@ class World:
         self.rows: list[Row] = []
         #: what Nova tells about the last failure of each server
         self.words: dict[str, str] = {}
+        #: who was the last to stop a server
+        self.stoppers: dict[str, str] = {}
         #: who has aborted the last migration of a server
         self.aborters: dict[str, str] = {}
         self.requests: collections.Counter[str] = collections.Counter()

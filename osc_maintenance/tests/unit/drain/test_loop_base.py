@@ -118,6 +118,10 @@ class Client:
         assert request is None or request.startswith('req-')
         return self._world.words.get(server)
 
+    def stopped_by(self, server: str) -> str | None:
+        self._ask('stopped_by')
+        return self._world.stoppers.get(server)
+
     def aborted_by(self, server: str) -> str | None:
         self._ask('aborted_by')
         return self._world.aborters.get(server)
@@ -196,6 +200,7 @@ class Client:
 
     def stop(self, server: servers.Server) -> None:
         self._power('stop', server, 'stopped')
+        self._world.stoppers[server.id] = self.user_id
 
     def start(self, server: servers.Server) -> None:
         self._power('start', server, 'active')

@@ -15,11 +15,14 @@
 import collections.abc
 import contextlib
 import dataclasses
+import typing
 from unittest import mock
 
 from osc_lib import exceptions
 
 from osc_maintenance.drain import events
+from osc_maintenance.drain import leaving
+from osc_maintenance.drain import loop
 from osc_maintenance.drain import run
 from osc_maintenance import exit_codes
 from osc_maintenance import journal
@@ -47,7 +50,7 @@ class TestStopping(test_loop_stops.StopsTestCase):
         """The servers that are noted as stopped."""
         assert self.world.aggregate
         noted = journal.decode(self.world.aggregate.metadata).stopped
-        self.assertLessEqual(set(noted.values()), {'alice'})
+        self.assertLessEqual(set(noted.values()), {('alice',)})
         return frozenset(noted)
 
     def outcomes(self, found: run.Result) -> dict[str, str]:
@@ -113,13 +116,64 @@ class TestStopping(test_loop_stops.StopsTestCase):
             self.world.switch('pet', 'stopped')
             raise api.OvertakenError('it is being stopped')
 
-        with mock.patch.object(base.Client, 'stop', stop):
-            found = self.whole()
-        self.assertEqual('stopped', self.outcomes(found)['pet'])
-        # another drain, whose note ours has replaced: unset starts it
+        refused = mock.Mock(side_effect=exceptions.CommandError('HTTP 403'))
+        for told, users in (
+            # another drain, whose note ours has replaced
+            (lambda *_: 'bob', ('alice', 'bob')),
+            # Nova itself, as the guest has shut down
+            (lambda *_: '', ('alice',)),
+            (lambda *_: None, ('alice',)),
+            (refused, ('alice',)),
+        ):
+            self.afresh()
+            with (
+                mock.patch.object(base.Client, 'stop', stop),
+                mock.patch.object(base.Client, 'stopped_by', told),
+            ):
+                found = self.whole()
+            self.assertEqual('stopped', self.outcomes(found)['pet'])
+            assert self.world.aggregate
+            noted = journal.decode(self.world.aggregate.metadata).stopped
+            self.assertEqual({'pet': users}, noted)
+
+    def test_two_drains_of_which_one_is_interrupted(self) -> None:
+        for number in range(3):
+            self.world.add(f'pet{number}', said={owners.POLICY: 'stop'})
+        real = leaving.Leaving.note_stops
+        bobs: list[run.Result] = []
+
+        def note_stops(journey: leaving.Leaving, *args: typing.Any) -> None:
+            real(journey, *args)
+            if not bobs and args:
+                # bob notes the same, and presses Ctrl-C
+                assert self.world.aggregate
+                noted = journal.decode(self.world.aggregate.metadata)
+                client = base.Client(self.world, 'bob')
+                client.write_record(
+                    self.world.aggregate,
+                    journal.stopping(noted, noted.stopped, (), 'bob'),
+                )
+                bobs.append(run.Result([], loop.Ending.INTERRUPTED))
+
+        with mock.patch.object(leaving.Leaving, 'note_stops', note_stops):
+            self.whole()
         assert self.world.aggregate
         noted = journal.decode(self.world.aggregate.metadata).stopped
-        self.assertEqual({'pet': ''}, noted)
+        self.assertEqual({('alice', 'bob')}, set(noted.values()))
+        self.assertEqual(4, len(noted))
+
+    def test_a_note_that_another_drain_has_replaced(self) -> None:
+        # it has read before ours was written, and writes after it
+        def replaced(event: events.Event) -> None:
+            if isinstance(event, events.Stopping):
+                assert self.world.aggregate
+                key = 'maintenance:stopped:pet'
+                self.world.aggregate.metadata[key] = 'by bob'
+
+        self.whole(replaced)
+        assert self.world.aggregate
+        noted = journal.decode(self.world.aggregate.metadata).stopped
+        self.assertEqual({'pet': ('bob', 'alice')}, noted)
 
     def test_somebody_has_moved_it_before(self) -> None:
         for seconds in (0.5, 3):

@@ -13,13 +13,18 @@
 """``set`` and ``unset`` where the owners of servers are told."""
 
 import dataclasses
+from unittest import mock
 
 from osc_lib import exceptions
 
+from osc_maintenance import clients as clients_
+from osc_maintenance import notices
+from osc_maintenance.nova import api
 from osc_maintenance.osc import host_maintenance
 from osc_maintenance.osc import host_maintenance_show
 from osc_maintenance.osc import host_maintenance_unset
 from osc_maintenance import servers
+from osc_maintenance import state
 from osc_maintenance.tests.unit import fakes
 from osc_maintenance.tests.unit.osc import base
 from osc_maintenance.tests.unit import scenes
@@ -194,6 +199,29 @@ class TestStopped(NotifyTestCase):
         self.assertEqual(3, made.run(parsed))
         self.assertIn('pet (pet-id)', self.log.output)
         self.assertIsNone(self.clients.nova.hosts['compute1'].aggregate)
+
+    def test_it_is_stopped_again_while_owners_are_told(self) -> None:
+        # by a set that is overruled in the end
+        self.run_command(SET, *NOTIFY, '--migrate', 'all')
+        real = notices.withdraw
+
+        def withdraw(
+            clients: clients_.Clients, host: state.Host
+        ) -> dict[str, str]:
+            patch.stop()
+            found = real(clients, host)
+            self.run_command(SET, 'compute1')
+            self.app.stdout.seek(0)
+            self.app.stdout.truncate()
+            self.assertEqual('SHUTOFF', self.status())
+            raise api.OvertakenError(f'overtaken, and {found}')
+
+        patch = mock.patch.object(notices, 'withdraw', withdraw)
+        patch.start()
+        told = self.run_command(UNSET, 'compute1')
+        self.assertEqual(('ACTIVE', 'none'), (self.status(), told['state']))
+        row = {'id': 'pet-id', 'name': 'pet', 'cause': None}
+        self.assertEqual([row], told['started'])
 
     def test_it_cannot_start_yet(self) -> None:
         self.run_command(SET, 'compute1', '--migrate', 'all')

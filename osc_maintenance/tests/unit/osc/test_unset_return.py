@@ -102,7 +102,9 @@ class TestReturnServers(test_set_drain.DrainTestCase):
         self.assertEqual('none', told['state'])
 
     def test_what_was_stopped_does_not_run_again(self) -> None:
-        noted = change.WriteRecord(journal.stopping(['web-id']))
+        noted = change.WriteRecord(
+            journal.stopping(journal.Journal(), ['web-id'])
+        )
         off = dataclasses.replace(WEB, host='compute1', vm_state='stopped')
         self.given(scenes.after(scenes.entered(), noted), off)
         refusal = exceptions.CommandError('no valid port binding')
