@@ -56,7 +56,7 @@ def apply(
     *,
     unset_overdue: bool,
     max_parallel: int,
-    now: datetime.datetime,
+    now: collections.abc.Callable[[], datetime.datetime],
 ) -> list[dict[str, typing.Any]]:
     """Do what the windows call for.
 
@@ -66,22 +66,23 @@ def apply(
     :param clients: Nova, and who is asking.
     :param unset_overdue: end the maintenances whose window has ended.
     :param max_parallel: how many moves off one host are in motion at most.
-    :param now: the present, in UTC.
+    :param now: tells the present, in UTC: those before a host take their time.
     :returns: for each host that something was done to, failed, or that is
         overdue, the fields of ``list``, ``action`` (entered, draining,
         drained, told, unset, overdue or failed) and ``changed``.
     """
     how = options.Options(max_parallel=max_parallel, wait=False)
     hosts = facts.survey(clients.nova)
+    began = now()
     idle = [
-        host for host in hosts if not unset_overdue and _is_idle(host, now)
+        host for host in hosts if not unset_overdue and _is_idle(host, began)
     ]
-    looked = parallel.each(lambda host: _report(clients, host, now), idle)
+    looked = parallel.each(lambda host: _report(clients, host, began), idle)
     reports = {host.name: row for host, row in zip(idle, looked, strict=True)}
     rows = []
     for host in hosts:
         row = reports.get(host.name) or _carry_out(
-            clients, host, how, unset_overdue, now
+            clients, host, how, unset_overdue, now()
         )
         if row:
             rows.append(row)
@@ -167,7 +168,10 @@ def _carry_out(
     row = view.fields(host, load, None, now)
     row['action'] = action or 'told'
     # a change may have been made although no answer came
-    row['changed'] = clients.changes > changes or _differ(before, host)
+    row['changed'] = clients.changes > changes or (
+        # what somebody else has changed meanwhile is theirs
+        action != 'overdue' and _differ(before, host)
+    )
     told = (cause or row['cause'], causes.untold(untold))
     row['cause'] = '; '.join(filter(None, told)) or None
     return row

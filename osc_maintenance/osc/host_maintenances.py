@@ -180,7 +180,7 @@ class ApplyHostMaintenance(base.Command, command.Lister):
             self.clients,
             unset_overdue=parsed_args.unset_overdue,
             max_parallel=parsed_args.max_parallel,
-            now=times.now(),
+            now=times.now,
         )
         failed = [row['host'] for row in rows if row['action'] == 'failed']
         if failed:

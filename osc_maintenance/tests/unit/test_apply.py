@@ -38,7 +38,7 @@ class TestApply(test_maintenance.MaintenanceTestCase):
             fakes.real(clients),
             unset_overdue=unset_overdue,
             max_parallel=2,
-            now=NOW + 4 * HOUR,
+            now=lambda: NOW + 4 * HOUR,
         )
         self.causes = {row['host']: row['cause'] for row in rows}
         return [(r['host'], r['action'], r['changed']) for r in rows]
@@ -206,6 +206,23 @@ class TestApply(test_maintenance.MaintenanceTestCase):
             (row, _entered) = self._apply(clients, unset_overdue=True)
             self.assertEqual(('a-over', action), row[:2], str(notes))
 
+    def test_a_window_that_passes_while_it_is_at_others(self) -> None:
+        clients = self._clients()
+        short = scenes.entered(
+            request=change.Request(start=NOW + 2 * HOUR, duration=3 * HOUR)
+        )
+        clients.nova.hosts['c-short'] = fakes.named(short, 'c-short')
+        moments = iter([4, 4, 4, 6])
+        rows = apply.apply(
+            fakes.real(clients),
+            unset_overdue=False,
+            max_parallel=2,
+            now=lambda: NOW + next(moments, 6) * HOUR,
+        )
+        found = {row['host']: row['action'] for row in rows}
+        self.assertEqual('entered', found['b-due'])
+        self.assertEqual('overdue', found['c-short'])
+
     def test_one_whose_cold_migrations_nobody_would_confirm(self) -> None:
         noted = {'web-id': journal.Move('cold-migrate', 6, ('id-of-alice',))}
         for status, action in (
@@ -318,7 +335,7 @@ class TestApply(test_maintenance.MaintenanceTestCase):
             fakes.real(clients),
             unset_overdue=False,
             max_parallel=2,
-            now=NOW + 5 * HOUR,
+            now=lambda: NOW + 5 * HOUR,
         )
         told = clients.nova.hosts['b-due'].record
         assert told is not None

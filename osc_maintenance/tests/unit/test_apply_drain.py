@@ -46,7 +46,7 @@ class TestDrain(test_maintenance.MaintenanceTestCase):
             fakes.real(self.all),
             unset_overdue=False,
             max_parallel=2,
-            now=NOW + 4 * HOUR,
+            now=lambda: NOW + 4 * HOUR,
         )
         if not rows:
             return None

@@ -90,11 +90,12 @@ class ApplyTestCase(base.LoopTestCase):
     def apply(self, **how: int) -> str | None:
         """The next run of apply, and what it says that it did."""
         now = self.world.now
+        moment = simulation.EPOCH + datetime.timedelta(seconds=int(now))
         rows = apply.apply(
             typing.cast(clients.Clients, self.client),
             unset_overdue=False,
             max_parallel=how.get('max_parallel', 2),
-            now=simulation.EPOCH + datetime.timedelta(seconds=int(now)),
+            now=lambda: moment,
         )
         self.world.advance(max(now + _EVERY, self.world.now))
         self.cause = str(rows[0]['cause']) if rows else ''
