@@ -43,6 +43,7 @@ BY_APPLY = 'apply'
 #: Nothing was left to try.
 ENDED = 'ended'
 _EVACUATE = 'evacuate'
+_SERVERS = 'servers'
 #: How many users fit into a note.
 _USERS = 3
 
@@ -101,7 +102,10 @@ class Journal:
 
     :ivar drain: how far the drain is: :data:`STARTED`, :data:`BY_APPLY` or
         :data:`ENDED`; empty if there was none.
-    :ivar returning: the servers are on their way back.
+    :ivar returning: the maintenance is about to end, or its servers are on
+        their way back.
+    :ivar brings_back: this is so because somebody brings its servers back,
+        and not just ends the maintenance.
     :ivar return_noted: when it was last noted that they come; None if that is
         not known.
     :ivar moves: the servers that this maintenance moves, by id.
@@ -118,6 +122,7 @@ class Journal:
 
     drain: str = ''
     returning: bool = False
+    brings_back: bool = False
     return_noted: datetime.datetime | None = None
     moves: collections.abc.Mapping[str, Move] = dataclasses.field(
         default_factory=dict
@@ -224,7 +229,8 @@ def decode(metadata: collections.abc.Mapping[str, str]) -> Journal:
         evacuating=metadata.get(_EVACUATING, ''),
         idle_since=_time(metadata.get(_IDLE_SINCE, '')),
         returning=_RETURN in metadata,
-        return_noted=_time(metadata.get(_RETURN, '')),
+        brings_back=_SERVERS in metadata.get(_RETURN, '').split(),
+        return_noted=_time(metadata.get(_RETURN, '').partition(' ')[0]),
         moves=moves,
         returns=returns,
         stayed=stayed,
@@ -363,14 +369,18 @@ def _causes(
 def returning(
     moves: collections.abc.Mapping[str, Move],
     now: datetime.datetime,
+    *,
+    brings_back: bool,
 ) -> dict[str, str | None]:
-    """The notes of a return that begins, or goes on.
+    """The notes of a maintenance that is about to end.
 
     :param moves: the servers that are going to be moved back, by id.
     :param now: the present, in UTC.
+    :param brings_back: its servers are to come back before.
     :returns: metadata to write.
     """
-    changes: dict[str, str | None] = {_RETURN: times.format_time(now)}
+    what = [times.format_time(now), *([_SERVERS] if brings_back else [])]
+    changes: dict[str, str | None] = {_RETURN: ' '.join(what)}
     changes.update(
         (_BACK + server, _noted(move)) for server, move in moves.items()
     )

@@ -77,4 +77,4 @@ def is_being_ended(journal: journal_.Journal, now: datetime.datetime) -> bool:
     """
     noted = journal.return_noted
     begun = noted is not None and datetime.timedelta() < now - noted < NEXT
-    return journal.returning and (begun or bool(journal.returns))
+    return journal.returning and (begun or journal.brings_back)

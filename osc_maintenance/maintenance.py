@@ -268,7 +268,7 @@ def restore(
             if isinstance(step, change.SetService)
         ]
         if host.aggregate:
-            noted = journal.returning({}, times.now())
+            noted = journal.returning({}, times.now(), brings_back=True)
             steps.insert(0, change.WriteRecord(noted))
         host = writes.carry_out(nova, host, steps)
         if host.aggregate:

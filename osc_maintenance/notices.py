@@ -255,7 +255,10 @@ def _still_ending(clients: 'clients_.Clients', host: state.Host) -> state.Host:
         raise api.OvertakenError(
             f'{text.escape(host.name)} is being put into maintenance again'
         )
-    return writes.note(clients.nova, host, journal.returning({}, times.now()))
+    still = journal.returning(
+        {}, times.now(), brings_back=host.journal.brings_back
+    )
+    return writes.note(clients.nova, host, still)
 
 
 def _say(

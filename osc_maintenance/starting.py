@@ -144,6 +144,7 @@ def again(
     host: state.Host,
     *,
     force: bool,
+    brings_back: bool = False,
     pause: collections.abc.Callable[[float], object] = time.sleep,
 ) -> tuple[state.Host, list[Row]]:
     """Start what a maintenance has stopped, before it ends.
@@ -151,6 +152,7 @@ def again(
     :param clients: Nova.
     :param host: the host, with its record.
     :param force: it ends whether they can be started or not.
+    :param brings_back: other servers are to come back before.
     :param pause: waits for some seconds.
     :returns: the host then, and what is told of each server.
     :raises RefusedError: if it cannot end; nothing has been written then.
@@ -161,7 +163,7 @@ def again(
     if not host.journal.stopped:
         return host, []
     find(clients, host, force=force)
-    host = announce(clients, host)
+    host = announce(clients, host, brings_back=brings_back)
     # a drain may have stopped more of them until it was noted
     found = find(clients, host, force=force)
     rows = start(clients, found, pause)
@@ -176,19 +178,26 @@ def again(
     return host, rows
 
 
-def announce(clients: 'clients_.Clients', host: state.Host) -> state.Host:
+def announce(
+    clients: 'clients_.Clients', host: state.Host, *, brings_back: bool = False
+) -> state.Host:
     """Note that the maintenance is about to end, before servers start.
 
     No drain stops them again then.
 
     :param clients: Nova.
     :param host: the host, with its record.
+    :param brings_back: other servers are to come back before.
     :returns: the host then.
     :raises OvertakenError: if somebody else has ended it.
     """
-    if host.aggregate is None or host.journal.returning:
+    noted = host.journal.returning
+    if host.aggregate is None or (
+        noted and host.journal.brings_back >= brings_back
+    ):
         return host
-    return writes.note(clients.nova, host, journal.returning({}, times.now()))
+    about_to = journal.returning({}, times.now(), brings_back=brings_back)
+    return writes.note(clients.nova, host, about_to)
 
 
 def start(

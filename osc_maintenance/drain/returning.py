@@ -333,7 +333,8 @@ class Returning:
         if not new or self._at.aggregate is None:
             return
         aggregate = self._clients.nova.write_record(
-            self._at.aggregate, journal.returning(new, times.now())
+            self._at.aggregate,
+            journal.returning(new, times.now(), brings_back=True),
         )
         self._at = dataclasses.replace(self._at, aggregate=aggregate)
 

@@ -162,7 +162,9 @@ class UnsetHostMaintenance(base.ChangingCommand):
         told = notify.withdraw(self.clients, self.log, host, force=force)
         self.more.update(told)
 
-    def _start_again(self, host: 'state.Host', *, force: bool) -> None:
+    def _start_again(
+        self, host: 'state.Host', *, force: bool, brings_back: bool = False
+    ) -> None:
         """Start what the maintenance has stopped, unless it cannot end."""
         from osc_maintenance import starting
         from osc_maintenance import text
@@ -171,7 +173,9 @@ class UnsetHostMaintenance(base.ChangingCommand):
             return
         # at a second attempt a drain may have stopped them again
         known = {row['id']: row for row in self.more.get('started', ())}
-        _host, rows = starting.again(self.clients, host, force=force)
+        _host, rows = starting.again(
+            self.clients, host, force=force, brings_back=brings_back
+        )
         for row in rows:
             if row['cause'] and row != known.get(row['id']):
                 self.log.warning(
@@ -196,7 +200,7 @@ class UnsetHostMaintenance(base.ChangingCommand):
         if host.aggregate:
             journey = returning.Returning(self.clients, host)
             journey.survey()
-            self._start_again(host, force=force)
+            self._start_again(host, force=force, brings_back=True)
             host = maintenance.restore(self.clients, name, force=force)
             # for the owners it is over
             host, told = notify.tell(self.clients, self.log, host, None)

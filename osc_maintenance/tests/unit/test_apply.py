@@ -192,11 +192,17 @@ class TestApply(test_maintenance.MaintenanceTestCase):
         move = {'web-id': journal.Move('live-migrate', 5)}
         now = NOW + 4 * HOUR
         for notes, action in (
-            (journal.returning(move, NOW), 'overdue'),
-            (journal.returning({}, now - datetime.timedelta(0, 9)), 'overdue'),
+            (journal.returning(move, NOW, brings_back=True), "overdue"),
+            (journal.returning({}, NOW, brings_back=True), "overdue"),
+            (
+                journal.returning(
+                    {}, now - datetime.timedelta(0, 9), brings_back=False
+                ),
+                'overdue',
+            ),
             # it was interrupted; or it is this run that has noted it
-            (journal.returning({}, NOW), 'unset'),
-            (journal.returning({}, now), 'unset'),
+            (journal.returning({}, NOW, brings_back=False), 'unset'),
+            (journal.returning({}, now, brings_back=False), 'unset'),
         ):
             clients = self._clients()
             over = clients.nova.hosts['a-over']

@@ -64,7 +64,9 @@ class TestEmptied(base.BaseTestCase):
         move = {'web-id': journal.Move('live-migrate', 5)}
         host = scenes.after(
             scenes.disabled_by_somebody(scenes.entered(), 'enabled', None),
-            change.WriteRecord(journal.returning(move, NOW)),
+            change.WriteRecord(
+                journal.returning(move, NOW, brings_back=False)
+            ),
         )
         for left, told in ({'web-id'}, False), ({'web-id', 'other'}, True):
             clients = fakes.Clients(host)
@@ -255,7 +257,7 @@ class TestListing(base.BaseTestCase):
         entered = scenes.entered(request=wanted)
         returning = scenes.after(
             scenes.disabled_by_somebody(scenes.entered(), 'enabled', None),
-            change.WriteRecord(journal.returning({}, NOW)),
+            change.WriteRecord(journal.returning({}, NOW, brings_back=False)),
         )
         for host, looked, statuses in (
             (entered, True, {'ACTIVE': 1}),

@@ -73,7 +73,7 @@ class TestNotes(base.BaseTestCase):
         done = kept(
             {**begun},
             first_end(stayed),
-            journal.returning(returns, scenes.NOW),
+            journal.returning(returns, scenes.NOW, brings_back=False),
         )
         expected = journal.Journal(
             journal.ENDED,
@@ -173,7 +173,9 @@ class TestNotes(base.BaseTestCase):
 
     def test_the_way_back(self) -> None:
         move = journal.Move('live-migrate', 9, ('u1',))
-        changes = journal.returning({'web': move}, scenes.NOW)
+        changes = journal.returning(
+            {'web': move}, scenes.NOW, brings_back=False
+        )
         self.assertEqual(
             {
                 'maintenance:return': times.format_time(scenes.NOW),

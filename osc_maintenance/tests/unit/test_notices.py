@@ -355,8 +355,16 @@ class TestConcern(base.BaseTestCase):
             (telling(), True),
             (telling(notify=False), False),
             (telling(told, notify=False), True),
-            (telling(journal.returning({}, scenes.NOW)), False),
-            (telling(journal.returning({}, scenes.NOW), told), True),
+            (
+                telling(journal.returning({}, scenes.NOW, brings_back=False)),
+                False,
+            ),
+            (
+                telling(
+                    journal.returning({}, scenes.NOW, brings_back=False), told
+                ),
+                True,
+            ),
             # nobody knows what is true of these
             (broken(telling(told)), False),
             (enabled(telling(told)), False),

@@ -242,13 +242,17 @@ class TestReturning(base.BaseTestCase):
     def test_the_states(self) -> None:
         back = drained(
             STARTED,
-            journal.returning({}, scenes.NOW - datetime.timedelta(hours=1)),
+            journal.returning(
+                {}, scenes.NOW - datetime.timedelta(hours=1), brings_back=False
+            ),
         )
         enabled = scenes.disabled_by_somebody(back, 'enabled', None)
         move = {'web-id': journal.Move('live-migrate', 5)}
         coming = scenes.after(
             enabled,
-            change.WriteRecord(journal.returning(move, scenes.NOW - DAY)),
+            change.WriteRecord(
+                journal.returning(move, scenes.NOW - DAY, brings_back=False)
+            ),
         )
         down = scenes.disabled_by_somebody(back, 'UNKNOWN', None)
         for what, host, load, expected, cause in (
@@ -298,7 +302,9 @@ class TestReturning(base.BaseTestCase):
                 'interrupted, and it was a plan',
                 scenes.after(
                     scenes.planned(),
-                    change.WriteRecord(journal.returning({}, scenes.NOW)),
+                    change.WriteRecord(
+                        journal.returning({}, scenes.NOW, brings_back=False)
+                    ),
                 ),
                 scenes.NOTHING,
                 S.ERROR,
@@ -406,7 +412,7 @@ class TestOwners(base.BaseTestCase):
     def test_what_is_about_to_end_says_so(self) -> None:
         noted = (
             journal.stopping(journal.Journal(), ['web-id']),
-            journal.returning({}, scenes.NOW),
+            journal.returning({}, scenes.NOW, brings_back=False),
         )
         found = self.standing(WEB, notes=noted, later=900)
         self.assertEqual(S.ERROR, found.state)

@@ -35,7 +35,9 @@ MOVES = {
     f'{name}-id': journal.Move('live-migrate', 5) for name in ('web', 'db')
 }
 STARTED = journal.started(journal.Journal(), MOVES)
-RETURNING = journal.returning(MOVES, NOW - datetime.timedelta(minutes=1))
+RETURNING = journal.returning(
+    MOVES, NOW - datetime.timedelta(minutes=1), brings_back=False
+)
 drained = test_state_drain.drained
 
 
@@ -299,7 +301,9 @@ class TestReturning(LullTestCase):
 
     def test_the_first_has_no_destination_yet(self) -> None:
         for ago, goes_on in ((0, True), (24, True), (25, False), (-25, False)):
-            noted = journal.returning(MOVES, NOW - seconds(ago))
+            noted = journal.returning(
+                MOVES, NOW - seconds(ago), brings_back=False
+            )
             host = scenes.disabled_by_somebody(
                 drained(STARTED, noted), 'enabled', None
             )

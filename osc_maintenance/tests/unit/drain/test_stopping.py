@@ -202,7 +202,8 @@ class TestStopping(test_loop_stops.StopsTestCase):
             client = base.Client(self.world)
             assert self.world.aggregate
             client.write_record(
-                self.world.aggregate, journal.returning({}, scenes.NOW)
+                self.world.aggregate,
+                journal.returning({}, scenes.NOW, brings_back=False),
             )
 
         for act in (interrupt, end):
@@ -308,7 +309,8 @@ class TestStopping(test_loop_stops.StopsTestCase):
                 client = base.Client(self.world)
                 assert self.world.aggregate
                 client.write_record(
-                    self.world.aggregate, journal.returning({}, scenes.NOW)
+                    self.world.aggregate,
+                    journal.returning({}, scenes.NOW, brings_back=False),
                 )
 
         self.world.guests.pop('web')

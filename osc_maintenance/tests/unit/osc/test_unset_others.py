@@ -98,7 +98,9 @@ class TestUnconfirmed(test_set_drain.DrainTestCase):
         noted = {'web-id': journal.Move('cold-migrate', 6, ('id-of-alice',))}
         changes = journal.started(journal.Journal(), noted)
         if back:
-            changes.update(journal.returning(noted, scenes.NOW))
+            changes.update(
+                journal.returning(noted, scenes.NOW, brings_back=False)
+            )
         host = scenes.entered(
             request=change.Request(policy=test_set_drain.ALL)
         )
