@@ -30,10 +30,15 @@ from osc_maintenance import record
 from osc_maintenance import servers as servers_
 from osc_maintenance import state
 from osc_maintenance import text
+from osc_maintenance import times
 from osc_maintenance import view
 
 if typing.TYPE_CHECKING:
     from osc_maintenance import clients as clients_
+
+
+#: How long the source of a move is at it at most when its server has gone.
+_CLEANING_UP = datetime.timedelta(minutes=15)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,7 +121,8 @@ def load(servers: servers_api.Servers, name: str) -> servers_.Load:
     """
     # in this order: a server whose migration has ended is seen elsewhere
     migrations, read = servers.migrations(name), time.monotonic()
-    found = load_of(servers, name, servers.on(name), migrations)
+    here = servers.on(name)
+    found = load_of(servers, name, here, migrations, times.now())
     return dataclasses.replace(found, read=read)
 
 
@@ -125,30 +131,57 @@ def load_of(
     name: str,
     found: tuple[servers_.Server, ...],
     migrations: tuple[servers_.Migration, ...],
+    now: datetime.datetime,
 ) -> servers_.Load:
     """What is on a host and on its way, without what Nova has forgotten.
 
-    A migration that waits on its way here while nothing is done to its server
-    never goes on: nova-compute was restarted on the host where it is. Such
-    servers are asked for one by one; few migrations wait.
+    A migration on its way here while nothing is done to its server never goes
+    on: nova-compute was restarted on the host where that is, or died. Nor does
+    one away from here whose server has been elsewhere for long. Such servers
+    are asked for one by one; few migrations are there at a time.
 
     :param servers: the servers of Nova.
     :param name: the host's name.
     :param found: the servers on the host.
     :param migrations: the migrations from and to the host.
+    :param now: the present, in UTC.
     :returns: the load.
     """
     load = servers_.Load(name, found, migrations)
-    waiting = [item for item in load.coming if item.waiting]
-    told = parallel.each(servers.server, [item.server for item in waiting])
+    here = {server.id for server in found}
+    long_since = [
+        item
+        for item in load.out
+        # the source cleans up for a while when its server has gone
+        if item.server not in here
+        and item.updated is not None
+        and now - item.updated > _CLEANING_UP
+    ]
+    asked = [*load.coming, *long_since]
+    over = parallel.each(
+        lambda item: _is_over(servers, item.server, name), asked
+    )
     return dataclasses.replace(
         load,
         forgotten=frozenset(
-            migration.id
-            for migration, server in zip(waiting, told, strict=True)
-            if server is None
-            or (server.task_state is None and server.host != name)
+            item.id
+            for item, is_over in zip(asked, over, strict=True)
+            if is_over
         ),
+    )
+
+
+def _is_over(servers: servers_api.Servers, server: str, host: str) -> bool:
+    """Whether nothing moves a server any more, whatever its migration says."""
+    try:
+        found = servers.server(server)
+    except api.DownCellError:
+        return False
+    return found is None or (
+        found.task_state is None
+        and found.host != host
+        # somebody has to confirm its cold migration
+        and found.vm_state != 'resized'
     )
 
 

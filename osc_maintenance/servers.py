@@ -33,6 +33,7 @@ _FAILED = frozenset(('cancelled', 'error', 'failed', 'reverted'))
 _UNCONFIRMED = 'finished'
 #: Nova has not begun to copy.
 _WAITING = frozenset(('accepted', 'queued'))
+_PREPARING = 'preparing'
 
 #: The status of a server whose cell is down, of which nothing else is told
 #: (2.69).
@@ -183,6 +184,11 @@ class Migration:
         return self.status in _WAITING
 
     @property
+    def begins(self) -> bool:
+        """Whether Nova has not begun to copy, whatever else it has done."""
+        return self.waiting or self.status == _PREPARING
+
+    @property
     def queued(self) -> bool:
         """Whether it waits for others to leave the source host."""
         return self.status == 'queued'
@@ -232,7 +238,7 @@ class Load:
     :ivar host: the host's name.
     :ivar servers: the servers that are there; None if that was not asked.
     :ivar migrations: the migrations from or to the host, ended ones as well.
-    :ivar forgotten: ids of migrations to the host that Nova never ends.
+    :ivar forgotten: ids of migrations that Nova never ends.
     :ivar read: when reading the servers began, by the monotonic clock.
     """
 
@@ -255,8 +261,8 @@ class Load:
         """The migrations in progress that leave the host.
 
         Some are forgotten, as nova-compute was restarted: one that waits
-        although its server is elsewhere, and one that waits or copies a disk
-        although nothing is being done to its server.
+        although its server is elsewhere, and one that waits, makes ready or
+        copies a disk although nothing is being done to its server.
         """
         going = [m for m in self.leaving.values() if m.in_progress]
         if self.servers is None:
@@ -268,7 +274,11 @@ class Load:
             if tasks.get(migration.server) is not None
             or not (
                 migration.waiting
-                or (migration.server in tasks and migration.cold)
+                or migration.id in self.forgotten
+                or (
+                    migration.server in tasks
+                    and (migration.cold or migration.begins)
+                )
             )
         ]
 

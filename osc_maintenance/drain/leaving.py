@@ -86,6 +86,7 @@ class Leaving:
         self._wanted = plan.wanted
         self._how = how
         self._clock = clock
+        self._now = now
         self._checked = self._read = clock()
         self._check_again = _CHECK
         self._watch = watch.Watch(
@@ -145,7 +146,11 @@ class Leaving:
             self._listing = before, self._clock()
             self._check_listed(found, migrations)
             self._load = facts.load_of(
-                self._clients.servers, self.host, found, migrations
+                self._clients.servers,
+                self.host,
+                found,
+                migrations,
+                self._now(),
             )
         load = dataclasses.replace(self._load, migrations=migrations)
         found = load.servers or ()

@@ -65,6 +65,7 @@ class Returning:
         self._away: dict[str, servers.Server] = {}
         self._strayed: dict[str, str] = {}
         self._ended: dict[str, int] = {}
+        self._forgotten: set[int] = set()
 
     def survey(self) -> None:
         """Find out which servers come back; nothing is changed.
@@ -129,7 +130,7 @@ class Returning:
             and latest.kind != servers.RESIZE
             and noted.is_of(latest)
             and (latest.unconfirmed or latest.in_progress)
-            and not (latest.waiting and server.task_state is None)
+            and not (latest.begins and server.task_state is None)
         )
 
     def _judge(
@@ -210,12 +211,14 @@ class Returning:
             migrations.update(servers.latest(ours))
         if fresh:
             self._look_at_servers(moving)
+            self._forgotten = self._left_behind(migrations)
         return journey.Look(
             here=self._away,
             migrations={
                 server: migration
                 for server, migration in migrations.items()
                 if server in self._at.journal.moves
+                and migration.id not in self._forgotten
             },
             verdicts={
                 server.id: self._verdict(server)
@@ -224,6 +227,19 @@ class Returning:
             groups={},
             fresh=fresh,
         )
+
+    def _left_behind(
+        self, migrations: collections.abc.Mapping[str, servers.Migration]
+    ) -> set[int]:
+        """The migrations that Nova has forgotten, as a host was restarted."""
+        return {
+            migration.id
+            for server, migration in migrations.items()
+            if migration.in_progress
+            and (migration.begins or migration.cold)
+            and server in self._away
+            and self._away[server].task_state is None
+        }
 
     def _comes(self, migration: servers.Migration) -> bool:
         """Whether a migration may be what a server comes back by."""

@@ -175,7 +175,7 @@ class Settler:
         elif move.moving and age < limit.UNRECORDED:
             # its record is about to appear
             return
-        elif server.host == move.server.host:
+        elif server.host == _origin(move):
             # Nova leaves out of a list what a cell does not tell in time
             return
         else:
@@ -194,8 +194,7 @@ class Settler:
         found = [
             migration
             for migration in self._servers.migrations(server=move.server.id)
-            if migration.id > move.after
-            and migration.source == move.server.host
+            if migration.id > move.after and migration.source == _origin(move)
         ]
         return max(found, key=lambda item: item.id, default=None)
 
@@ -396,3 +395,9 @@ class Settler:
         self.changed = self._clock()
         move.end(outcome, cause)
         return events.Ended(move)
+
+
+def _origin(move: moves_.Move) -> str | None:
+    """The host that a server leaves; it may be elsewhere when it is seen."""
+    known = move.migration
+    return known.source if known and known.source else move.server.host

@@ -11,6 +11,7 @@
 #   under the License.
 
 import dataclasses
+import datetime
 import threading
 from unittest import mock
 
@@ -20,6 +21,7 @@ from oslotest import base
 from osc_maintenance import change
 from osc_maintenance import facts
 from osc_maintenance import journal
+from osc_maintenance.nova import api
 from osc_maintenance import parallel
 from osc_maintenance import policy
 from osc_maintenance import servers
@@ -166,6 +168,7 @@ class TestLoad(base.BaseTestCase):
             )
 
         elsewhere = scenes.server('s1', host='compute2')
+        resized = dataclasses.replace(elsewhere, vm_state='resized')
         busy = dataclasses.replace(elsewhere, task_state='migrating')
         here = dataclasses.replace(elsewhere, host='compute1')
         for status, found, coming in (
@@ -176,8 +179,11 @@ class TestLoad(base.BaseTestCase):
             ('queued', None, 0),
             # it has come since the migrations were read
             ('queued', here, 1),
-            # Nova is at it, whatever its server says
-            ('running', elsewhere, 1),
+            # its host died, or was restarted
+            ('running', elsewhere, 0),
+            ('migrating', elsewhere, 0),
+            ('running', busy, 1),
+            ('confirming', resized, 1),
         ):
             with self.subTest(status=status, found=found):
                 clients = fakes.Clients(scenes.host())
@@ -188,9 +194,59 @@ class TestLoad(base.BaseTestCase):
                         'compute1',
                         (),
                         (row(1, status), row(2, 'completed')),
+                        scenes.NOW,
                     )
                 self.assertEqual(coming, len(load.coming))
-                self.assertEqual(status != 'running', asked.called)
+                asked.assert_called_once_with('s1')
+
+    def test_what_waits_in_a_cell_that_is_down(self) -> None:
+        clients = fakes.Clients(scenes.host())
+        down = mock.Mock(side_effect=api.DownCellError('its cell is down'))
+        coming = servers.Migration(
+            1, 's1', servers.LIVE_MIGRATION, 'queued', 'compute2', 'compute1'
+        )
+        with mock.patch.object(clients.servers, 'server', down):
+            load = facts.load_of(
+                fakes.real(clients).servers,
+                'compute1',
+                (),
+                (coming,),
+                scenes.NOW,
+            )
+        self.assertEqual([coming], load.coming)
+
+    def test_what_has_left_and_never_ends(self) -> None:
+        there = scenes.server('s1', host='compute2')
+        busy = dataclasses.replace(there, task_state='migrating')
+        resized = dataclasses.replace(there, vm_state='resized')
+        minute = datetime.timedelta(minutes=1)
+        for status, age, found, out in (
+            # the source cleans up for a moment, as a rule
+            ('running', 1, there, 1),
+            ('running', 16, there, 0),
+            ('post-migrating', 16, there, 0),
+            ('running', 16, None, 0),
+            ('running', 16, busy, 1),
+            ('confirming', 16, resized, 1),
+        ):
+            clients = fakes.Clients(scenes.host())
+            row = servers.Migration(
+                *(1, 's1', servers.LIVE_MIGRATION, status),
+                *('compute1', 'compute2'),
+                updated=scenes.NOW - age * minute,
+            )
+            with mock.patch.object(
+                clients.servers, 'server', return_value=found
+            ) as asked:
+                load = facts.load_of(
+                    fakes.real(clients).servers,
+                    'compute1',
+                    (),
+                    (row,),
+                    scenes.NOW,
+                )
+            self.assertEqual(out, len(load.out), f'{status} {found}')
+            self.assertIs(age > 15, asked.called)
 
 
 class TestListing(base.BaseTestCase):
@@ -245,7 +301,11 @@ class TestListing(base.BaseTestCase):
             together.wait(timeout=30)
             return scenes.load(migrations_in=1, host=host).migrations
 
-        with mock.patch.object(clients.servers, 'migrations', migrations):
+        busy = scenes.server('web', host='elsewhere', task_state='migrating')
+        with (
+            mock.patch.object(clients.servers, 'migrations', migrations),
+            mock.patch.object(clients.servers, 'server', return_value=busy),
+        ):
             rows = facts.listing(fakes.real(clients), everything=True, now=NOW)
         told = {row['host']: row['migrations_in'] for row in rows}
         self.assertEqual(1, told['inside-0'])

@@ -241,7 +241,9 @@ class TestLoad(base.BaseTestCase):
             ('running', (), 1),
             # its task has just ended, and so will its migration
             ('running', (idle,), 1),
-            ('preparing', (idle,), 1),
+            # Nova ends that of one that is running only
+            ('preparing', (idle,), 0),
+            ('preparing', (busy,), 1),
         ):
             with self.subTest(status=status, here=here):
                 found = load(migration(status), here=here)

@@ -162,6 +162,37 @@ class TestForgotten(base.LoopTestCase):
                 self.assertIn('restarted', retrying.cause)
                 self.assertLess(self.world.now, 150)
 
+    def test_nova_compute_is_restarted_while_it_makes_ready(self) -> None:
+        # Nova ends the record of one that is running, and of no other
+        self.world.add('web')
+
+        def restart() -> None:
+            (row,) = self.world.rows
+            if row.migration.status != 'preparing':
+                self.world.at(self.world.now + 0.05, restart)
+                return
+            self.world.forget(row)
+
+        self.world.at(0.2, restart)
+        drain = self.drain().run()
+        self.assertEqual({'web': 'moved'}, drain.outcomes())
+        self.assertEqual(1, len(drain.of(events.Retrying)))
+        self.assertEqual('preparing', self.world.rows[0].migration.status)
+
+    def test_one_that_has_left_and_never_ends(self) -> None:
+        # the destination was restarted, and somebody has reset its state
+        self.world.add('off', vm_state='stopped')
+        row = self.world.begin('off', servers.COLD_MIGRATION, 'bob')
+        self.world.advance(0.5)
+        while row.migration.status != 'post-migrating':
+            self.world.advance(self.world.now + 0.02)
+        row.run += 1
+        self.world._back(row, row.migration.dest)
+        self.world.end = 1800
+        drain = self.drain().run()
+        self.assertEqual({'off': 'left'}, drain.outcomes())
+        self.assertIn('no record that', str(drain.move('off').cause))
+
 
 class TestDown(base.LoopTestCase):
     def hosts(self, state: str) -> None:

@@ -235,6 +235,23 @@ class TestResumed(test_returning_base.ReturningTestCase):
                         self.check_back('first', 'second')
                         self.assertEqual(4, len(self.world.rows))
 
+    def test_nova_compute_is_restarted_while_it_makes_ready(self) -> None:
+        self.afresh()
+        self.drained('web')
+
+        def restart() -> None:
+            row = self.world.rows[-1]
+            if row.migration.status != 'preparing':
+                self.world.at(self.world.now + 0.05, restart)
+                return
+            self.world.forget(row)
+
+        self.world.at(self.world.now, restart)
+        result = self.bring_back(self.surveyed())
+        self.assertEqual({'web': 'moved'}, self.outcomes(result))
+        self.check_back('web')
+        self.assertEqual(3, len(self.world.rows))
+
     def test_the_earlier_try_is_not_taken_for_the_next_one(self) -> None:
         for unseen in (0.1, 2.0, 8.0):
             for wait in (0, 4, 30):
