@@ -94,7 +94,7 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
         action='append',
         help=(
             'Move only servers of this project (name or ID; repeat for '
-            'several)'
+            'several; with --server both have to hold)'
         ),
     )
     group.add_argument(
@@ -184,14 +184,16 @@ def add_max_parallel(
     )
 
 
-def add_pace(parser: argparse.ArgumentParser) -> None:
+def add_pace(
+    parser: argparse.ArgumentParser,
+    about: str = 'Without effect where no servers are moved.',
+) -> None:
     """Add how servers are moved.
 
     :param parser: the command's parser.
+    :param about: what the help says of all of them.
     """
-    group = parser.add_argument_group(
-        'how servers are moved', 'Without effect where no servers are moved.'
-    )
+    group = parser.add_argument_group('how servers are moved', about)
     add_max_parallel(group)
     group.add_argument(
         '--server-timeout',
@@ -209,7 +211,7 @@ def add_pace(parser: argparse.ArgumentParser) -> None:
         help=(
             'What is done with a live migration that takes longer than '
             '--server-timeout: abort, force-complete (the server pauses for '
-            'the rest) or leave '
+            'the rest) or leave; goes with --server-timeout '
             f'(default: {_DEFAULT.on_timeout.value})'
         ),
     )
@@ -228,7 +230,8 @@ def add_pace(parser: argparse.ArgumentParser) -> None:
         type=options.number,
         help=(
             'How often a failed move is tried again, after a pause that '
-            f'grows; not one that took too long (default: {_DEFAULT.retries})'
+            'grows; not one that took too long, was aborted, or that Nova '
+            f'refused (default: {_DEFAULT.retries})'
         ),
     )
     wait = group.add_mutually_exclusive_group()

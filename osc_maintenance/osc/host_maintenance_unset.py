@@ -90,7 +90,7 @@ class UnsetHostMaintenance(base.ChangingCommand):
                 'those that are locked as well, unless they have moved since'
             ),
         )
-        drain.add_pace(parser)
+        drain.add_pace(parser, 'They go with --return-servers.')
         #: The host before it was ended, at each attempt.
         self._ending: list[state.Host] = []
         return parser

@@ -143,8 +143,9 @@ class ApplyHostMaintenance(base.Command, command.Lister):
 
     If a maintenance was planned with --migrate, its servers are moved in
     steps: each run starts as many moves as may be in motion and returns, and
-    the next one goes on. Once an operator runs "set" on the host, that drain
-    is the operator's, and apply leaves it alone.
+    the next one goes on. Once an operator's "set" has started a move off the
+    host, or has come to its end, that drain is the operator's, and apply
+    leaves it alone.
 
     A host in its window whose service is enabled again, or whatever else it
     was before, is disabled again. Whoever is done before the window ends runs

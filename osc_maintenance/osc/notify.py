@@ -67,8 +67,8 @@ def add(parser: argparse.ArgumentParser) -> None:
         type=options.deadline,
         help=(
             'Until when replies count, in the same forms as --start, or a '
-            'duration from now; recorded (default: until the start of a '
-            'planned maintenance)'
+            'duration from now; recorded (default: with wait, until the '
+            'start of a planned maintenance; with require, no end)'
         ),
     )
 
