@@ -42,7 +42,7 @@ STARTED = 'started'
 BY_APPLY = 'apply'
 #: Nothing was left to try.
 ENDED = 'ended'
-_EVACUATE = 'evacuate'
+_EVACUATE, _COLD = 'evacuate', 'cold-migrate'
 _SERVERS = 'servers'
 #: How many users fit into a note.
 _USERS = 3
@@ -90,6 +90,24 @@ class Move:
             or not self.users
             or (migration.user in self.users)
         )
+
+    @classmethod
+    def first(
+        cls,
+        verdict: str,
+        latest: int,
+        reused: servers.Migration | None,
+    ) -> 'Move':
+        """A move that nobody has noted yet.
+
+        :param verdict: how.
+        :param latest: the number of the host's latest migration.
+        :param reused: the record that Nova takes for it, if there is one.
+        """
+        if reused is None or verdict != _COLD:
+            return cls(verdict, latest)
+        users = (reused.user,) if reused.user else ()
+        return cls(verdict, reused.id - 1, users)
 
     def again(self, verdict: str, user: str) -> 'Move':
         """The same move, tried by somebody."""

@@ -34,6 +34,7 @@ _UNCONFIRMED = 'finished'
 #: Nova has not begun to copy.
 _WAITING = frozenset(('accepted', 'queued'))
 _PREPARING = 'preparing'
+_PRE_MIGRATING = 'pre-migrating'
 
 #: The status of a server whose cell is down, of which nothing else is told
 #: (2.69).
@@ -199,6 +200,28 @@ class Migration:
         if self.created is None or self.updated is None:
             return None
         return max(int((self.updated - self.created).total_seconds()), 0)
+
+
+def reused(
+    migrations: collections.abc.Iterable[Migration], server: str
+) -> Migration | None:
+    """The record that Nova takes for the next cold migration of a server.
+
+    It takes one that was left behind when it had not got far, with its number
+    and whoever had asked for that, and makes a new one only if there is none.
+
+    :param migrations: migrations in any order.
+    :param server: the id of the server.
+    :returns: the record; None if there is none.
+    """
+    found = [
+        item
+        for item in migrations
+        if item.server == server
+        and item.kind == COLD_MIGRATION
+        and item.status == _PRE_MIGRATING
+    ]
+    return min(found, key=lambda item: item.id, default=None)
 
 
 def latest(

@@ -330,7 +330,11 @@ class Leaving:
             self._noted[move.server.id] = action
             if known is None or known.after > self._watch.latest:
                 # nobody can have noted a number that Nova has not reached
-                known = journal.Move(action, self._watch.latest)
+                known = journal.Move.first(
+                    action,
+                    self._watch.latest,
+                    servers.reused(self._watch.known, move.server.id),
+                )
             elif known.verdict == action and user in known.users:
                 continue
             new[move.server.id] = known.again(action, user)

@@ -174,8 +174,10 @@ class Move:
         """Note that it is to be tried, not before a moment."""
         self.outcome, self.not_before = Outcome.WAITING, until
         if self.migration:
-            # what it says has been taken in
-            self.after = self.migration.id
+            # what it says has been taken in, but Nova may take the same record
+            # for the next try
+            again = servers.reused([self.migration], self.server.id)
+            self.after = self.migration.id - bool(again)
         self.migration, self.request = None, None
         self.started = self.begun = self.running = self.seen = None
         self.there = False

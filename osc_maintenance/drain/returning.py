@@ -66,6 +66,7 @@ class Returning:
         self._strayed: dict[str, str] = {}
         self._ended: dict[str, int] = {}
         self._forgotten: set[int] = set()
+        self._reused: dict[str, servers.Migration] = {}
 
     def survey(self) -> None:
         """Find out which servers come back; nothing is changed.
@@ -146,6 +147,8 @@ class Returning:
                 f'stays on {server.host}'
             )
             return
+        if found := servers.reused(history, server.id):
+            self._reused[server.id] = found
         self._ended[server.id] = max(
             (item.id for item in history if item.succeeded or item.failed),
             default=0,
@@ -342,7 +345,11 @@ class Returning:
             noted = known.get(move.server.id)
             if noted is None or noted.after > self._watch.latest:
                 # nobody can have noted a number that Nova has not reached
-                noted = journal.Move(action, self._watch.latest)
+                noted = journal.Move.first(
+                    action,
+                    self._watch.latest,
+                    self._reused.get(move.server.id),
+                )
             elif user in noted.users:
                 continue
             new[move.server.id] = noted.again(action, user)

@@ -107,7 +107,7 @@ class ReturningTestCase(base.LoopTestCase):
         """The servers that come back, and it is noted that they do."""
         journey = self.journey(user)
         journey.survey()
-        self.noted(journal.returning({}, scenes.NOW, brings_back=False))
+        self.noted(journal.returning({}, scenes.NOW, brings_back=True))
         journey.begin(self._host())
         return journey
 

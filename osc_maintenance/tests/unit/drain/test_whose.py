@@ -17,6 +17,7 @@ import typing
 
 from osc_maintenance.drain import events
 from osc_maintenance import servers
+from osc_maintenance.tests.unit.drain import simulation
 from osc_maintenance.tests.unit.drain import test_loop_base as base
 from osc_maintenance.tests.unit.drain import test_returning_base
 
@@ -92,6 +93,60 @@ class TestDrain(base.LoopTestCase):
         self.assertEqual(0, world.requests['abort'])
 
 
+class World(simulation.World):
+    """Nova takes a record that was left behind for the next migration."""
+
+    def begin(
+        self, name: str, kind: str, user: str, target: str | None = None
+    ) -> simulation.Row:
+        for row in self.rows:
+            known = row.migration
+            if (
+                (known.server, known.kind) == (name, kind)
+                and kind == servers.COLD_MIGRATION
+                and known.status == 'pre-migrating'
+            ):
+                row.before = self.guests[name]
+                self.set(name, task_state='resize_prep', status='RESIZE')
+                self.go(row, self._cold(row, '', self.scripts[name]))
+                return row
+        return super().begin(name, kind, user, target)
+
+
+class TestReused(base.LoopTestCase):
+    def afresh(self) -> None:
+        super().afresh()
+        self.world = World()
+        self.world.end = 3600
+        self.world.add('off', vm_state='stopped')
+
+    def test_from_before_the_maintenance(self) -> None:
+        for user in ('alice', 'bob'):
+            self.afresh()
+            row = self.world.begin('off', servers.COLD_MIGRATION, user)
+            self.world.advance(0.2)
+            self.world.forget(row)
+            self.assertEqual('pre-migrating', row.migration.status)
+            self.world.advance(1000)
+            drain = self.drain().run()
+            self.assertEqual({'off': 'moved'}, drain.outcomes(), user)
+            self.assertEqual('SHUTOFF', self.world.guests['off'].status)
+            self.assertEqual([row], self.world.rows)
+
+    def test_from_an_earlier_try(self) -> None:
+        self.world.script('off', scheduling=30)
+
+        def forget() -> None:
+            self.world.forget(self.world.rows[0])
+            self.world.script('off', scheduling=0.3)
+
+        self.world.at(10, forget)
+        drain = self.drain().run()
+        self.assertEqual({'off': 'moved'}, drain.outcomes())
+        self.assertEqual('SHUTOFF', self.world.guests['off'].status)
+        self.assertEqual(1, len(self.world.rows))
+
+
 class TestReturn(test_returning_base.ReturningTestCase):
     def test_a_resize_is_not_confirmed(self) -> None:
         self.world.add('off', vm_state='stopped')
@@ -114,3 +169,17 @@ class TestReturn(test_returning_base.ReturningTestCase):
             (servers.RESIZE, 'confirmed'),
             [(r.migration.kind, r.migration.status) for r in world.rows],
         )
+
+    def test_a_record_that_nova_takes_again(self) -> None:
+        self.world = World()
+        self.world.add('off', vm_state='stopped')
+        self.drained('off')
+        row = self.world.begin('off', servers.COLD_MIGRATION, 'owner')
+        while row.migration.status != 'pre-migrating':
+            self.pass_time(0.1)
+        self.world.forget(row)
+        self.pass_time(60)
+        result = self.bring_back(self.surveyed())
+        self.assertEqual({'off': 'moved'}, self.outcomes(result))
+        self.check_back('off')
+        self.assertEqual('SHUTOFF', self.world.guests['off'].status)
