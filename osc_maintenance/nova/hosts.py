@@ -59,14 +59,24 @@ class Hosts:
 
         :param host: the host name.
         :returns: the service, or None if there is none.
+        :raises CommandError: if there are several, in cells of their own.
         """
         with api.explained(f'Compute service of {host}'):
-            for item in self._client.services.list(host=host, binary=_COMPUTE):
-                found = _service(item)
-                # a database may compare names without case
-                if found.host == host:
-                    return found
-        return None
+            listed = self._client.services.list(host=host, binary=_COMPUTE)
+            # a database may compare names without case
+            found = [
+                service
+                for service in map(_service, listed)
+                if service.host == host
+            ]
+        if len(found) > 1:
+            ids = ', '.join(service.id for service in found)
+            raise exceptions.CommandError(
+                f'There are {len(found)} compute services on host '
+                f'{text.escape(host)}: {ids}: "openstack compute service '
+                'delete" the one that is left over'
+            )
+        return found[0] if found else None
 
     def services(self) -> list[state.Service]:
         """Every nova-compute service.

@@ -74,6 +74,17 @@ class TestReading(NovaTestCase):
             host='Compute1', binary='nova-compute'
         )
 
+    def test_one_that_was_left_over_in_another_cell(self) -> None:
+        self.client.services.list.return_value = [
+            _service(id='old'),
+            _service(id='new'),
+        ]
+        error = self.assertRaises(
+            exceptions.CommandError, self.nova.service, 'compute1'
+        )
+        self.assertIn('2 compute services on host compute1', str(error))
+        self.assertIn('old, new', str(error))
+
     def test_a_service_whose_cell_is_down(self) -> None:
         self.client.services.list.return_value = [
             _resource(host='compute1', status='UNKNOWN', binary='nova-compute')
