@@ -262,17 +262,27 @@ def listing(
         and for its servers if some of them have to go or something moves.
     :param everything: hosts that are not in maintenance as well.
     :param now: the present, in UTC.
-    :returns: the fields of each host, without those that say what is on it.
+    :returns: the fields of each host, without those that say what is on it,
+        and ``unread``: why Nova does not tell that, or None.
     """
     hosts = [
         host
         for host in survey(clients.nova)
         if everything or host.aggregate or host.mark
     ]
-    return [
-        view.fields(host, load, None, now)
-        for host, load in zip(hosts, loads(clients, hosts), strict=True)
-    ]
+
+    def row(host: state.Host) -> dict[str, typing.Any]:
+        try:
+            load = _load_of_one(clients, host)
+        except exceptions.CommandError as exc:
+            # the others are shown nevertheless
+            why = text.escape(str(exc))
+            unread = {'state': state.State.ERROR.value, 'cause': why}
+            told = view.fields(host, None, None, now)
+            return {**told, **unread, 'unread': why}
+        return {**view.fields(host, load, None, now), 'unread': None}
+
+    return parallel.each(row, hosts)
 
 
 def loads(
@@ -284,16 +294,19 @@ def loads(
     :param hosts: the hosts.
     :returns: for each host its migrations, and its servers if some have to
         go or something moves; None if there was no need.
+    :raises CommandError: if Nova does not answer for one of them.
     """
+    return parallel.each(lambda host: _load_of_one(clients, host), hosts)
 
-    def look(host: state.Host) -> servers_.Load | None:
-        if not host.aggregate or not (host.ours or host.journal.returning):
-            return None
-        if host.known and host.known.policy.migrate != policy.NONE:
-            return load(clients.servers, host.name)
-        migrations = clients.servers.migrations(host.name)
-        found = servers_.Load(host.name, None, migrations)
-        # only its servers tell whether a migration was forgotten
-        return load(clients.servers, host.name) if found.moving else found
 
-    return parallel.each(look, hosts)
+def _load_of_one(
+    clients: 'clients_.Clients', host: state.Host
+) -> servers_.Load | None:
+    if not host.aggregate or not (host.ours or host.journal.returning):
+        return None
+    if host.known and host.known.policy.migrate != policy.NONE:
+        return load(clients.servers, host.name)
+    migrations = clients.servers.migrations(host.name)
+    found = servers_.Load(host.name, None, migrations)
+    # only its servers tell whether a migration was forgotten
+    return load(clients.servers, host.name) if found.moving else found

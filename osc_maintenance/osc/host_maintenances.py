@@ -69,7 +69,10 @@ class ListHostMaintenance(base.Command, command.Lister):
 
     Hosts that look like ours and have no sound record are listed as well, in
     the state error: their aggregate is lost or left over, or somebody enabled
-    the service.
+    the service. So is a host of which Nova does not tell what is on it, with
+    its words as the cause; the others are listed all the same.
+
+    Exit status: 0, 1 error, or something of a host cannot be read, 2 usage.
 
     Example::
 
@@ -122,6 +125,13 @@ class ListHostMaintenance(base.Command, command.Lister):
             everything=parsed_args.all or 'none' in states,
             now=times.now(),
         )
+        unread = [row['host'] for row in rows if row['unread']]
+        if unread:
+            self.log.error(
+                'What is on %d of %d hosts cannot be read: %s',
+                *(len(unread), len(rows), ', '.join(unread)),
+            )
+            self.exit_code = exit_codes.ExitCode.ERROR
         rows = [
             row
             for row in rows

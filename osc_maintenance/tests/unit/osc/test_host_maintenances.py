@@ -12,10 +12,13 @@
 
 import datetime
 import io
+from unittest import mock
 
 from osc_maintenance import change
 from osc_maintenance import exit_codes
+from osc_maintenance.nova import api
 from osc_maintenance.osc import host_maintenances
+from osc_maintenance import servers
 from osc_maintenance import state
 from osc_maintenance.tests.unit import fakes
 from osc_maintenance.tests.unit.osc import base
@@ -40,6 +43,28 @@ class TestList(base.TestCommand):
             fakes.named(over, 'over'),
         )
         self.clients.nova.hosts = {host.name: host for host in hosts}
+
+    def test_one_of_which_nova_tells_nothing(self) -> None:
+        def migrations(host: str) -> tuple[servers.Migration, ...]:
+            if host == 'over':
+                raise api.TransientError('HTTP 504')
+            return ()
+
+        entered = fakes.named(scenes.entered(), 'in')
+        self.clients.nova.hosts['in'] = entered
+        with mock.patch.object(self.clients.servers, 'migrations', migrations):
+            rows = self.run_command(LIST, '--long', code=1)
+            self.assertEqual(
+                {'in': 'maintenance', 'over': 'error', 'planned': 'planned'},
+                {row['host']: row['state'] for row in rows},
+            )
+            (over,) = (row for row in rows if row['host'] == 'over')
+            self.assertEqual('HTTP 504', over['cause'])
+            self.assertIsNone(over['migrations_out'])
+            # it might be one of those that are asked for
+            rows = self.run_command(LIST, '--state', 'maintenance', code=1)
+        self.assertEqual(['in'], [row['host'] for row in rows])
+        self.assertIn('1 of 3 hosts cannot be read: over', self.log.output)
 
     def _hosts(self, *options: str) -> list[str]:
         return [row['host'] for row in self.run_command(LIST, *options)]
