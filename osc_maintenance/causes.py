@@ -163,6 +163,15 @@ def kept(found: list[servers.Server]) -> str | None:
     return _named(found, 'kept by the owners')
 
 
+def held(found: list[servers.Server]) -> str | None:
+    """Which servers go down with their host, as they are locked.
+
+    :param found: servers that only a lock keeps from going.
+    :returns: the words; None if there are none.
+    """
+    return _named(found, 'left because of a lock')
+
+
 def stopped(found: list[servers.Server]) -> str | None:
     """Which servers are off until the maintenance is over.
 

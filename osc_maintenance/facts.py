@@ -12,6 +12,7 @@
 
 """What is known about hosts: asked of Nova and Placement, nothing changed."""
 
+import collections.abc
 import contextlib
 import dataclasses
 import datetime
@@ -198,6 +199,7 @@ def emptied(
     :param host: the host.
     :param load: what Nova knows to be there.
     :returns: whether it is emptied.
+    :raises TransientError: if servers are there that Nova does not list.
     """
     if not load.nothing:
         return Emptied(False)
@@ -217,6 +219,12 @@ def emptied(
         return Emptied(None, f'{unknown}Placement cannot be asked: {reason}')
     except exceptions.CommandError as exc:
         return Emptied(None, f'{unknown}{exc}')
+    moved = host.journal.moves
+    evacuated = {
+        item for item in left if item in moved and moved[item].evacuated
+    }
+    # those that were evacuated keep theirs, and may be hundreds
+    unlisted(clients, host.name, left - evacuated)
     if left and host.journal.returning and left <= host.journal.returns.keys():
         # room for them is kept before Nova lists anything
         return Emptied(False)
@@ -225,8 +233,7 @@ def emptied(
             'a soft-deleted server, or a server or a migration that was not '
             'cleaned up?'
         )
-        moved = host.journal.moves
-        if all(item in moved and moved[item].evacuated for item in left):
+        if left == evacuated:
             why = 'evacuated servers keep them until nova-compute is back'
         return Emptied(
             False,
@@ -234,6 +241,36 @@ def emptied(
             f'has allocations of {", ".join(sorted(left))} ({why})',
         )
     return Emptied(True)
+
+
+def unlisted(
+    clients: 'clients_.Clients',
+    host: str,
+    missed: collections.abc.Iterable[str],
+) -> list[servers_.Server]:
+    """Servers that Nova does not list on a host, and that may be there.
+
+    Nova leaves out of a list, and says nothing, what a cell does not tell in
+    time; such servers would be taken for gone.
+
+    :param clients: Nova.
+    :param host: the host's name.
+    :param missed: the ids of the servers.
+    :returns: those that there are.
+    :raises TransientError: if one of them is on the host.
+    """
+    found = parallel.each(clients.servers.server, sorted(missed))
+    there = [server for server in found if server]
+    for server in there:
+        # one that is building may have been taken up just now
+        just_now = server.deleted or server.vm_state == 'building'
+        if server.host == host and not just_now:
+            raise api.TransientError(
+                f'Nova leaves servers of {text.escape(host)} out of its list, '
+                f'{text.escape(server.name)} ({server.id}) for one: its cell '
+                'may not answer in time'
+            )
+    return there
 
 
 def nodes(clients: 'clients_.Clients', host: state.Host) -> list[str]:

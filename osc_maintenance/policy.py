@@ -136,6 +136,13 @@ class Policy:
             and self.leaves(dataclasses.replace(server, said={})) is None
         )
 
+    def held(self, server: servers.Server) -> bool:
+        """Whether just a lock keeps a server from going."""
+        return (
+            self.leaves(server) is not None
+            and self.leaves(dataclasses.replace(server, locked=False)) is None
+        )
+
 
 #: No server has to go.
 NOTHING = Policy()

@@ -120,7 +120,7 @@ class Server:
         """Whether its guest runs, or will in a moment."""
         if self.vm_state == 'error':
             return self.power_state == _RUNNING
-        return self.vm_state in _RUNS
+        return self.vm_state in _RUNS or self.task_state == 'powering-on'
 
 
 @dataclasses.dataclass(frozen=True)

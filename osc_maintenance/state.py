@@ -344,12 +344,12 @@ def _in_maintenance(
         return Standing(State.MIGRATING, told)
     if left:
         return _error(causes.left_behind(left, host.journal, whys))
-    kept = [
-        server
-        for server in load.servers or ()
-        if record.policy.kept(server) and not record.policy.stopped(server)
-    ]
-    return Standing(State.MAINTENANCE, causes.kept(kept))
+    stay = [s for s in load.servers or () if not record.policy.stopped(s)]
+    words = (
+        causes.kept([s for s in stay if record.policy.kept(s)]),
+        causes.held([s for s in stay if record.policy.held(s)]),
+    )
+    return Standing(State.MAINTENANCE, '; '.join(filter(None, words)) or None)
 
 
 def _lull_of_drain(

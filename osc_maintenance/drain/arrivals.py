@@ -25,7 +25,6 @@ from osc_maintenance import placement
 from osc_maintenance import policy as policy_
 from osc_maintenance import servers
 from osc_maintenance import state
-from osc_maintenance import text
 
 if typing.TYPE_CHECKING:
     from osc_maintenance import clients as clients_
@@ -44,42 +43,12 @@ def builds(
     :returns: the servers.
     :raises TransientError: if Nova's list of the servers was not complete.
     """
-    found = unlisted(clients, host, consumers)
+    found = facts.unlisted(clients, host, consumers)
     return [
         server
         for server in found
         if server.vm_state == 'building' and not server.host
     ]
-
-
-def unlisted(
-    clients: 'clients_.Clients',
-    host: str,
-    missed: collections.abc.Iterable[str],
-) -> list[servers.Server]:
-    """Servers that Nova does not list on a host, and that may be there.
-
-    Nova leaves out of a list, and says nothing, what a cell does not tell in
-    time; a drain would take such servers for gone.
-
-    :param clients: Nova.
-    :param host: the host's name.
-    :param missed: the ids of the servers.
-    :returns: those that there are.
-    :raises TransientError: if one of them is on the host.
-    """
-    found = parallel.each(clients.servers.server, sorted(missed))
-    servers_ = [server for server in found if server]
-    for server in servers_:
-        # one that is building may have been taken up just now
-        just_now = server.deleted or server.vm_state == 'building'
-        if server.host == host and not just_now:
-            raise api.TransientError(
-                f'Nova leaves servers of {text.escape(host)} out of its list, '
-                f'{text.escape(server.name)} ({server.id}) for one: its cell '
-                'may not answer in time'
-            )
-    return servers_
 
 
 class Arrivals:

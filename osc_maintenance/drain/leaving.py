@@ -200,9 +200,7 @@ class Leaving:
         before = {server.id for server in self._load.servers or ()}
         load = servers.Load(self.host, migrations=migrations)
         missed = before - {server.id for server in found}
-        arrivals.unlisted(
-            self._clients, self.host, missed - load.leaving.keys()
-        )
+        facts.unlisted(self._clients, self.host, missed - load.leaving.keys())
 
     def _left_since(
         self, migrations: collections.abc.Iterable[servers.Migration]

@@ -62,6 +62,34 @@ class TestEmptied(base.BaseTestCase):
         self.assertIs(False, told.known)
         self.assertIn('allocations of a, b', str(told.note))
 
+    def test_nova_leaves_servers_out_of_its_list(self) -> None:
+        gone = {'vm_state': 'soft-delete'}
+        evacuated = {'web-id': journal.Move('evacuate', 5)}
+        for server, moves, told in (
+            (scenes.server('web', host='compute1'), {}, True),
+            (scenes.server('web', host='compute2'), {}, False),
+            (scenes.server('web', host='compute1', **gone), {}, False),
+            # it was not asked about: there may be hundreds
+            (scenes.server('web', host='compute1'), evacuated, False),
+        ):
+            note = change.WriteRecord(
+                journal.started(journal.Journal(), moves)
+            )
+            host = scenes.after(scenes.entered(), note)
+            clients = fakes.Clients(host)
+            clients.placement.left = {'web-id'}
+            clients.servers.loads['x'] = servers.Load('x', (server,))
+            real = fakes.real(clients)
+            if told:
+                error = self.assertRaises(
+                    api.TransientError,
+                    *(facts.emptied, real, host, scenes.NOTHING),
+                )
+                self.assertIn('web (web-id) for one', str(error))
+            else:
+                found = facts.emptied(real, host, scenes.NOTHING)
+                self.assertIs(False, found.known)
+
     def test_room_is_kept_for_what_comes_back(self) -> None:
         move = {'web-id': journal.Move('live-migrate', 5)}
         host = scenes.after(

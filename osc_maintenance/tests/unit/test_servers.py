@@ -92,6 +92,10 @@ class TestServer(base.BaseTestCase):
                     'a', 'web', vm_state=vm_state, power_state=power_state
                 )
                 self.assertIs(runs, server.runs)
+        starting = servers.Server(
+            'a', 'web', vm_state='stopped', task_state='powering-on'
+        )
+        self.assertTrue(starting.runs)
 
 
 class TestMigration(base.BaseTestCase):

@@ -116,11 +116,18 @@ class TestLeftBehind(base.BaseTestCase):
     def test_those_that_are_kept_are_named(self) -> None:
         said = {'maintenance:policy': 'keep'}
         web, db = (dataclasses.replace(item, said=said) for item in (WEB, DB))
+        locked = scenes.server('pet', locked=True)
         for here, cause in (
             ((web,), '1 server kept by the owners: web (web-id)'),
             (
                 (web, db),
                 '2 servers kept by the owners: web (web-id); db (db-id)',
+            ),
+            ((locked,), '1 server left because of a lock: pet (pet-id)'),
+            (
+                (web, locked),
+                '1 server kept by the owners: web (web-id); '
+                '1 server left because of a lock: pet (pet-id)',
             ),
         ):
             standing = state.derive(
