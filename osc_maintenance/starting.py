@@ -233,7 +233,7 @@ def _started(
                 return None
             if now.task_state is None and now.vm_state == 'stopped':
                 if asked:
-                    return now.fault or 'it is stopped, and Nova tells no more'
+                    return _why(clients, now)
                 refused = _ask(clients, now, pause)
                 asked = refused is None
                 why = refused or (
@@ -245,6 +245,16 @@ def _started(
     except exceptions.CommandError as exc:
         return str(exc)
     return why
+
+
+def _why(clients: 'clients_.Clients', server: servers.Server) -> str:
+    """Why Nova has not started one: it shows no fault of what is stopped."""
+    try:
+        told = clients.servers.why(server.id, 'start', None)
+    except exceptions.CommandError:
+        # not ours to read, perhaps
+        told = None
+    return told or server.fault or 'it is stopped, and Nova tells no more'
 
 
 def _ask(

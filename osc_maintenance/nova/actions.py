@@ -29,6 +29,8 @@ _ACTIONS = {
     servers.LIVE_MIGRATION: 'live-migration',
     servers.COLD_MIGRATION: 'migrate',
     servers.EVACUATION: 'evacuate',
+    'start': 'start',
+    'stop': 'stop',
 }
 _EVACUATE, _REBUILD = 'evacuate', 'rebuild'
 
@@ -43,14 +45,14 @@ class Actions:
         self._client = client
 
     def why(self, server: str, kind: str, request: str | None) -> str | None:
-        """Why a move of a server failed, as far as Nova tells.
+        """Why something that was done to a server failed, if Nova tells.
 
         Rests on GET /servers/{id}/os-instance-actions and
         /os-instance-actions/{request_id}, whose events have details from
         2.84 on, and on the server's fault.
 
         :param server: the server's id.
-        :param kind: of the migration.
+        :param kind: of the migration, or ``start`` or ``stop``.
         :param request: the id of the request that asked for it; None takes
             the latest.
         :returns: Nova's words, or None if it has none.

@@ -163,7 +163,6 @@ class TestStarting(base.BaseTestCase):
     def test_it_does_not_run(self) -> None:
         for fields, cause, waits in (
             ({'task_state': None}, 'Nova tells no more', False),
-            ({'fault': 'no disk'}, 'no disk', False),
             ({'vm_state': 'error', 'status': 'ERROR'}, 'it is ERROR', False),
             ({'task_state': 'powering-on'}, 'has not done so yet', True),
         ):
@@ -174,6 +173,23 @@ class TestStarting(base.BaseTestCase):
                 found = self.start()['web-id']
             self.assertIn(cause, str(found))
             self.assertIs(waits, self.waited > 60)
+
+    def test_why_it_does_not_run(self) -> None:
+        # Nova has no fault of what is stopped, and tells it of its actions
+        refused = mock.Mock(side_effect=exceptions.CommandError('HTTP 403'))
+        for why, cause in (
+            (mock.Mock(return_value='no disk'), 'no disk'),
+            (refused, 'Nova tells no more'),
+        ):
+            self.have(WEB)
+            become = functools.partial(self.become, task_state=None)
+            with (
+                mock.patch.object(self.clients.servers, 'start', become),
+                mock.patch.object(self.clients.servers, 'why', why),
+            ):
+                found = self.start()['web-id']
+            self.assertIn(cause, str(found))
+            why.assert_called_once_with('web-id', 'start', None)
 
     def test_what_somebody_else_has_stopped_since(self) -> None:
         for user, starts in (('alice', True), ('bob', False), (None, False)):

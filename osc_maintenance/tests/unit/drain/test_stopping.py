@@ -251,13 +251,13 @@ class TestStopping(test_loop_stops.StopsTestCase):
             self.assertIn(cause, str(move.cause))
 
     def test_it_does_not_stop(self) -> None:
-        for what, fault, outcome, cause in (
+        for what, why, outcome, cause in (
             ('nothing is done', None, 'failed', 'Nova does not tell why'),
             ('it fails', 'no agent', 'failed', 'was not stopped: no agent'),
         ):
             self.afresh()
-            guest = self.world.guests['pet']
-            self.world.guests['pet'] = dataclasses.replace(guest, fault=fault)
+            if why:
+                self.world.words['pet'] = why
             with mock.patch.object(base.Client, 'stop'):
                 found = self.whole()
             self.assertEqual(outcome, self.outcomes(found)['pet'], what)
