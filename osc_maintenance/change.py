@@ -136,7 +136,9 @@ def to_set(
         raise RefusedError(f'{host.name}: {exc}') from exc
     if host.aggregate:
         wanted = dataclasses.replace(wanted, id=host.aggregate.maintenance_id)
-    steps = _write(host, old, wanted, user, now, journal.entered(host.journal))
+    others = not wanted.policy.moves_as(old.policy)
+    notes = journal.entered(host.journal, others=others)
+    steps = _write(host, old, wanted, user, now, notes)
     if host.aggregate is None or host.name not in host.aggregate.hosts:
         steps.append(AddHost())
     if wanted.entered:

@@ -272,13 +272,20 @@ def _time(value: str) -> datetime.datetime | None:
         return None
 
 
-def entered(old: Journal) -> dict[str, str | None]:
+def entered(old: Journal, *, others: bool = False) -> dict[str, str | None]:
     """The notes of a host that is to be in maintenance, perhaps once more.
 
     :param old: what is noted already.
-    :returns: metadata to write: nothing is on its way back.
+    :param others: other servers have to go than those of the drain before.
+    :returns: metadata to write: nothing is on its way back, and the drain of
+        others has not ended.
     """
-    return {_RETURN: None} if old.returning else {}
+    changes: dict[str, str | None] = {}
+    if old.returning:
+        changes[_RETURN] = None
+    if others and old.ended:
+        changes[_DRAIN] = None
+    return changes
 
 
 def ends_return(changes: collections.abc.Mapping[str, str | None]) -> bool:

@@ -32,6 +32,9 @@ NEXT = datetime.timedelta(seconds=25)
 #: before that is a minute, and up to three looks come before it, as Nova may
 #: tell later why it has failed.
 AGAIN = datetime.timedelta(seconds=100)
+#: What it takes at most to tell one owner, which comes before the first move:
+#: two requests, eight owners at a time.
+TELLING = datetime.timedelta(seconds=0.5)
 
 
 def seconds_left(
@@ -39,6 +42,7 @@ def seconds_left(
     tried_again: collections.abc.Collection[str],
     now: datetime.datetime,
     begun: datetime.datetime | None = None,
+    owners: int = 0,
 ) -> int:
     """How much longer it is no wonder that nothing moves.
 
@@ -51,9 +55,10 @@ def seconds_left(
         failed.
     :param now: the present, in UTC.
     :param begun: when all of it has begun, if that is known.
+    :param owners: how many owners are told before the first move.
     :returns: seconds; 0 if it has taken too long already.
     """
-    moments = [(begun, NEXT)]
+    moments = [(begun, NEXT + owners * TELLING)]
     for migration in migrations:
         if not migration.in_progress:
             again = migration.failed and migration.server in tried_again

@@ -363,7 +363,10 @@ def _lull_of_drain(
     kept = {server.id for server in load.servers or ()} - tried_again
     moves = [item for item in load.leaving.values() if item.server not in kept]
     # entering the maintenance, and every other choice of servers, is stamped
-    return lull.seconds_left(moves, tried_again, now, record.set_at)
+    owners_told = len(load.servers or ()) if record.notify else 0
+    return lull.seconds_left(
+        moves, tried_again, now, record.set_at, owners_told
+    )
 
 
 def left_behind(

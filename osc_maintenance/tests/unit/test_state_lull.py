@@ -94,6 +94,26 @@ class LullTestCase(base.BaseTestCase):
         self.assertNotIn('at this moment', str(standing.cause))
 
 
+class TestOwnersAreTold(LullTestCase):
+    def test_before_the_first_move(self) -> None:
+        many = tuple(scenes.server(f'web{number}') for number in range(100))
+        for notify, ago, goes_on in (
+            (False, 24, True),
+            (False, 26, False),
+            (True, 26, True),
+            (True, 74, True),
+            (True, 76, False),
+        ):
+            request = change.Request(
+                policy=policy.Policy(policy.ALL), notify=notify
+            )
+            host = scenes.entered(request=request, now=NOW - seconds(ago))
+            if goes_on:
+                self.assert_goes_on(host, load(many), '100 servers left')
+            else:
+                self.assert_error(host, load(many), 'was interrupted')
+
+
 class TestBetweenTwoMoves(LullTestCase):
     def test_one_has_left_and_the_next_is_about_to(self) -> None:
         host = drained(STARTED)
