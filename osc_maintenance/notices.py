@@ -248,13 +248,7 @@ def _withdrawn(
 
 def _still_ending(clients: 'clients_.Clients', host: state.Host) -> state.Host:
     """Note it again, or else it looks as if nobody went on."""
-    if host.aggregate:
-        aggregate = clients.nova.aggregate(host.aggregate)
-        host = dataclasses.replace(host, aggregate=aggregate)
-    if not host.journal.returning:
-        raise api.OvertakenError(
-            f'{text.escape(host.name)} is being put into maintenance again'
-        )
+    host = starting.check_ending(clients, host)
     still = journal.returning(
         {}, times.now(), brings_back=host.journal.brings_back
     )

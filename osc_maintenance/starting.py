@@ -167,15 +167,26 @@ def again(
     # a drain may have stopped more of them until it was noted
     found = find(clients, host, force=force)
     rows = start(clients, found, pause)
+    # a drain may have stopped them again
+    return check_ending(clients, host), rows
+
+
+def check_ending(clients: 'clients_.Clients', host: state.Host) -> state.Host:
+    """See that a maintenance is still about to end: set takes that back.
+
+    :param clients: Nova.
+    :param host: the host, with its record.
+    :returns: the host then.
+    :raises OvertakenError: if it is not.
+    """
     if host.aggregate:
-        # set takes the note away, and its drain may have stopped them again
         aggregate = clients.nova.aggregate(host.aggregate)
         host = dataclasses.replace(host, aggregate=aggregate)
         if not host.journal.returning:
             raise api.OvertakenError(
                 f'{text.escape(host.name)} is being put into maintenance again'
             )
-    return host, rows
+    return host
 
 
 def announce(
