@@ -15,6 +15,7 @@
 import dataclasses
 from unittest import mock
 
+import fixtures
 from osc_lib import exceptions
 
 from osc_maintenance import clients as clients_
@@ -171,6 +172,10 @@ class TestReplies(NotifyTestCase):
 class TestStopped(NotifyTestCase):
     def setUp(self) -> None:
         super().setUp()
+        # nobody waits here
+        self.useFixture(
+            fixtures.MonkeyPatch('osc_maintenance.starting._AGAIN', 0.01)
+        )
         self.pet = scenes.server(
             'pet', host='compute1', said={'maintenance:policy': 'stop'}
         )
