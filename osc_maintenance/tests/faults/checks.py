@@ -118,6 +118,18 @@ def told(answer: client.Answer) -> Json:
     return {name: found[name] for name in _TOLD if name in found}
 
 
+def says_that_more_is_left(answer: client.Answer) -> bool:
+    """Whether a command that goes step by step says that it is not over.
+
+    :param answer: what it said.
+    """
+    try:
+        rows = json.loads(answer.stdout)
+    except ValueError:
+        return False
+    return any(row['state'] == 'migrating' and row['cause'] for row in rows)
+
+
 def done(
     answer: client.Answer, found: Json, wanted: Json, tells: Json
 ) -> list[str]:

@@ -44,6 +44,7 @@ class Stage:
     :cvar moves: how often each server moves.
     :cvar alone: it acts on all hosts of the cloud.
     :cvar reports: its failures have more than one line.
+    :cvar steps: it does a part at a time, and says whether more is left.
     :ivar here: the host.
     :ivar servers: the ids of the servers by their names.
     :ivar leaving: the names of those that have to go.
@@ -56,6 +57,7 @@ class Stage:
     moves = 0
     alone = False
     reports = False
+    steps = False
 
     def __init__(
         self, scene: scene_.Scene, client: client_.Client, admin: api.Api
@@ -262,6 +264,7 @@ class ApplyStarts(Apply, Drain):
 
     command = 'apply-starts'
     state = None
+    steps = True
 
     def build(self) -> None:
         self.there = self.scene.host()
