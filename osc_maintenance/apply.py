@@ -170,7 +170,7 @@ def _carry_out(
     # a change may have been made although no answer came
     row['changed'] = clients.changes > changes or (
         # what somebody else has changed meanwhile is theirs
-        action != 'overdue' and _differ(before, host)
+        action not in (None, 'overdue') and _differ(before, host)
     )
     told = (cause or row['cause'], causes.untold(untold))
     row['cause'] = '; '.join(filter(None, told)) or None
@@ -304,6 +304,9 @@ def _act(
     What became of servers that were started, and whose notices are left, is
     added to ``started`` and ``untold``.
     """
+    # what an earlier attempt has found may be otherwise by now
+    started.clear()
+    untold.clear()
     match windows.called_for(host, now):
         case windows.Call.ENTER:
             _refuse_if_strict(clients, host, now)
@@ -314,9 +317,8 @@ def _act(
             host.journal, now
         ):
             if host.journal.moves or host.journal.returns:
-                migrations = clients.servers.migrations(host.name)
-                moving = servers.Load(host.name, None, migrations)
-                if host.journal.abandoned(moving):
+                load = facts.load(clients.servers, host.name)
+                if host.journal.abandoned(load):
                     # nobody would confirm them
                     return host, 'overdue'
             host, rows = starting.again(clients, host, force=False)

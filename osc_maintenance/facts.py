@@ -98,7 +98,12 @@ def survey(nova: hosts.Hosts) -> list[state.Host]:
     :returns: the hosts in the order of their names.
     """
     found, aggregates = parallel.both(nova.services, nova.aggregates)
-    services = {service.host: service for service in found}
+    services: dict[str, state.Service] = {}
+    for service in found:
+        known = services.setdefault(service.host, service)
+        if known is not service:
+            others = (*known.others, service.id)
+            services[service.host] = dataclasses.replace(known, others=others)
     marked = {
         name
         for name, service in services.items()
@@ -265,12 +270,20 @@ def unlisted(
         # one that is building may have been taken up just now
         just_now = server.deleted or server.vm_state == 'building'
         if server.host == host and not just_now:
-            raise api.TransientError(
-                f'Nova leaves servers of {text.escape(host)} out of its list, '
-                f'{text.escape(server.name)} ({server.id}) for one: its cell '
-                'may not answer in time'
-            )
+            raise left_out(server)
     return there
+
+
+def left_out(server: servers_.Server) -> api.TransientError:
+    """The error where Nova does not list a server on its host.
+
+    :param server: the server.
+    """
+    return api.TransientError(
+        f'Nova leaves servers of {text.escape(server.host)} out of its list, '
+        f'{text.escape(server.name)} ({server.id}) for one: its cell may not '
+        'answer in time, or it has just come'
+    )
 
 
 def nodes(clients: 'clients_.Clients', host: state.Host) -> list[str]:

@@ -182,23 +182,6 @@ class Journal:
             and move.is_of(migration)
         )
 
-    def replaced(
-        self, noted: collections.abc.Mapping[str, str], user: str
-    ) -> dict[str, Move]:
-        """Notes of somebody that those of a colleague have replaced.
-
-        :param noted: which servers they have noted to move, and how, by id.
-        :param user: their id.
-        :returns: what is to be noted of these servers.
-        """
-        return {
-            server: self.moves[server].again(verdict, user)
-            for server, verdict in noted.items()
-            if user
-            and server in self.moves
-            and user not in self.moves[server].users
-        }
-
     def abandoned(self, load: servers.Load) -> str | None:
         """What nobody confirms once these notes are gone.
 
@@ -206,10 +189,11 @@ class Journal:
         :returns: what to do about it, for people to read; None if there is
             nothing.
         """
+        going = {item.id for item in (*load.out, *load.coming)}
         left = sorted(
             item.server
             for item in servers.latest(load.migrations).values()
-            if (item.in_progress or item.unconfirmed)
+            if (item.id in going or item.unconfirmed)
             and self.has_cold(item, load.host)
         )
         if not left:
@@ -284,7 +268,7 @@ def entered(old: Journal, *, others: bool = False) -> dict[str, str | None]:
     if old.returning:
         changes[_RETURN] = None
     if others and old.ended:
-        changes[_DRAIN] = None
+        changes |= {_DRAIN: None, **moving(old)}
     return changes
 
 
@@ -329,6 +313,25 @@ def moved(
     :returns: metadata to write.
     """
     return {_MOVE + server: _noted(move) for server, move in moves.items()}
+
+
+def replaced(
+    known: collections.abc.Mapping[str, Move],
+    noted: collections.abc.Mapping[str, str],
+    user: str,
+) -> dict[str, Move]:
+    """Notes of somebody that those of a colleague have replaced.
+
+    :param known: what is noted now, by the ids of the servers.
+    :param noted: which servers they have noted to move, and how.
+    :param user: their id.
+    :returns: what is to be noted of these servers.
+    """
+    return {
+        server: known[server].again(verdict, user)
+        for server, verdict in noted.items()
+        if user and server in known and user not in known[server].users
+    }
 
 
 def _noted(move: Move) -> str:
@@ -422,13 +425,16 @@ def stopping(
 
     :param old: what is noted already: another drain may stop them as well.
     :param begun: ids of servers that are going to be stopped.
-    :param failed: ids of those that are not stopped after all.
+    :param failed: ids of those that this drain does not stop after all.
     :param user: the id of who stops them, if that is known.
     :returns: metadata to write.
     """
-    changes: dict[str, str | None] = dict.fromkeys(
-        (_STOPPED + server for server in failed), None
-    )
+    changes: dict[str, str | None] = {}
+    for server in failed:
+        others = [u for u in old.stopped.get(server, ()) if u != user]
+        changes[_STOPPED + server] = (
+            ' '.join(('by', *others)) if others else None
+        )
     for server in begun:
         users = _beside(old.stopped.get(server, ()), user)
         changes[_STOPPED + server] = ' '.join(('by', *users))

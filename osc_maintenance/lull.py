@@ -82,4 +82,6 @@ def is_being_ended(journal: journal_.Journal, now: datetime.datetime) -> bool:
     """
     noted = journal.return_noted
     begun = noted is not None and datetime.timedelta() < now - noted < NEXT
-    return journal.returning and (begun or journal.brings_back)
+    # the notes of moves are all that an earlier version says
+    comes_back = journal.brings_back or bool(journal.returns)
+    return journal.returning and (begun or comes_back)

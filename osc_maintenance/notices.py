@@ -28,6 +28,7 @@ from osc_maintenance.drain import plan as plan_
 from osc_maintenance.drain import verdict as verdict_
 from osc_maintenance import facts
 from osc_maintenance import journal
+from osc_maintenance import lull
 from osc_maintenance import notice
 from osc_maintenance.nova import api
 from osc_maintenance import owners
@@ -43,7 +44,7 @@ from osc_maintenance import writes
 if typing.TYPE_CHECKING:
     from osc_maintenance import clients as clients_
 
-#: How many notices are removed before it is noted that this goes on.
+#: How many notices are removed before it may be noted that this goes on.
 _BATCH = 64
 _STAYS = verdict_.Verdict(verdict_.Action.LEAVE)
 #: It may have been stopped already.
@@ -180,11 +181,12 @@ def withdraw(clients: 'clients_.Clients', host: state.Host) -> dict[str, str]:
     if not host.journal.told:
         return {}
     host = starting.announce(clients, host)
+    told = host.journal.told
     host, _over, left = _withdrawn(clients, host, {}, keep=frozenset())
     if host.aggregate:
         found = clients.nova.aggregate(host.aggregate)
         since = dataclasses.replace(host, aggregate=found).journal
-        if not since.returning or since.told - host.journal.told:
+        if not since.returning or since.told - told:
             raise api.OvertakenError(
                 f'{text.escape(host.name)}: somebody else is telling owners '
                 'of the maintenance at the same time'
@@ -231,7 +233,7 @@ def _withdrawn(
     over, ours = sorted(host.journal.told - keep), _ours(host)
     told: list[tuple[str, str | None]] = []
     for first in range(0, len(over), _BATCH):
-        if told and host.journal.returning:
+        if told and _looks_left(host.journal):
             host = _still_ending(clients, host)
         batch = over[first : first + _BATCH]
         causes = parallel.each(
@@ -244,6 +246,14 @@ def _withdrawn(
         [server for server, cause in told if cause is None],
         {server: cause for server, cause in told if cause},
     )
+
+
+def _looks_left(noted: journal.Journal) -> bool:
+    """Whether it will soon look as if nobody ended the maintenance."""
+    if not noted.returning:
+        return False
+    since = noted.return_noted
+    return since is None or abs(times.now() - since) >= lull.NEXT / 2
 
 
 def _still_ending(clients: 'clients_.Clients', host: state.Host) -> state.Host:

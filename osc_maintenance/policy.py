@@ -137,10 +137,12 @@ class Policy:
         )
 
     def held(self, server: servers.Server) -> bool:
-        """Whether just a lock keeps a server from going."""
+        """Whether a lock keeps a server from going, and no choice of ours."""
         return (
             self.leaves(server) is not None
-            and self.leaves(dataclasses.replace(server, locked=False)) is None
+            and not self.kept(server)
+            and self.leaves(dataclasses.replace(server, locked=False, said={}))
+            is None
         )
 
 

@@ -352,6 +352,19 @@ class Load:
         return Movement(len(self.out), len(self.coming), len(self.unconfirmed))
 
     @property
+    def changing(self) -> frozenset[str]:
+        """The ids of servers of which Nova says that they leave, or come.
+
+        What a server has done before its latest migration says nothing.
+        """
+        return frozenset(
+            item.server
+            for item in latest(self.migrations).values()
+            if (item.source == self.host != item.dest and not item.failed)
+            or (item.dest == self.host != item.source and item.in_progress)
+        )
+
+    @property
     def moving(self) -> bool:
         """Whether a migration is in progress, in either direction."""
         return bool(self.out or self.coming)

@@ -35,6 +35,8 @@ if typing.TYPE_CHECKING:
 #: How soon to look again whether a server runs, and for how long, in seconds.
 _AGAIN, _PATIENCE = 2.0, 120.0
 
+#: What has been stopped becomes one of these; all else its owner has done.
+_NOT_RUNNING = frozenset(('stopped', 'error', 'resized'))
 #: What is told of each server: its ``id``, ``name``, and ``cause``: why it
 #: does not run, in the cloud's words, or None.
 Row = dict[str, str | None]
@@ -73,8 +75,7 @@ def find(
         for server in told
         if server
         and server.host
-        # somebody has started it
-        and (server.vm_state != 'active' or server.stopping)
+        and (server.vm_state in _NOT_RUNNING or server.stopping)
         and _is_ours(clients, server.id, noted[server.id])
     ]
     found = [
@@ -256,6 +257,27 @@ def _started(
     except exceptions.CommandError as exc:
         return str(exc)
     return why
+
+
+def look_again(
+    clients: 'clients_.Clients', rows: collections.abc.Iterable[Row]
+) -> list[Row]:
+    """What is told of servers by now: somebody may have started some.
+
+    :param clients: Nova.
+    :param rows: what was told of each.
+    :returns: what is to be told of them.
+    :raises CommandError: if Nova does not answer.
+    """
+
+    def look(row: Row) -> Row:
+        if row['cause'] is None:
+            return row
+        now = clients.servers.server(str(row['id']))
+        runs = now is None or (now.vm_state == 'active' and not now.stopping)
+        return {**row, 'cause': None} if runs else row
+
+    return parallel.each(look, list(rows))
 
 
 def _why(clients: 'clients_.Clients', server: servers.Server) -> str:

@@ -52,6 +52,8 @@ class Service:
     :ivar state: ``up``, ``down``, or empty if its cell is down.
     :ivar disabled_reason: why it is disabled, or None.
     :ivar zone: its availability zone.
+    :ivar others: the UUIDs of further services of the same host: one was left
+        over in another cell.
     """
 
     host: str
@@ -60,6 +62,7 @@ class Service:
     state: str
     disabled_reason: str | None = None
     zone: str = ''
+    others: tuple[str, ...] = ()
 
     @property
     def lost(self) -> bool:
@@ -221,6 +224,12 @@ def derive(
         return _error(
             f'there is no compute service on this host, but the aggregate '
             f'{host.aggregate.name} is left: unset removes it'
+        )
+    if service.others:
+        return _error(
+            'there are several compute services on this host: '
+            f'{", ".join((service.id, *service.others))}: "openstack compute '
+            'service delete" the one that is left over'
         )
     if record is None:
         return _error(

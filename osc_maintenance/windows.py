@@ -50,7 +50,7 @@ def called_for(host: state.Host, now: datetime.datetime) -> Call | None:
         return Call.END
     if record.start is None or record.start > now:
         return None
-    if service is None or host.strangers:
+    if service is None or service.others or host.strangers:
         return Call.MEND
     if host.journal.returning:
         # somebody is ending it right now

@@ -108,5 +108,5 @@ class Arrivals:
         except (placement.UnavailableError, exceptions.CommandError):
             # whether the host is emptied will not be known either
             return []
-        known = verdicts.keys() | load.leaving.keys() | load.arriving.keys()
+        known = verdicts.keys() | load.changing
         return builds(self._clients, load.host, held - known)

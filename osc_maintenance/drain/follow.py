@@ -69,7 +69,9 @@ class Follower:
     def arrived(self) -> bool:
         """Whether there are servers that have moved, and were not seen yet."""
         return any(
-            move.there and move.moving and not move.contradictions
+            move.there
+            and move.moving
+            and not (move.contradictions or move.lingers)
             for move in self.moves.values()
         )
 
@@ -237,7 +239,7 @@ class Follower:
             move.ours = self._is_ours(migration)
         if move.migration is None or move.migration.status != migration.status:
             self._settler.changed = now
-        move.migration, move.unsure = migration, False
+        move.migration, move.unsure, move.idle = migration, False, None
         if migration.succeeded:
             yield from self._settler.arrived(move, look, here=here)
         elif migration.failed:

@@ -200,7 +200,7 @@ class Leaving:
         before = {server.id for server in self._load.servers or ()}
         load = servers.Load(self.host, migrations=migrations)
         missed = before - {server.id for server in found}
-        facts.unlisted(self._clients, self.host, missed - load.leaving.keys())
+        facts.unlisted(self._clients, self.host, missed - load.changing)
 
     def _left_since(
         self, migrations: collections.abc.Iterable[servers.Migration]
@@ -273,11 +273,11 @@ class Leaving:
             self._outlook.heed(record.policy.terms)
         # who has begun at the same moment may not have known of ours
         old, user = self._at.journal, self._clients.user_id
-        changes = journal.moved(old.replaced(self._noted, user))
+        changes = journal.moved(journal.replaced(old.moves, self._noted, user))
         lost = {
             server
-            for server in self._stops & old.stopped.keys()
-            if user not in old.stopped[server]
+            for server in self._stops
+            if user not in old.stopped.get(server, ())
         }
         if user:
             changes |= journal.stopping(old, lost, (), user)
@@ -346,22 +346,17 @@ class Leaving:
         self,
         begun: collections.abc.Iterable[str] = (),
         failed: collections.abc.Iterable[str] = (),
-        *,
-        by: str | None = None,
     ) -> None:
         """Note which servers are going to be stopped, before they are.
 
         :param begun: their ids.
         :param failed: ids of those that are not stopped after all.
-        :param by: the id of somebody else who was quicker: another drain,
-            perhaps; None for ourselves.
         """
         # somebody may be starting servers again, as it is about to end
         self._read_record()
         begun, failed = set(begun), set(failed)
-        if by is None:
-            self._stops = (self._stops | begun) - failed
-        user = self._clients.user_id if by is None else by
+        self._stops = (self._stops | begun) - failed
+        user = self._clients.user_id
         self._write(journal.stopping(self._at.journal, begun, failed, user))
 
     def conclude(self, stayed: collections.abc.Mapping[str, str]) -> None:

@@ -81,6 +81,9 @@ class Move:
     :ivar looked_for: when it was not here and asked for, by our clock.
     :ivar contradictions: how often Nova said that it has moved while it was
         still there.
+    :ivar idle: since when nothing is done to it although it is to move, by
+        our clock.
+    :ivar lingers: Nova said so while something was being done to it there.
     :ivar asked_why: how often Nova was asked why it failed, in vain.
     """
 
@@ -108,6 +111,8 @@ class Move:
     asked: float = 0.0
     looked_for: float | None = None
     contradictions: int = 0
+    lingers: bool = False
+    idle: float | None = None
     asked_why: int = 0
 
     @property
@@ -165,6 +170,7 @@ class Move:
         self.running = None
         self.overdue, self.given_up, self.there = None, False, False
         self.figures, self.contradictions, self.asked_why = None, 0, 0
+        self.lingers, self.idle = False, None
         self.attempts += 1
         self.conflicts = 0
         if not unsure:

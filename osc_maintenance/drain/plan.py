@@ -205,7 +205,7 @@ def make(
         confirming = returned.to_confirm(load, noted)
         verdicts = returned.confirmed_first(verdicts, confirming)
     others = (clients.servers.server(item) for item in sorted(elsewhere))
-    known = load.leaving.keys() | load.arriving.keys() | verdicts.keys()
+    known = verdicts.keys() | load.changing
     builds = tuple(
         arrivals.builds(clients, load.host, surveyor.consumers - known)
     )

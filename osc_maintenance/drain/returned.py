@@ -40,15 +40,18 @@ def to_confirm(load: servers.Load, noted: journal.Journal) -> set[str]:
 
     :param load: what is on the host, and on its way.
     :param noted: what was noted beside the record.
-    :returns: those that wait on the host to be confirmed.
+    :returns: those that wait on the host to be confirmed, or are at it.
     """
-    here = {server.id for server in load.servers or ()}
+    waits = {
+        server.id
+        for server in load.servers or ()
+        if server.vm_state == 'resized'
+    }
     return {
         item
         for item, migration in load.arriving.items()
-        if migration.unconfirmed
-        and item in here
-        and noted.has_cold(migration, load.host)
+        # that it is to be confirmed is noted before it is done
+        if item in waits and noted.has_cold(migration, load.host)
     }
 
 
@@ -103,7 +106,7 @@ class Returned:
         self.confirming = frozenset(
             item
             for item in to_confirm(load, self._noted)
-            if self._confirm(here[item])
+            if not load.arriving[item].unconfirmed or self._confirm(here[item])
         )
         return self.confirming | self._under_way(here)
 

@@ -66,6 +66,8 @@ class Returning:
         self._strayed: dict[str, str] = {}
         self._ended: dict[str, int] = {}
         self._forgotten: set[int] = set()
+        # how they come, by the ids of the servers
+        self._noted: dict[str, str] = {}
         self._reused: dict[str, servers.Migration] = {}
 
     def survey(self) -> None:
@@ -112,7 +114,19 @@ class Returning:
         """Servers as they are now, by their ids."""
         found = parallel.each(self._clients.servers.server, ids)
         histories = parallel.each(self._history, ids)
-        return dict(zip(ids, zip(found, histories, strict=True), strict=True))
+        known = dict(zip(ids, zip(found, histories, strict=True), strict=True))
+        # a move may have begun between the two looks
+        doubtful = [
+            id_
+            for id_, (server, history) in known.items()
+            if server
+            and server.task_state is None
+            and any(item.in_progress for item in history)
+        ]
+        again = parallel.each(self._clients.servers.server, doubtful)
+        for id_, server in zip(doubtful, again, strict=True):
+            known[id_] = server, known[id_][1]
+        return known
 
     def _history(self, server: str) -> tuple[servers.Migration, ...]:
         return self._clients.servers.migrations(server=server)
@@ -131,7 +145,11 @@ class Returning:
             and latest.kind != servers.RESIZE
             and noted.is_of(latest)
             and (latest.unconfirmed or latest.in_progress)
-            and not (latest.begins and server.task_state is None)
+            and not (
+                latest.in_progress
+                and (latest.begins or latest.cold)
+                and server.task_state is None
+            )
         )
 
     def _judge(
@@ -339,9 +357,13 @@ class Returning:
     def note(self, moves: collections.abc.Sequence[moves_.Move]) -> None:
         """Note which servers are going to be moved, before they are."""
         user = self._clients.user_id
+        if any(move.server.id not in self._noted for move in moves):
+            # a colleague may have noted the same servers meanwhile
+            self._read_record()
         known, new = self._at.journal.returns, {}
         for move in moves:
             action = move.verdict.action.value
+            self._noted[move.server.id] = action
             noted = known.get(move.server.id)
             if noted is None or noted.after > self._watch.latest:
                 # nobody can have noted a number that Nova has not reached
@@ -353,16 +375,36 @@ class Returning:
             elif user in noted.users:
                 continue
             new[move.server.id] = noted.again(action, user)
-        if not new or self._at.aggregate is None:
-            return
-        aggregate = self._clients.nova.write_record(
-            self._at.aggregate,
-            journal.returning(new, times.now(), brings_back=True),
+        self._write(new)
+
+    def _write(self, moves: dict[str, journal.Move]) -> None:
+        if moves and self._at.aggregate:
+            aggregate = self._clients.nova.write_record(
+                self._at.aggregate,
+                journal.returning(moves, times.now(), brings_back=True),
+            )
+            self._at = dataclasses.replace(self._at, aggregate=aggregate)
+
+    def _read_record(self) -> None:
+        """Look at the notes again; write ours again if they were replaced."""
+        if self._at.aggregate:
+            aggregate = self._clients.nova.aggregate(self._at.aggregate)
+            self._at = dataclasses.replace(self._at, aggregate=aggregate)
+        self._write(
+            journal.replaced(
+                self._at.journal.returns, self._noted, self._clients.user_id
+            )
         )
-        self._at = dataclasses.replace(self._at, aggregate=aggregate)
 
     def is_ours(self, migration: servers.Migration) -> bool:
         """Whether this return has asked for a migration."""
+        asked = migration.server in self._noted
+        if asked and not self._knows(migration):
+            # who has begun at the same moment may have replaced our note
+            self._read_record()
+        return self._knows(migration)
+
+    def _knows(self, migration: servers.Migration) -> bool:
         move = self._at.journal.returns.get(migration.server)
         return (
             migration.kind != servers.RESIZE

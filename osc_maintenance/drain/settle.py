@@ -25,6 +25,7 @@ from osc_maintenance.drain import limit
 from osc_maintenance.drain import moves as moves_
 from osc_maintenance.drain import options as options_
 from osc_maintenance.drain import verdict
+from osc_maintenance import facts
 from osc_maintenance.nova import api
 from osc_maintenance import servers
 from osc_maintenance import text
@@ -84,18 +85,22 @@ class Settler:
             return
         age = self._clock() - (move.started or 0.0)
         idle = look.here[move.server.id].task_state is None
+        if not idle:
+            move.idle = None
+        elif move.idle is None:
+            move.idle = self._clock()
         # a second evacuation would ruin the server
         evacuated = move.verdict.action is verdict.Action.EVACUATE
         unsure = limit.UNRECORDED if evacuated else _UNSURE
         if idle and move.unsure and age >= unsure:
             yield from self._ask_again(move)
         elif idle and move.migration and self._long_since(move.seen, _UNSURE):
-            yield from self.again(
+            yield from self._lost(
                 move,
                 'Nova has forgotten its migration: nova-compute was restarted',
             )
         elif idle and age >= limit.UNRECORDED:
-            yield from self.again(
+            yield from self._lost(
                 move, 'Nova accepted the request and has not begun'
             )
         elif age >= limit.UNRECORDED + (
@@ -103,6 +108,21 @@ class Settler:
         ):
             move.given_up = True
             move.cause = 'Nova accepted the request and has not begun'
+
+    def _lost(
+        self, move: moves_.Move, cause: str
+    ) -> collections.abc.Iterator[events.Event]:
+        """Try one again, unless its record has ended just now."""
+        if not self._long_since(move.idle, _UNSURE):
+            # what is aborted is idle a moment before its record says so
+            return
+        ended = self._record_of(move) if move.migration else None
+        if ended and ended.failed:
+            # between the look at the records and that at the servers
+            move.migration = ended
+            yield from self.failed(move)
+        else:
+            yield from self.again(move, cause)
 
     def _long_since(self, moment: float | None, seconds: float) -> bool:
         return moment is not None and self._clock() - moment >= seconds
@@ -176,7 +196,8 @@ class Settler:
             # its record is about to appear
             return
         elif server.host == _origin(move):
-            # Nova leaves out of a list what a cell does not tell in time
+            if not move.moving:
+                raise facts.left_out(server)
             return
         else:
             move.server = server
@@ -219,6 +240,7 @@ class Settler:
         if look.here[move.server.id].task_state:
             # the other host may still be at it: Nova completes the record of
             # an evacuation as soon as this one is up again
+            move.lingers = True
             patience = self._options.server_timeout or limit.PATIENCE
             if self._clock() - self.changed >= patience:
                 move.given_up = True

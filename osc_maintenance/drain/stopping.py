@@ -150,18 +150,8 @@ class Stopping:
             if now and not (now.stopping or now.vm_state == 'stopped'):
                 self._failed(move, str(exc))
                 return False
-            if who := self._stopped_by(move.server.id):
-                self._journey.note_stops([move.server.id], by=who)
         self._report(events.Stopping(move))
         return True
-
-    def _stopped_by(self, server: str) -> str | None:
-        """Who was quicker: another drain, as a rule."""
-        try:
-            return self._servers.stopped_by(server)
-        except exceptions.CommandError:
-            # not ours to read, perhaps
-            return None
 
     def _gone(self, move: moves_.Move) -> bool:
         """Note where one is that is not listed, if it is not here."""

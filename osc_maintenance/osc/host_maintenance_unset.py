@@ -172,7 +172,8 @@ class UnsetHostMaintenance(base.ChangingCommand):
         if not host.journal.stopped:
             return
         # at a second attempt a drain may have stopped them again
-        known = {row['id']: row for row in self.more.get('started', ())}
+        told = starting.look_again(self.clients, self.more.get('started', ()))
+        known = {row['id']: row for row in told}
         _host, rows = starting.again(
             self.clients, host, force=force, brings_back=brings_back
         )

@@ -192,8 +192,10 @@ class TestApply(test_maintenance.MaintenanceTestCase):
         move = {'web-id': journal.Move('live-migrate', 5)}
         now = NOW + 4 * HOUR
         for notes, action in (
-            (journal.returning(move, NOW, brings_back=True), "overdue"),
-            (journal.returning({}, NOW, brings_back=True), "overdue"),
+            (journal.returning(move, NOW, brings_back=True), 'overdue'),
+            (journal.returning({}, NOW, brings_back=True), 'overdue'),
+            # as an earlier version notes it
+            (journal.returning(move, NOW, brings_back=False), 'overdue'),
             (
                 journal.returning(
                     {}, now - datetime.timedelta(0, 9), brings_back=False

@@ -133,9 +133,10 @@ class TestJournal(base.BaseTestCase):
         )
         kept = self._notes(seen)
         self.assertEqual(len(NOTES) - 1, len(kept))
+        over = {'drain', 'stayed:a'}
         for request, touched in (
-            (change.Request(policy=policy.Policy('active')), {'drain'}),
-            (change.Request(policy=policy.NOTHING), {'drain'}),
+            (change.Request(policy=policy.Policy('active')), over),
+            (change.Request(policy=policy.NOTHING), over),
             (change.Request(reason='kernel', duration=HOUR), set()),
             (change.Request(removal=True), set()),
         ):

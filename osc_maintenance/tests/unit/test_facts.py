@@ -27,6 +27,7 @@ from osc_maintenance import policy
 from osc_maintenance import servers
 from osc_maintenance.tests.unit import fakes
 from osc_maintenance.tests.unit import scenes
+from osc_maintenance import windows
 
 NOW = scenes.NOW
 
@@ -275,6 +276,25 @@ class TestLoad(base.BaseTestCase):
                 )
             self.assertEqual(out, len(load.out), f'{status} {found}')
             self.assertIs(age > 15, asked.called)
+
+
+class TestSurvey(base.BaseTestCase):
+    def test_two_services_of_one_host(self) -> None:
+        host = scenes.entered()
+        assert host.service
+        stale = dataclasses.replace(host.service, id='stale', status='enabled')
+        for both in ([host.service, stale], [stale, host.service]):
+            clients = fakes.Clients(host)
+            with mock.patch.object(
+                clients.nova, 'services', return_value=both
+            ):
+                real = fakes.real(clients)
+                (found,) = facts.survey(real.nova)
+                (row,) = facts.listing(real, everything=False, now=NOW)
+            self.assertEqual('error', row['state'])
+            self.assertIn('several compute services', row['cause'])
+            self.assertIn('stale', row['cause'])
+            self.assertIs(windows.Call.MEND, windows.called_for(found, NOW))
 
 
 class TestListing(base.BaseTestCase):

@@ -14,8 +14,12 @@
 
 import collections.abc
 import dataclasses
+import datetime
+import functools
+import itertools
 from unittest import mock
 
+import fixtures
 from osc_lib import exceptions
 from oslotest import base
 
@@ -281,33 +285,52 @@ class TestWithdraw(NoticesTestCase):
 
     def test_somebody_is_told_meanwhile(self) -> None:
         # by who has read the record before that was noted
-        self.have(telling(), WEB)
-        self.tell()
-        clients, stale = fakes.real(self.clients), self.host
-        self.place(*self.clients.servers.on('compute1'), DB)
-        load = self.clients.servers.loads['compute1']
-        self._meanwhile(lambda: notices.tell(clients, stale, load, {}))
-        self.assertRaises(
-            api.OvertakenError, notices.withdraw, clients, self.host
-        )
-        notices.withdraw(clients, self.host)
-        self.assertEqual({}, self.actions())
+        many = [scenes.server(f'web{number}') for number in range(70)]
+        for here in ([WEB], many):
+            self.have(telling(), *here)
+            self.tell()
+            self.as_if_slow()
+            clients, stale = fakes.real(self.clients), self.host
+            self.place(*self.clients.servers.on('compute1'), DB)
+            load = self.clients.servers.loads['compute1']
+            self._meanwhile(
+                functools.partial(notices.tell, clients, stale, load, {})
+            )
+            self.assertRaises(
+                api.OvertakenError, notices.withdraw, clients, self.host
+            )
+            notices.withdraw(clients, self.host)
+            self.assertEqual({}, self.actions())
 
     def test_there_are_many(self) -> None:
         # or else it looks as if nobody went on with it
         many = [scenes.server(f'web{number}') for number in range(150)]
-        self.have(telling(), *many)
-        self.tell()
-        self.clients.nova.writes.clear()
-        clients = fakes.real(self.clients)
-        self.assertEqual({}, notices.withdraw(clients, self.host))
-        self.assertEqual({}, self.actions())
-        self.assertEqual(
-            [('WriteRecord', 'compute1')] * 3, self.clients.nova.writes
-        )
+        for slow, notes in ((False, 1), (True, 3)):
+            self.have(telling(), *many)
+            self.tell()
+            if slow:
+                self.as_if_slow()
+            self.clients.nova.writes.clear()
+            clients = fakes.real(self.clients)
+            self.assertEqual({}, notices.withdraw(clients, self.host))
+            self.assertEqual({}, self.actions())
+            self.assertEqual(
+                [('WriteRecord', 'compute1')] * notes, self.clients.nova.writes
+            )
         self.assertIsNotNone(self.host.journal.return_noted)
 
+    def as_if_slow(self) -> None:
+        """Let a quarter of a minute pass from each look at the clock on."""
+        quarter = datetime.timedelta(seconds=15)
+        moments = (scenes.NOW + n * quarter for n in itertools.count())
+        self.useFixture(
+            fixtures.MockPatch(
+                'osc_maintenance.times.now', lambda: next(moments)
+            )
+        )
+
     def test_somebody_enters_it_again_while_there_are_many(self) -> None:
+        self.as_if_slow()
         many = [scenes.server(f'web{number}') for number in range(150)]
         self.have(telling(), *many)
         self.tell()

@@ -102,6 +102,26 @@ class TestStarting(base.BaseTestCase):
             self.clients.servers.stoppers['web-id'] = None
             self.assertEqual({}, self.start())
 
+    def test_what_its_owner_has_done_with_it(self) -> None:
+        for vm_state in ('soft-delete', 'shelved', 'rescued', 'active'):
+            self.have(dataclasses.replace(WEB, vm_state=vm_state))
+            self.assertEqual({}, self.start(), vm_state)
+
+    def test_what_was_told_of_an_earlier_attempt(self) -> None:
+        up = dataclasses.replace(WEB, vm_state='active')
+        for here, cause in (
+            ((WEB,), 'it is slow'),
+            ((up,), None),
+            # deleted
+            ((), None),
+        ):
+            self.have(*here)
+            (row,) = starting.look_again(
+                fakes.real(self.clients),
+                [{'id': 'web-id', 'name': 'web', 'cause': 'it is slow'}],
+            )
+            self.assertEqual(cause, row['cause'])
+
     def test_nova_compute_is_down(self) -> None:
         self.down()
         clients = fakes.real(self.clients)

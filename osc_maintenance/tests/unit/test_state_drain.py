@@ -124,6 +124,11 @@ class TestLeftBehind(base.BaseTestCase):
                 '2 servers kept by the owners: web (web-id); db (db-id)',
             ),
             ((locked,), '1 server left because of a lock: pet (pet-id)'),
+            # kept by its owner as well
+            (
+                (dataclasses.replace(locked, said=said),),
+                '1 server left because of a lock: pet (pet-id)',
+            ),
             (
                 (web, locked),
                 '1 server kept by the owners: web (web-id); '

@@ -61,6 +61,36 @@ class TestDrain(base.LoopTestCase):
             self.assertEqual({'web': 'moved'}, drain.outcomes())
             self.assertEqual(2, len(self.world.rows))
 
+    def test_one_that_is_queued_between_two_looks(self) -> None:
+        # Nova clears its task first, and notes that it is cancelled then
+        self.world.limit = 1
+        self.world.script(self.world.add('big', ram=9999), seconds=400)
+        self.world.add('web')
+        real = base.Client.on
+        begun: list[int] = []
+
+        def cancel() -> None:
+            row = self.world.rows[-1]
+            self.world.aborters['web'] = 'bob'
+            row.run += 1
+            self.world._back(row)
+            self.world.at(
+                self.world.now + 0.02,
+                lambda: self.world.save(row, 'cancelled'),
+            )
+
+        def on(client: base.Client, host: str) -> object:
+            if self.world.now > 60 and not begun:
+                begun.append(1)
+                cancel()
+            return real(client, host)
+
+        with mock.patch.object(base.Client, 'on', on):
+            drain = self.drain(max_parallel=2).run()
+        self.assertEqual({'big': 'moved', 'web': 'failed'}, drain.outcomes())
+        self.assertIn('by user bob', str(drain.move('web').cause))
+        self.assertEqual(2, len(self.world.rows))
+
     def test_nova_does_not_answer_for_a_moment(self) -> None:
         drain = self._drain()
         answers = [api.TransientError('HTTP 503'), 'bob']

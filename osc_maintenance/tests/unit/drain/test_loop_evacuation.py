@@ -43,6 +43,8 @@ class TestComesBack(EvacuationTestCase):
         self.world.at(60, self.comes_back)
         self.assertEqual({'db': 'moved'}, self.evacuate().outcomes())
         self.assertEqual(1, self.world.requests[servers.EVACUATION])
+        # four minutes in which nothing is to be seen
+        self.assertLess(self.world.requests['on'], 60)
 
     def test_the_other_host_never_ends(self) -> None:
         self.world.script(self.world.add('db'), fails=['hang'])

@@ -16,6 +16,7 @@ import itertools
 
 import fixtures
 
+from osc_maintenance.drain import events
 from osc_maintenance.drain import loop
 from osc_maintenance import journal
 from osc_maintenance.nova import api
@@ -71,6 +72,24 @@ class TestDrain(base.LoopTestCase):
             if gaps.seen <= number:
                 break
         self.assertGreater(number, 5)
+
+    def test_one_that_has_moved_long_ago(self) -> None:
+        # and has come back by a migration, or whose next one has failed
+        for host, target in (('h2', base.HOST), (base.HOST, 'h2')):
+            self.afresh()
+            self.world.add('web', host=host)
+            self.world.script('web', fails=['pre'] * (host == base.HOST))
+            self.world.begin('web', servers.LIVE_MIGRATION, 'bob', target)
+            self.world.advance(60)
+            self.assertEqual(base.HOST, self.world.guests['web'].host)
+            self.world.set('web', task_state='image_uploading')
+            self.world.at(80, lambda: self.world.set('web', task_state=None))
+            drain = self.drain()
+            with Gaps(1):
+                drain.run()
+            self.assertEqual({'web': 'moved'}, drain.outcomes(), host)
+            (trouble,) = drain.of(events.Trouble)
+            self.assertIn('out of its list, web', trouble.cause)
 
     def test_nobody_waits(self) -> None:
         self.world.add('web')

@@ -12,6 +12,7 @@
 
 """A drain after a return that was broken off."""
 
+import collections.abc
 from unittest import mock
 
 from osc_lib import exceptions
@@ -20,6 +21,7 @@ from osc_maintenance.drain import events
 from osc_maintenance.drain import loop
 from osc_maintenance import journal
 from osc_maintenance.nova import api
+from osc_maintenance.tests.unit.drain import simulation
 from osc_maintenance.tests.unit.drain import test_loop_base as base
 from osc_maintenance.tests.unit.drain import test_returning_base
 
@@ -56,6 +58,22 @@ class TestReturned(test_returning_base.ReturningTestCase):
             guest = self.world.guests['off']
             self.assertEqual('SHUTOFF', guest.status)
             self.assertNotEqual(base.HOST, guest.host)
+
+    def test_confirming_takes_its_time(self) -> None:
+        def confirmed(
+            world: simulation.World, row: simulation.Row
+        ) -> collections.abc.Iterator[float]:
+            world.save(row, 'confirming')
+            yield 8.0
+            world.save(row, 'confirmed')
+            yield 0.05
+            world._back(row, row.migration.dest)
+
+        self._broken_off(60)
+        with mock.patch.object(simulation.World, 'confirmed', confirmed):
+            drain = self.drain().run()
+        self.assertEqual({'off': 'moved'}, drain.outcomes())
+        self.assertEqual('SHUTOFF', self.world.guests['off'].status)
 
     def test_nobody_else_has_to_confirm_it(self) -> None:
         self._broken_off(60)

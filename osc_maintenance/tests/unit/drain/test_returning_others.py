@@ -13,13 +13,16 @@
 """Servers on their way back, while others are at work as well."""
 
 import collections.abc
+from unittest import mock
 
 from osc_lib import exceptions
 
+from osc_maintenance import change
 from osc_maintenance.drain import events
 from osc_maintenance.drain import moves
 from osc_maintenance.drain import options
 from osc_maintenance import exit_codes
+from osc_maintenance import journal
 from osc_maintenance import servers
 from osc_maintenance.tests.unit.drain import test_returning_base
 
@@ -136,6 +139,41 @@ class TestMeanwhile(test_returning_base.ReturningTestCase):
                 self.world.script('web', fails=['lie'] * lies)
                 result = self.bring_back(self.surveyed())
                 self.assertEqual({'web': outcome}, self.outcomes(result))
+
+
+class TestSurvey(test_returning_base.ReturningTestCase):
+    def test_a_move_begins_between_its_looks(self) -> None:
+        self.drained('a')
+        self.world.script(self.world.add('b'), seconds=600)
+        # the drain has noted both, and this one is next
+        self.noted({'maintenance:move:b': 'live-migrate 0 alice'})
+        journey = self.journey('bob')
+        real = journey._history
+
+        def history(server: str) -> tuple[servers.Migration, ...]:
+            if len(self.world.rows) == 1:
+                self.world.begin('b', servers.LIVE_MIGRATION, 'alice')
+                self.pass_time(0.2)
+            return real(server)
+
+        with mock.patch.object(journey, '_history', history):
+            error = self.assertRaises(change.RefusedError, journey.survey)
+        self.assertIn('b (b)', str(error))
+
+
+class TestNotes(test_returning_base.ReturningTestCase):
+    def test_those_of_a_colleague_are_kept(self) -> None:
+        # both have begun before either of them has noted anything
+        self.world.add('off', vm_state='stopped')
+        self.drained('off')
+        both = [self.surveyed(user) for user in ('alice', 'bob')]
+        for journey in both:
+            look = journey.look(fresh=True, moving=set())
+            move = moves.Move(look.here['off'], look.verdicts['off'])
+            journey.note([move])
+        assert self.world.aggregate
+        noted = journal.decode(self.world.aggregate.metadata).returns
+        self.assertEqual(('alice', 'bob'), noted['off'].users)
 
 
 class TestSources(test_returning_base.ReturningTestCase):

@@ -116,25 +116,36 @@ class TestStopping(test_loop_stops.StopsTestCase):
             self.world.switch('pet', 'stopped')
             raise api.OvertakenError('it is being stopped')
 
-        refused = mock.Mock(side_effect=exceptions.CommandError('HTTP 403'))
-        for told, users in (
-            # another drain, whose note ours has replaced
-            (lambda *_: 'bob', ('alice', 'bob')),
-            # Nova itself, as the guest has shut down
-            (lambda *_: '', ('alice',)),
-            (lambda *_: None, ('alice',)),
-            (refused, ('alice',)),
+        with mock.patch.object(base.Client, 'stop', stop):
+            found = self.whole()
+        self.assertEqual('stopped', self.outcomes(found)['pet'])
+        # another drain notes itself; what its owner has stopped stays so
+        self.assertEqual({'pet'}, self.stopped())
+
+    def test_a_note_that_a_drain_has_removed_which_could_not_stop_it(
+        self,
+    ) -> None:
+        def removed(event: events.Event) -> None:
+            if isinstance(event, events.Stopping):
+                assert self.world.aggregate
+                metadata = self.world.aggregate.metadata
+                metadata.pop('maintenance:stopped:pet')
+
+        self.whole(removed)
+        self.assertEqual({'pet'}, self.stopped())
+
+    def test_one_that_a_colleague_could_not_stop(self) -> None:
+        noted = journal.Journal(stopped={'pet': ('alice', 'bob')})
+        for user, left in (
+            ('bob', {'maintenance:stopped:pet': 'by alice'}),
+            ('carol', {'maintenance:stopped:pet': 'by alice bob'}),
         ):
-            self.afresh()
-            with (
-                mock.patch.object(base.Client, 'stop', stop),
-                mock.patch.object(base.Client, 'stopped_by', told),
-            ):
-                found = self.whole()
-            self.assertEqual('stopped', self.outcomes(found)['pet'])
-            assert self.world.aggregate
-            noted = journal.decode(self.world.aggregate.metadata).stopped
-            self.assertEqual({'pet': users}, noted)
+            self.assertEqual(left, journal.stopping(noted, (), ['pet'], user))
+        alone = journal.Journal(stopped={'pet': ('bob',)})
+        self.assertEqual(
+            {'maintenance:stopped:pet': None},
+            journal.stopping(alone, (), ['pet'], 'bob'),
+        )
 
     def test_two_drains_of_which_one_is_interrupted(self) -> None:
         for number in range(3):

@@ -105,7 +105,9 @@ class TestUnconfirmed(test_set_drain.DrainTestCase):
             request=change.Request(policy=test_set_drain.ALL)
         )
         self.given(scenes.after(host, change.WriteRecord(changes)))
-        load = servers.Load('compute1', (), migrations)
+        web = scenes.server('web', task_state='resize_finish')
+        coming = any(item.status == 'post-migrating' for item in migrations)
+        load = servers.Load('compute1', (web,) * coming, migrations)
         self.clients.servers.loads = {'compute1': load}
 
     def _said(self, *options: str) -> str:
