@@ -68,6 +68,7 @@ class Returning:
         self._forgotten: set[int] = set()
         # how they come, by the ids of the servers
         self._noted: dict[str, str] = {}
+        self._asked_for: set[int] = set()
         self._reused: dict[str, servers.Migration] = {}
 
     def survey(self) -> None:
@@ -398,9 +399,13 @@ class Returning:
 
     def is_ours(self, migration: servers.Migration) -> bool:
         """Whether this return has asked for a migration."""
-        asked = migration.server in self._noted
-        if asked and not self._knows(migration):
-            # who has begun at the same moment may have replaced our note
+        if (
+            migration.server in self._noted
+            and migration.id not in self._asked_for
+            and not self._knows(migration)
+        ):
+            # a colleague may have noted it since
+            self._asked_for.add(migration.id)
             self._read_record()
         return self._knows(migration)
 
