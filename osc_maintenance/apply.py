@@ -304,9 +304,6 @@ def _act(
     What became of servers that were started, and whose notices are left, is
     added to ``started`` and ``untold``.
     """
-    # what an earlier attempt has found may be otherwise by now
-    started.clear()
-    untold.clear()
     match windows.called_for(host, now):
         case windows.Call.ENTER:
             _refuse_if_strict(clients, host, now)
@@ -322,6 +319,9 @@ def _act(
                     # nobody would confirm them
                     return host, 'overdue'
             host, rows = starting.again(clients, host, force=False)
+            # what an earlier attempt has found may be otherwise by now
+            started.clear()
+            untold.clear()
             started |= {row['id']: row for row in rows}
             untold |= notices.withdraw(clients, host)
             return maintenance.end(clients.nova, host), 'unset'

@@ -253,7 +253,7 @@ def _looks_left(noted: journal.Journal) -> bool:
     if not noted.returning:
         return False
     since = noted.return_noted
-    return since is None or abs(times.now() - since) >= lull.NEXT / 2
+    return since is None or abs(times.now() - since) >= lull.NEXT / 3
 
 
 def _still_ending(clients: 'clients_.Clients', host: state.Host) -> state.Host:

@@ -47,11 +47,15 @@ def to_confirm(load: servers.Load, noted: journal.Journal) -> set[str]:
         for server in load.servers or ()
         if server.vm_state == 'resized'
     }
+    latest = servers.latest(load.migrations)
     return {
         item
         for item, migration in load.arriving.items()
-        # that it is to be confirmed is noted before it is done
-        if item in waits and noted.has_cold(migration, load.host)
+        # that it is to be confirmed is noted before it is done; a resize on
+        # the host may have come after it
+        if item in waits
+        and latest[item] is migration
+        and noted.has_cold(migration, load.host)
     }
 
 

@@ -63,6 +63,7 @@ class Returning:
         )
         self._zones: dict[str, str] = {}
         self._away: dict[str, servers.Server] = {}
+        self._back: set[str] = set()
         self._strayed: dict[str, str] = {}
         self._ended: dict[str, int] = {}
         self._forgotten: set[int] = set()
@@ -150,6 +151,8 @@ class Returning:
                 latest.in_progress
                 and (latest.begins or latest.cold)
                 and server.task_state is None
+                # being confirmed
+                and server.vm_state != 'resized'
             )
         )
 
@@ -283,18 +286,22 @@ class Returning:
     def _look_at_servers(self, moving: collections.abc.Set[str]) -> None:
         """See who is here now, and how those are that something is done to."""
         here = {server.id for server in self._clients.servers.on(self.host)}
+        self._back |= self._away.keys() & here
         self._away = {
             server: known
             for server, known in self._away.items()
             if server not in here
         }
-        asked = sorted(self._away.keys() & (moving | self._busy()))
+        # a cold migration may have been reverted since
+        sent_back = self._back - here
+        asked = sorted(self._away.keys() & (moving | self._busy()) | sent_back)
         told = parallel.each(self._clients.servers.server, asked)
         for server, found in zip(asked, told, strict=True):
             if found is None:
-                del self._away[server]
-            else:
+                self._away.pop(server, None)
+            elif server in self._away or found.host != self.host:
                 self._away[server] = found
+        self._back -= self._away.keys()
 
     def _verdict(self, server: servers.Server) -> verdict.Verdict:
         strayed = self._strayed.get(server.id)

@@ -12,6 +12,7 @@
 
 import datetime
 import functools
+import typing
 from unittest import mock
 
 from osc_lib import exceptions
@@ -187,6 +188,29 @@ class TestApply(test_maintenance.MaintenanceTestCase):
             ('a-over', 'unset', True), self._apply(clients, unset_overdue=True)
         )
         self.assertIsNone(clients.nova.hosts['a-over'].aggregate)
+
+    def test_what_was_told_before_it_was_found_ended(self) -> None:
+        # the record that named the server is gone by then
+        clients = self._clients()
+        real = maintenance.end
+        row = {'id': 'x', 'name': 'web', 'cause': 'No valid host'}
+
+        def again(
+            _clients: object, host: state.Host, **_how: object
+        ) -> tuple[state.Host, list[dict[str, str]]]:
+            return host, [row]
+
+        def end(nova: typing.Any, host: state.Host) -> state.Host:
+            real(nova, host)
+            raise api.OvertakenError('HTTP 404')
+
+        with (
+            mock.patch('osc_maintenance.starting.again', again),
+            mock.patch.object(maintenance, 'end', end),
+        ):
+            rows = self._apply(clients, unset_overdue=True)
+        self.assertIn(('a-over', 'failed', True), rows)
+        self.assertIn('web (x): No valid host', str(self.causes['a-over']))
 
     def test_one_that_somebody_else_is_ending(self) -> None:
         move = {'web-id': journal.Move('live-migrate', 5)}

@@ -106,6 +106,21 @@ class TestMake(PlanTestCase):
             self.assertIn(words, str(made.verdicts['off-id'].cause))
             self.assertEqual([off], made.blocked)
 
+    def test_one_that_is_resized_on_the_host_since(self) -> None:
+        off = scenes.server('off', vm_state='resized')
+        back = migration(
+            'off', 'confirmed', 'compute2', 'compute1', servers.COLD_MIGRATION
+        )
+        resize = dataclasses.replace(
+            migration('off', 'finished', dest='compute1', kind=servers.RESIZE),
+            id=8,
+        )
+        noted = journal.Journal(
+            returns={'off-id': journal.Move('cold-migrate', 6)}
+        )
+        made = self.plan(off, migrations=(back, resize), noted=noted)
+        self.assertIn('resize confirm', str(made.verdicts['off-id'].cause))
+
     def test_nobody_asks_about_servers_that_stay(self) -> None:
         self.clients.placement.holdings = {
             server.id: {'': {'VCPU': 1}} for server in (WEB, LOCKED)

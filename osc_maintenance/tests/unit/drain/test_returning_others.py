@@ -24,6 +24,8 @@ from osc_maintenance.drain import options
 from osc_maintenance import exit_codes
 from osc_maintenance import journal
 from osc_maintenance import servers
+from osc_maintenance.tests.unit.drain import simulation
+from osc_maintenance.tests.unit.drain import test_loop_base as base
 from osc_maintenance.tests.unit.drain import test_returning_base
 
 
@@ -159,6 +161,42 @@ class TestSurvey(test_returning_base.ReturningTestCase):
         with mock.patch.object(journey, '_history', history):
             error = self.assertRaises(change.RefusedError, journey.survey)
         self.assertIn('b (b)', str(error))
+
+    def test_one_that_is_being_confirmed(self) -> None:
+        # Nova has no task for that
+        self.world.add('off', vm_state='stopped')
+        self.drained('off')
+        row = self.world.rows[-1]
+        self.world.save(row, 'confirming')
+        self.world.set('off', vm_state='resized', status='VERIFY_RESIZE')
+        error = self.assertRaises(change.RefusedError, self.journey().survey)
+        self.assertIn('off (off)', str(error))
+
+    def test_one_that_is_reverted_once_it_is_back(self) -> None:
+        self.world.add('off', vm_state='stopped')
+        self.drained('off', 'web')
+        reverted: list[simulation.Row] = []
+        real = base.Client.confirm
+
+        def revert(
+            row: simulation.Row,
+        ) -> collections.abc.Generator[float, None, None]:
+            self.world.set('off', task_state='resize_reverting')
+            self.world.save(row, 'reverting')
+            yield 40.0
+            self.world._back(row)
+            self.world.save(row, 'reverted')
+
+        def confirm(client: base.Client, server: servers.Server) -> None:
+            if not reverted:
+                reverted.append(self.world.rows[-1])
+                self.world.go(reverted[0], revert(reverted[0]))
+            real(client, server)
+
+        with mock.patch.object(base.Client, 'confirm', confirm):
+            result = self.bring_back(self.surveyed(), max_parallel=1)
+        self.check_back('off', 'web')
+        self.assertEqual({'moved'}, set(self.outcomes(result).values()))
 
 
 class TestNotes(test_returning_base.ReturningTestCase):
