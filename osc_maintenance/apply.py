@@ -32,6 +32,7 @@ from osc_maintenance import journal
 from osc_maintenance import lull
 from osc_maintenance import maintenance
 from osc_maintenance import notices
+from osc_maintenance import noting
 from osc_maintenance import parallel
 from osc_maintenance import policy
 from osc_maintenance import servers
@@ -273,13 +274,13 @@ def _noted(
     )
     since = min(old.idle_since or now, now)
     if result.complete and not (refused or awaited):
-        changes = journal.ended(old, stayed)
+        changes = noting.ended(old, stayed)
     elif moving:
-        changes = journal.moving(old)
+        changes = noting.moving(old)
     elif now - since >= _PATIENCE and not awaited:
-        changes = journal.ended(old, stayed)
+        changes = noting.ended(old, stayed)
     else:
-        changes = journal.idle(old, stayed, since)
+        changes = noting.idle(old, stayed, since)
     if aggregate and changes.items() - aggregate.metadata.items():
         host = writes.note(clients.nova, host, changes)
     return host
@@ -345,7 +346,7 @@ def _taken_up(host: state.Host) -> dict[str, str | None]:
         return {}
     if host.journal.drain:
         return {}
-    return journal.started(host.journal, {}, how=journal.BY_APPLY)
+    return noting.started(host.journal, {}, how=journal.BY_APPLY)
 
 
 def _refuse_if_strict(

@@ -19,8 +19,8 @@ killed half way, or that is run twice, finds by itself what is left to do.
 import dataclasses
 import datetime
 
-from osc_maintenance import journal
 from osc_maintenance import mark
+from osc_maintenance import noting
 from osc_maintenance import owners
 from osc_maintenance import policy as policy_
 from osc_maintenance import record as record_
@@ -137,7 +137,7 @@ def to_set(
     if host.aggregate:
         wanted = dataclasses.replace(wanted, id=host.aggregate.maintenance_id)
     others = not wanted.policy.moves_as(old.policy)
-    notes = journal.entered(host.journal, others=others)
+    notes = noting.entered(host.journal, others=others)
     steps = _write(host, old, wanted, user, now, notes)
     if host.aggregate is None or host.name not in host.aggregate.hosts:
         steps.append(AddHost())

@@ -27,15 +27,15 @@ from osc_maintenance import servers
 from osc_maintenance import text
 from osc_maintenance import times
 
-_DRAIN = record.AGGREGATE_PREFIX + 'drain'
-_RETURN = record.AGGREGATE_PREFIX + 'return'
-_BACK = record.AGGREGATE_PREFIX + 'return:'
-_EVACUATING = record.AGGREGATE_PREFIX + 'evacuating'
-_MOVE = record.AGGREGATE_PREFIX + 'move:'
-_STAYED = record.AGGREGATE_PREFIX + 'stayed:'
-_TOLD = record.AGGREGATE_PREFIX + 'told:'
-_STOPPED = record.STOPPED
-_IDLE_SINCE = record.AGGREGATE_PREFIX + 'idle_since'
+DRAIN_KEY = record.AGGREGATE_PREFIX + 'drain'
+RETURN_KEY = record.AGGREGATE_PREFIX + 'return'
+BACK_PREFIX = record.AGGREGATE_PREFIX + 'return:'
+EVACUATING_KEY = record.AGGREGATE_PREFIX + 'evacuating'
+MOVE_PREFIX = record.AGGREGATE_PREFIX + 'move:'
+STAYED_PREFIX = record.AGGREGATE_PREFIX + 'stayed:'
+TOLD_PREFIX = record.AGGREGATE_PREFIX + 'told:'
+STOPPED_PREFIX = record.STOPPED
+IDLE_KEY = record.AGGREGATE_PREFIX + 'idle_since'
 #: Somebody moves the servers, or was interrupted.
 STARTED = 'started'
 #: ``apply`` moves the servers, step by step.
@@ -43,13 +43,19 @@ BY_APPLY = 'apply'
 #: Nothing was left to try.
 ENDED = 'ended'
 _EVACUATE, _COLD = 'evacuate', 'cold-migrate'
-_SERVERS = 'servers'
+#: What is said of a maintenance that ends once its servers are back.
+SERVERS = 'servers'
 #: How many users fit into a note.
 _USERS = 3
 
 
-def _beside(users: tuple[str, ...], user: str) -> tuple[str, ...]:
-    """Those who have done something, and one more, if that is known."""
+def beside(users: tuple[str, ...], user: str) -> tuple[str, ...]:
+    """Those who have done something, and one more, as far as a note has room.
+
+    :param users: their ids, the latest last.
+    :param user: the id of one more; empty if it is not known.
+    :returns: the ids then.
+    """
     if not user:
         return users
     others = [item for item in users if item != user]
@@ -111,7 +117,7 @@ class Move:
 
     def again(self, verdict: str, user: str) -> 'Move':
         """The same move, tried by somebody."""
-        return Move(verdict, self.after, _beside(self.users, user))
+        return Move(verdict, self.after, beside(self.users, user))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -216,23 +222,25 @@ def decode(metadata: collections.abc.Mapping[str, str]) -> Journal:
         if not text.is_id(key.rpartition(':')[2]):
             # not the ID of a server, whoever wrote it
             continue
-        if key.startswith(_STAYED):
-            stayed[key.removeprefix(_STAYED)] = value
-        elif key.startswith(_MOVE) and (move := _move(value)):
-            moves[key.removeprefix(_MOVE)] = move
-        elif key.startswith(_BACK) and (move := _move(value)):
-            returns[key.removeprefix(_BACK)] = move
-        elif key.startswith(_STOPPED):
-            stopped[key.removeprefix(_STOPPED)] = tuple(value.split()[1:])
-        elif key.startswith(_TOLD):
-            told.add(key.removeprefix(_TOLD))
+        if key.startswith(STAYED_PREFIX):
+            stayed[key.removeprefix(STAYED_PREFIX)] = value
+        elif key.startswith(MOVE_PREFIX) and (move := _move(value)):
+            moves[key.removeprefix(MOVE_PREFIX)] = move
+        elif key.startswith(BACK_PREFIX) and (move := _move(value)):
+            returns[key.removeprefix(BACK_PREFIX)] = move
+        elif key.startswith(STOPPED_PREFIX):
+            stopped[key.removeprefix(STOPPED_PREFIX)] = tuple(
+                value.split()[1:]
+            )
+        elif key.startswith(TOLD_PREFIX):
+            told.add(key.removeprefix(TOLD_PREFIX))
     return Journal(
-        drain=metadata.get(_DRAIN, ''),
-        evacuating=metadata.get(_EVACUATING, ''),
-        idle_since=_time(metadata.get(_IDLE_SINCE, '')),
-        returning=_RETURN in metadata,
-        brings_back=_SERVERS in metadata.get(_RETURN, '').split(),
-        return_noted=_time(metadata.get(_RETURN, '').partition(' ')[0]),
+        drain=metadata.get(DRAIN_KEY, ''),
+        evacuating=metadata.get(EVACUATING_KEY, ''),
+        idle_since=_time(metadata.get(IDLE_KEY, '')),
+        returning=RETURN_KEY in metadata,
+        brings_back=SERVERS in metadata.get(RETURN_KEY, '').split(),
+        return_noted=_time(metadata.get(RETURN_KEY, '').partition(' ')[0]),
         moves=moves,
         returns=returns,
         stayed=stayed,
@@ -256,65 +264,6 @@ def _time(value: str) -> datetime.datetime | None:
         return None
 
 
-def entered(old: Journal, *, others: bool = False) -> dict[str, str | None]:
-    """The notes of a host that is to be in maintenance, perhaps once more.
-
-    :param old: what is noted already.
-    :param others: other servers have to go than those of the drain before.
-    :returns: metadata to write: nothing is on its way back, and the drain of
-        others has not ended.
-    """
-    changes: dict[str, str | None] = {}
-    if old.returning:
-        changes[_RETURN] = None
-    if others and old.ended:
-        changes |= {_DRAIN: None, **moving(old)}
-    return changes
-
-
-def ends_return(changes: collections.abc.Mapping[str, str | None]) -> bool:
-    """Whether these notes take a return back.
-
-    :param changes: metadata that is written.
-    """
-    return _RETURN in changes and changes[_RETURN] is None
-
-
-def started(
-    old: Journal,
-    moves: collections.abc.Mapping[str, Move],
-    *,
-    how: str = STARTED,
-    keep: collections.abc.Container[str] = (),
-) -> dict[str, str | None]:
-    """The notes of a drain that begins, or has found more to do.
-
-    :param old: what is noted already.
-    :param moves: the servers that are going to be moved, by id.
-    :param how: :data:`STARTED`, or :data:`BY_APPLY` if ``apply`` goes on with
-        it, and not who has asked for it.
-    :param keep: ids of servers that a return is still moving.
-    :returns: metadata to write; None removes a key.
-    """
-    changes: dict[str, str | None] = {_DRAIN: how}
-    changes.update(entered(old))
-    changes.update(
-        dict.fromkeys(_BACK + item for item in old.returns if item not in keep)
-    )
-    return changes | moving(old) | moved(moves)
-
-
-def moved(
-    moves: collections.abc.Mapping[str, Move],
-) -> dict[str, str | None]:
-    """The notes of which servers are moved.
-
-    :param moves: the servers, by id.
-    :returns: metadata to write.
-    """
-    return {_MOVE + server: _noted(move) for server, move in moves.items()}
-
-
 def replaced(
     known: collections.abc.Mapping[str, Move],
     noted: collections.abc.Mapping[str, str],
@@ -332,136 +281,3 @@ def replaced(
         for server, verdict in noted.items()
         if user and server in known and user not in known[server].users
     }
-
-
-def _noted(move: Move) -> str:
-    return ' '.join((move.verdict, str(move.after), *move.users)).strip()
-
-
-# the token is that of an evacuation, and no password
-def ended(  # nosec B107
-    old: Journal,
-    stayed: collections.abc.Mapping[str, str],
-    token: str = '',
-) -> dict[str, str | None]:
-    """The notes of a drain that has come to its end.
-
-    :param old: what is noted already.
-    :param stayed: why servers stayed, by id.
-    :param token: that of who evacuated the host, if it was.
-    :returns: metadata to write.
-    """
-    changes: dict[str, str | None] = {_DRAIN: ENDED}
-    if token and old.evacuating == token:
-        changes[_EVACUATING] = None
-    return changes | moving(old) | _causes(stayed)
-
-
-def idle(
-    old: Journal,
-    stayed: collections.abc.Mapping[str, str],
-    since: datetime.datetime,
-) -> dict[str, str | None]:
-    """The notes of a drain by ``apply`` that can do nothing but wait.
-
-    :param old: what is noted already.
-    :param stayed: why servers have not moved yet, by id.
-    :param since: when it was first so.
-    :returns: metadata to write.
-    """
-    known = {_IDLE_SINCE: times.format_time(since)}
-    return moving(old) | known | _causes(stayed)
-
-
-def moving(old: Journal) -> dict[str, str | None]:
-    """The notes of a drain that moves servers, or is able to again.
-
-    :param old: what is noted already.
-    :returns: metadata to write: why servers stayed is no longer so.
-    """
-    changes = dict.fromkeys(_STAYED + item for item in old.stayed)
-    if old.idle_since:
-        changes[_IDLE_SINCE] = None
-    return changes
-
-
-def _causes(
-    stayed: collections.abc.Mapping[str, str],
-) -> dict[str, str | None]:
-    return {
-        _STAYED + server: text.storable(cause)
-        for server, cause in stayed.items()
-    }
-
-
-def returning(
-    moves: collections.abc.Mapping[str, Move],
-    now: datetime.datetime,
-    *,
-    brings_back: bool,
-) -> dict[str, str | None]:
-    """The notes of a maintenance that is about to end.
-
-    :param moves: the servers that are going to be moved back, by id.
-    :param now: the present, in UTC.
-    :param brings_back: its servers are to come back before.
-    :returns: metadata to write.
-    """
-    what = [times.format_time(now), *([_SERVERS] if brings_back else [])]
-    changes: dict[str, str | None] = {_RETURN: ' '.join(what)}
-    changes.update(
-        (_BACK + server, _noted(move)) for server, move in moves.items()
-    )
-    return changes
-
-
-def stopping(
-    old: Journal,
-    begun: collections.abc.Iterable[str],
-    failed: collections.abc.Iterable[str] = (),
-    user: str = '',
-) -> dict[str, str | None]:
-    """The notes of which servers are stopped.
-
-    :param old: what is noted already: another drain may stop them as well.
-    :param begun: ids of servers that are going to be stopped.
-    :param failed: ids of those that this drain does not stop after all.
-    :param user: the id of who stops them, if that is known.
-    :returns: metadata to write.
-    """
-    changes: dict[str, str | None] = {}
-    for server in failed:
-        others = [u for u in old.stopped.get(server, ()) if u != user]
-        changes[_STOPPED + server] = (
-            ' '.join(('by', *others)) if others else None
-        )
-    for server in begun:
-        users = _beside(old.stopped.get(server, ()), user)
-        changes[_STOPPED + server] = ' '.join(('by', *users))
-    return changes
-
-
-def telling(
-    new: collections.abc.Iterable[str],
-    over: collections.abc.Iterable[str] = (),
-) -> dict[str, str | None]:
-    """The notes of whose owners are told.
-
-    :param new: ids of servers whose owners are going to be told.
-    :param over: ids of servers on which no notice is left.
-    :returns: metadata to write.
-    """
-    changes: dict[str, str | None] = dict.fromkeys(
-        (_TOLD + server for server in over), None
-    )
-    changes.update(dict.fromkeys((_TOLD + server for server in new), 'true'))
-    return changes
-
-
-def evacuating(token: str) -> dict[str, str | None]:
-    """The note of who evacuates the host.
-
-    :param token: something that nobody else has.
-    :returns: metadata to write.
-    """
-    return {_EVACUATING: token}

@@ -21,7 +21,7 @@ import typing
 
 from osc_maintenance import change
 from osc_maintenance import facts
-from osc_maintenance import journal
+from osc_maintenance import noting
 from osc_maintenance.nova import api
 from osc_maintenance.nova import hosts
 from osc_maintenance import record
@@ -268,7 +268,7 @@ def restore(
             if isinstance(step, change.SetService)
         ]
         if host.aggregate:
-            noted = journal.returning({}, times.now(), brings_back=True)
+            noted = noting.returning({}, times.now(), brings_back=True)
             steps.insert(0, change.WriteRecord(noted))
         host = writes.carry_out(nova, host, steps)
         if host.aggregate:

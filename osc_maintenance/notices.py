@@ -30,6 +30,7 @@ from osc_maintenance import facts
 from osc_maintenance import journal
 from osc_maintenance import lull
 from osc_maintenance import notice
+from osc_maintenance import noting
 from osc_maintenance.nova import api
 from osc_maintenance import owners
 from osc_maintenance import parallel
@@ -119,7 +120,7 @@ def tell(
         }
     new = wanted.keys() - host.journal.told
     if new:
-        host = writes.note(clients.nova, host, journal.telling(sorted(new)))
+        host = writes.note(clients.nova, host, noting.telling(sorted(new)))
     stale = [
         here[server]
         for server, item in wanted.items()
@@ -136,7 +137,7 @@ def tell(
     host, over, left = _withdrawn(clients, host, here, keep=wanted.keys())
     if over:
         host = writes.note(
-            clients.nova, host, journal.telling((), sorted(over))
+            clients.nova, host, noting.telling((), sorted(over))
         )
     return host, failed | left
 
@@ -259,7 +260,7 @@ def _looks_left(noted: journal.Journal) -> bool:
 def _still_ending(clients: 'clients_.Clients', host: state.Host) -> state.Host:
     """Note it again, or else it looks as if nobody went on."""
     host = starting.check_ending(clients, host)
-    still = journal.returning(
+    still = noting.returning(
         {}, times.now(), brings_back=host.journal.brings_back
     )
     return writes.note(clients.nova, host, still)

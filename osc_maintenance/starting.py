@@ -20,7 +20,7 @@ import typing
 from osc_lib import exceptions
 
 from osc_maintenance import change
-from osc_maintenance import journal
+from osc_maintenance import noting
 from osc_maintenance.nova import api
 from osc_maintenance import parallel
 from osc_maintenance import servers
@@ -208,7 +208,7 @@ def announce(
         noted and host.journal.brings_back >= brings_back
     ):
         return host
-    about_to = journal.returning({}, times.now(), brings_back=brings_back)
+    about_to = noting.returning({}, times.now(), brings_back=brings_back)
     return writes.note(clients.nova, host, about_to)
 
 
@@ -245,7 +245,8 @@ def _started(
                 return None
             if now.task_state is None and now.vm_state == 'stopped':
                 if asked:
-                    return _why(clients, now)
+                    told = clients.servers.trouble(now, 'start')
+                    return told or 'it is stopped, and Nova tells no more'
                 refused = _ask(clients, now, pause)
                 asked = refused is None
                 why = refused or (
@@ -278,16 +279,6 @@ def look_again(
         return {**row, 'cause': None} if runs else row
 
     return parallel.each(look, list(rows))
-
-
-def _why(clients: 'clients_.Clients', server: servers.Server) -> str:
-    """Why Nova has not started one: it shows no fault of what is stopped."""
-    try:
-        told = clients.servers.why(server.id, 'start', None)
-    except exceptions.CommandError:
-        # not ours to read, perhaps
-        told = None
-    return told or server.fault or 'it is stopped, and Nova tells no more'
 
 
 def _ask(

@@ -19,7 +19,7 @@ import dataclasses
 from osc_lib import exceptions
 
 from osc_maintenance import change
-from osc_maintenance import journal
+from osc_maintenance import noting
 from osc_maintenance.nova import api
 from osc_maintenance.nova import hosts
 from osc_maintenance import state
@@ -163,7 +163,7 @@ def until_it_holds(
             found = aggregate.metadata
             if any(found.get(key) != value for key, value in written.items()):
                 decide = follow
-            elif journal.ends_return(written) and not _sets_service(steps):
+            elif noting.ends_return(written) and not _sets_service(steps):
                 # who ends it may have put the service back since we looked
                 service = nova.service(host.name)
                 host = dataclasses.replace(host, service=service)

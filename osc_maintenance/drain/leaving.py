@@ -32,6 +32,7 @@ from osc_maintenance.drain import returned
 from osc_maintenance.drain import watch
 from osc_maintenance import facts
 from osc_maintenance import journal
+from osc_maintenance import noting
 from osc_maintenance.nova import api
 from osc_maintenance import servers
 from osc_maintenance import state
@@ -273,14 +274,14 @@ class Leaving:
             self._outlook.heed(record.policy.terms)
         # who has begun at the same moment may not have known of ours
         old, user = self._at.journal, self._clients.user_id
-        changes = journal.moved(journal.replaced(old.moves, self._noted, user))
+        changes = noting.moved(journal.replaced(old.moves, self._noted, user))
         lost = {
             server
             for server in self._stops
             if user not in old.stopped.get(server, ())
         }
         if user:
-            changes |= journal.stopping(old, lost, (), user)
+            changes |= noting.stopping(old, lost, (), user)
         if changes:
             self._write(changes)
         self._read = self._clock()
@@ -338,7 +339,7 @@ class Leaving:
             new[move.server.id] = known.again(action, user)
         if new or old.drain != self._how:
             self._write(
-                journal.started(old, new, how=self._how, keep=self._arriving)
+                noting.started(old, new, how=self._how, keep=self._arriving)
             )
             self._returned = False
 
@@ -357,7 +358,7 @@ class Leaving:
         begun, failed = set(begun), set(failed)
         self._stops = (self._stops | begun) - failed
         user = self._clients.user_id
-        self._write(journal.stopping(self._at.journal, begun, failed, user))
+        self._write(noting.stopping(self._at.journal, begun, failed, user))
 
     def conclude(self, stayed: collections.abc.Mapping[str, str]) -> None:
         """Note that nothing is left to try.
@@ -373,7 +374,7 @@ class Leaving:
         }
         if stayed == old.stayed and old.ended:
             return
-        self._write(journal.ended(old, stayed, self._token))
+        self._write(noting.ended(old, stayed, self._token))
 
     def claim(self, pause: interrupt.Pause) -> bool:
         """Be the only one who evacuates this host.
@@ -391,7 +392,7 @@ class Leaving:
         if not (self._evacuate and self._wanted):
             return True
         self._token = secrets.token_hex(4)
-        self._write(journal.evacuating(self._token))
+        self._write(noting.evacuating(self._token))
         if pause(_SETTLE):
             return False
         self._check()

@@ -23,6 +23,7 @@ from osc_maintenance.drain import moves as moves_
 from osc_maintenance.drain import verdict
 from osc_maintenance.drain import watch
 from osc_maintenance import journal
+from osc_maintenance import noting
 from osc_maintenance.nova import api
 from osc_maintenance import owners
 from osc_maintenance import parallel
@@ -389,7 +390,7 @@ class Returning:
         if moves and self._at.aggregate:
             aggregate = self._clients.nova.write_record(
                 self._at.aggregate,
-                journal.returning(moves, times.now(), brings_back=True),
+                noting.returning(moves, times.now(), brings_back=True),
             )
             self._at = dataclasses.replace(self._at, aggregate=aggregate)
 

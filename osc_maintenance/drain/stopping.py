@@ -180,18 +180,11 @@ class Stopping:
             self._report(events.Ended(move))
             return True
         if server.task_state is None:
-            self._failed(move, f'was not stopped: {self._why(server)}')
+            told = self._servers.trouble(server, 'stop')
+            why = told or 'Nova does not tell why'
+            self._failed(move, f'was not stopped: {why}')
             return True
         return False
-
-    def _why(self, server: servers.Server) -> str:
-        """Why Nova has not stopped one: it shows no fault of what runs."""
-        try:
-            told = self._servers.why(server.id, 'stop', None)
-        except exceptions.CommandError:
-            # not ours to read, perhaps
-            told = None
-        return told or server.fault or 'Nova does not tell why'
 
     def _failed(self, move: moves_.Move, cause: str) -> None:
         self._journey.note_stops((), [move.server.id])

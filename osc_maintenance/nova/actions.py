@@ -16,6 +16,7 @@ import collections.abc
 import typing
 
 from novaclient import exceptions as nova_exceptions
+from osc_lib import exceptions
 
 from osc_maintenance import fields
 from osc_maintenance.nova import api
@@ -84,6 +85,23 @@ class Actions:
                 and (details := fields.maybe(event, 'details', str))
             ]
         return text.escape(told[0].strip()) if told else None
+
+    def trouble(self, server: servers.Server, what: str) -> str | None:
+        """Why a start or a stop failed, as far as it may be read.
+
+        Rests on what :meth:`why` does. Nova shows a fault of servers in ERROR
+        only, and one that does not start or stop is not.
+
+        :param server: the server.
+        :param what: ``start`` or ``stop``.
+        :returns: the words, or None if Nova has none.
+        """
+        try:
+            told = self.why(server.id, what, None)
+        except exceptions.CommandError:
+            # not ours to read, perhaps
+            told = None
+        return told or server.fault
 
     def stopped_by(self, server: str) -> str | None:
         """Who has stopped a server, if that is the last of its power.

@@ -21,6 +21,7 @@ from osc_lib import exceptions
 
 from osc_maintenance import change
 from osc_maintenance import clients
+from osc_maintenance.nova import actions
 from osc_maintenance.nova import answers
 from osc_maintenance.nova import api
 from osc_maintenance import placement
@@ -252,6 +253,10 @@ class Servers:
         assert kind
         assert request is None or request.startswith('req-')
         return self.causes.get(server)
+
+    def trouble(self, server: servers.Server, what: str) -> str | None:
+        real = typing.cast(actions.Actions, self)
+        return actions.Actions.trouble(real, server, what)
 
     def live_migrate(
         self, server: servers.Server, target: str | None

@@ -21,6 +21,7 @@ from osc_maintenance import apply
 from osc_maintenance import change
 from osc_maintenance import journal
 from osc_maintenance import maintenance
+from osc_maintenance import noting
 from osc_maintenance.nova import api
 from osc_maintenance import servers
 from osc_maintenance import state
@@ -216,19 +217,19 @@ class TestApply(test_maintenance.MaintenanceTestCase):
         move = {'web-id': journal.Move('live-migrate', 5)}
         now = NOW + 4 * HOUR
         for notes, action in (
-            (journal.returning(move, NOW, brings_back=True), 'overdue'),
-            (journal.returning({}, NOW, brings_back=True), 'overdue'),
+            (noting.returning(move, NOW, brings_back=True), 'overdue'),
+            (noting.returning({}, NOW, brings_back=True), 'overdue'),
             # as an earlier version notes it
-            (journal.returning(move, NOW, brings_back=False), 'overdue'),
+            (noting.returning(move, NOW, brings_back=False), 'overdue'),
             (
-                journal.returning(
+                noting.returning(
                     {}, now - datetime.timedelta(0, 9), brings_back=False
                 ),
                 'overdue',
             ),
             # it was interrupted; or it is this run that has noted it
-            (journal.returning({}, NOW, brings_back=False), 'unset'),
-            (journal.returning({}, now, brings_back=False), 'unset'),
+            (noting.returning({}, NOW, brings_back=False), 'unset'),
+            (noting.returning({}, now, brings_back=False), 'unset'),
         ):
             clients = self._clients()
             over = clients.nova.hosts['a-over']
@@ -265,7 +266,7 @@ class TestApply(test_maintenance.MaintenanceTestCase):
             clients = self._clients()
             clients.nova.hosts['a-over'] = scenes.after(
                 clients.nova.hosts['a-over'],
-                change.WriteRecord(journal.started(journal.Journal(), noted)),
+                change.WriteRecord(noting.started(journal.Journal(), noted)),
             )
             migration = servers.Migration(
                 *(7, 'web-id', servers.COLD_MIGRATION, status),

@@ -16,7 +16,7 @@ from unittest import mock
 
 from osc_maintenance import apply
 from osc_maintenance import change
-from osc_maintenance import journal
+from osc_maintenance import noting
 from osc_maintenance.nova import api
 from osc_maintenance import policy
 from osc_maintenance import servers
@@ -120,7 +120,7 @@ class TestDrain(test_maintenance.MaintenanceTestCase):
     def test_what_an_operator_drains_is_left_alone(self) -> None:
         self._apply()
         host = self.all.nova.hosts['compute1']
-        theirs = change.WriteRecord(journal.started(host.journal, {}))
+        theirs = change.WriteRecord(noting.started(host.journal, {}))
         self.all.nova.hosts['compute1'] = scenes.after(host, theirs)
         self.assertIsNone(self._apply())
         self.assertEqual(1, self._left())

@@ -21,6 +21,7 @@ from oslotest import base
 from osc_maintenance import change
 from osc_maintenance import facts
 from osc_maintenance import journal
+from osc_maintenance import noting
 from osc_maintenance.nova import api
 from osc_maintenance import parallel
 from osc_maintenance import policy
@@ -73,9 +74,7 @@ class TestEmptied(base.BaseTestCase):
             # it was not asked about: there may be hundreds
             (scenes.server('web', host='compute1'), evacuated, False),
         ):
-            note = change.WriteRecord(
-                journal.started(journal.Journal(), moves)
-            )
+            note = change.WriteRecord(noting.started(journal.Journal(), moves))
             host = scenes.after(scenes.entered(), note)
             clients = fakes.Clients(host)
             clients.placement.left = {'web-id'}
@@ -95,9 +94,7 @@ class TestEmptied(base.BaseTestCase):
         move = {'web-id': journal.Move('live-migrate', 5)}
         host = scenes.after(
             scenes.disabled_by_somebody(scenes.entered(), 'enabled', None),
-            change.WriteRecord(
-                journal.returning(move, NOW, brings_back=False)
-            ),
+            change.WriteRecord(noting.returning(move, NOW, brings_back=False)),
         )
         for left, told in ({'web-id'}, False), ({'web-id', 'other'}, True):
             clients = fakes.Clients(host)
@@ -365,7 +362,7 @@ class TestListing(base.BaseTestCase):
         entered = scenes.entered(request=wanted)
         returning = scenes.after(
             scenes.disabled_by_somebody(scenes.entered(), 'enabled', None),
-            change.WriteRecord(journal.returning({}, NOW, brings_back=False)),
+            change.WriteRecord(noting.returning({}, NOW, brings_back=False)),
         )
         for host, looked, statuses in (
             (entered, True, {'ACTIVE': 1}),

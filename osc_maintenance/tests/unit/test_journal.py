@@ -18,6 +18,7 @@ from hypothesis import strategies
 from oslotest import base
 
 from osc_maintenance import journal
+from osc_maintenance import noting
 from osc_maintenance import record
 from osc_maintenance import servers
 from osc_maintenance.tests.unit import scenes
@@ -52,7 +53,7 @@ def first_end(
     stayed: collections.abc.Mapping[str, str],
 ) -> dict[str, str | None]:
     """What is noted at the end, where nothing was noted before."""
-    return journal.ended(journal.Journal(), stayed)
+    return noting.ended(journal.Journal(), stayed)
 
 
 class TestNotes(base.BaseTestCase):
@@ -67,13 +68,13 @@ class TestNotes(base.BaseTestCase):
         returns: dict[str, journal.Move],
         stayed: dict[str, str],
     ) -> None:
-        begun = kept(journal.started(journal.Journal(), moves))
+        begun = kept(noting.started(journal.Journal(), moves))
         expected = journal.Journal(journal.STARTED, moves=moves)
         self.assertEqual(expected, journal.decode(begun))
         done = kept(
             {**begun},
             first_end(stayed),
-            journal.returning(returns, scenes.NOW, brings_back=False),
+            noting.returning(returns, scenes.NOW, brings_back=False),
         )
         expected = journal.Journal(
             journal.ENDED,
@@ -98,7 +99,7 @@ class TestNotes(base.BaseTestCase):
                 'maintenance:drain': 'started',
                 'maintenance:move:web': 'live-migrate 7 u1 u2',
             },
-            journal.started(journal.Journal(), {'web': move}),
+            noting.started(journal.Journal(), {'web': move}),
         )
         self.assertEqual(
             {'maintenance:drain': 'ended', 'maintenance:stayed:web': 'full'},
@@ -111,7 +112,7 @@ class TestNotes(base.BaseTestCase):
             moves={'db': journal.Move('live-migrate', 3)},
             stayed={'web': 'no room', 'db': 'locked'},
         )
-        changes = journal.started(old, {})
+        changes = noting.started(old, {})
         # why servers stayed is no longer so; what has moved is
         self.assertEqual(
             {
@@ -127,9 +128,9 @@ class TestNotes(base.BaseTestCase):
     def test_who_goes_on_with_it(self) -> None:
         for changes, ended, by_apply in (
             ({}, False, False),
-            (journal.started(journal.Journal(), {}), False, False),
+            (noting.started(journal.Journal(), {}), False, False),
             (
-                journal.started(journal.Journal(), {}, how=journal.BY_APPLY),
+                noting.started(journal.Journal(), {}, how=journal.BY_APPLY),
                 False,
                 True,
             ),
@@ -145,8 +146,8 @@ class TestNotes(base.BaseTestCase):
 
     def test_what_apply_waits_for(self) -> None:
         since = datetime.datetime(2026, 11, 20, 6, tzinfo=datetime.UTC)
-        begun = journal.started(journal.Journal(), {}, how=journal.BY_APPLY)
-        idle = journal.idle(
+        begun = noting.started(journal.Journal(), {}, how=journal.BY_APPLY)
+        idle = noting.idle(
             journal.Journal(stayed={'db': 'locked'}), {'web': 'busy'}, since
         )
         self.assertEqual(
@@ -162,18 +163,18 @@ class TestNotes(base.BaseTestCase):
         self.assertEqual(since, found.idle_since)
         # whatever comes next, it is no longer so
         for changes, stayed in (
-            (journal.moving(found), {}),
-            (journal.started(found, {}), {}),
-            (journal.ended(found, {'web': 'gone'}), {'web': 'gone'}),
+            (noting.moving(found), {}),
+            (noting.started(found, {}), {}),
+            (noting.ended(found, {'web': 'gone'}), {'web': 'gone'}),
         ):
             after = journal.decode(kept(begun, idle, changes))
             self.assertIsNone(after.idle_since)
             self.assertEqual(stayed, after.stayed)
-        self.assertEqual({}, journal.moving(journal.Journal()))
+        self.assertEqual({}, noting.moving(journal.Journal()))
 
     def test_the_way_back(self) -> None:
         move = journal.Move('live-migrate', 9, ('u1',))
-        changes = journal.returning(
+        changes = noting.returning(
             {'web': move}, scenes.NOW, brings_back=False
         )
         self.assertEqual(
@@ -195,12 +196,12 @@ class TestNotes(base.BaseTestCase):
         # a drain that begins takes the way back back, whoever has ended it
         for ended in ({}, {'maintenance:return': None}):
             found = journal.decode(kept(changes, {**ended}))
-            begun = journal.started(found, {})
+            begun = noting.started(found, {})
             again = journal.decode(kept(changes, {**ended}, begun))
             self.assertEqual(journal.Journal(journal.STARTED), again)
 
     def test_causes_are_made_storable(self) -> None:
-        changes = journal.ended(
+        changes = noting.ended(
             journal.Journal(), {'web': 'a\x1b[2J\n' + 'x' * 300}
         )
         told = str(changes['maintenance:stayed:web'])
@@ -305,6 +306,6 @@ class TestMove(base.BaseTestCase):
         self, move: journal.Move, user: str
     ) -> None:
         again = move.again('cold-migrate', user)
-        changes = journal.started(journal.Journal(), {'web': again})
+        changes = noting.started(journal.Journal(), {'web': again})
         self.assertLessEqual(len(str(changes['maintenance:move:web'])), 255)
         self.assertEqual(user, again.users[-1])

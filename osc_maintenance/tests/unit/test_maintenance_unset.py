@@ -21,6 +21,7 @@ from osc_maintenance import change
 from osc_maintenance import facts
 from osc_maintenance import journal
 from osc_maintenance import maintenance
+from osc_maintenance import noting
 from osc_maintenance import record
 from osc_maintenance import state
 from osc_maintenance.tests.unit import fakes
@@ -122,7 +123,7 @@ class TestUnset(test_maintenance.MaintenanceTestCase):
         # to start servers, or to tell owners that it is over, takes minutes
         theirs = record.ServiceStatus('disabled', 'bad disk')
         stopped = change.WriteRecord(
-            journal.stopping(journal.Journal(), ['web-id'])
+            noting.stopping(journal.Journal(), ['web-id'])
         )
         clients = self.clients(scenes.after(scenes.entered(), stopped))
 

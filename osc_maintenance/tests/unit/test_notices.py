@@ -28,6 +28,7 @@ from osc_maintenance.drain import verdict
 from osc_maintenance import journal
 from osc_maintenance import notice
 from osc_maintenance import notices
+from osc_maintenance import noting
 from osc_maintenance.nova import api
 from osc_maintenance import servers
 from osc_maintenance import starting
@@ -116,7 +117,7 @@ class TestTell(NoticesTestCase):
     def test_one_that_has_been_stopped(self) -> None:
         off = dataclasses.replace(WEB, vm_state='stopped')
         self.have(
-            telling(journal.stopping(journal.Journal(), [WEB.id])), off, DB
+            telling(noting.stopping(journal.Journal(), [WEB.id])), off, DB
         )
         self.tell(web=_A.LEAVE)
         self.assertEqual({'web': 'stop', 'db': 'stay'}, self.actions())
@@ -373,18 +374,18 @@ class TestFarewell(NoticesTestCase):
 
 class TestConcern(base.BaseTestCase):
     def test_whether_anybody_is(self) -> None:
-        told = journal.telling(['web-id'])
+        told = noting.telling(['web-id'])
         for host, concern in (
             (telling(), True),
             (telling(notify=False), False),
             (telling(told, notify=False), True),
             (
-                telling(journal.returning({}, scenes.NOW, brings_back=False)),
+                telling(noting.returning({}, scenes.NOW, brings_back=False)),
                 False,
             ),
             (
                 telling(
-                    journal.returning({}, scenes.NOW, brings_back=False), told
+                    noting.returning({}, scenes.NOW, brings_back=False), told
                 ),
                 True,
             ),

@@ -21,6 +21,7 @@ from oslotest import base
 
 from osc_maintenance import change
 from osc_maintenance import journal
+from osc_maintenance import noting
 from osc_maintenance.nova import api
 from osc_maintenance import servers
 from osc_maintenance import starting
@@ -35,7 +36,7 @@ WEB, DB = scenes.server('web', **OFF), scenes.server('db', **OFF)
 def stopping(*ids: str) -> state.Host:
     """A host in maintenance that has stopped these."""
     note = change.WriteRecord(
-        journal.stopping(journal.Journal(), ids, user='alice')
+        noting.stopping(journal.Journal(), ids, user='alice')
     )
     return scenes.after(scenes.entered(), note)
 

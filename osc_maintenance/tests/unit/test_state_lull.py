@@ -22,6 +22,7 @@ from osc_maintenance.drain import pace
 from osc_maintenance.drain import settle
 from osc_maintenance import journal
 from osc_maintenance import lull
+from osc_maintenance import noting
 from osc_maintenance import policy
 from osc_maintenance import servers
 from osc_maintenance import state
@@ -34,8 +35,8 @@ WEB, DB = scenes.server('web'), scenes.server('db')
 MOVES = {
     f'{name}-id': journal.Move('live-migrate', 5) for name in ('web', 'db')
 }
-STARTED = journal.started(journal.Journal(), MOVES)
-RETURNING = journal.returning(
+STARTED = noting.started(journal.Journal(), MOVES)
+RETURNING = noting.returning(
     MOVES, NOW - datetime.timedelta(minutes=1), brings_back=False
 )
 drained = test_state_drain.drained
@@ -192,7 +193,7 @@ class TestBetweenTwoMoves(LullTestCase):
                 self.assert_error(host, found, 'interrupted, 1 server left')
 
     def test_a_drain_that_has_ended_starts_nothing(self) -> None:
-        stayed = journal.ended(journal.Journal(), {'web-id': 'no room'})
+        stayed = noting.ended(journal.Journal(), {'web-id': 'no room'})
         found = load((WEB,), ended('db', 1, 'completed'))
         self.assert_error(drained(STARTED, stayed), found, 'web-id): no room')
 
@@ -205,7 +206,7 @@ class TestBetweenTwoMoves(LullTestCase):
         self.assertEqual(state.Standing(S.MIGRATING), standing)
 
     def test_apply_goes_on_when_it_is_run(self) -> None:
-        noted = journal.started(journal.Journal(), MOVES, how=journal.BY_APPLY)
+        noted = noting.started(journal.Journal(), MOVES, how=journal.BY_APPLY)
         found = load((WEB,), ended('db', 1, 'completed'))
         standing = state.derive(drained(noted), found, NOW)
         self.assertEqual(S.MIGRATING, standing.state)
@@ -248,7 +249,7 @@ class TestBeforeTheFirstMove(LullTestCase):
         for host, here in ((nothing, (WEB,)), (drained(ago=just_now), ())):
             standing = state.derive(host, load(here), NOW)
             self.assertEqual(state.Standing(S.MAINTENANCE), standing)
-        stayed = journal.ended(journal.Journal(), {'web-id': 'no room'})
+        stayed = noting.ended(journal.Journal(), {'web-id': 'no room'})
         self.assert_error(
             drained(stayed, ago=just_now), load((WEB,)), 'web-id): no room'
         )
@@ -321,7 +322,7 @@ class TestReturning(LullTestCase):
 
     def test_the_first_has_no_destination_yet(self) -> None:
         for ago, goes_on in ((0, True), (24, True), (25, False), (-25, False)):
-            noted = journal.returning(
+            noted = noting.returning(
                 MOVES, NOW - seconds(ago), brings_back=False
             )
             host = scenes.disabled_by_somebody(

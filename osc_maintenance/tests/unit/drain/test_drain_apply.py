@@ -25,6 +25,7 @@ from osc_maintenance import apply
 from osc_maintenance import clients
 from osc_maintenance.drain import run
 from osc_maintenance import journal
+from osc_maintenance import noting
 from osc_maintenance import policy
 from osc_maintenance import servers
 from osc_maintenance import state
@@ -75,7 +76,7 @@ class ApplyTestCase(base.LoopTestCase):
         super().afresh()
         self.world.end = 99999
         self.world.aggregate = base.recorded(wanted)
-        self.write(journal.started(journal.Journal(), {}, how='apply'))
+        self.write(noting.started(journal.Journal(), {}, how='apply'))
         self.client = Client(self.world)
 
     def write(self, changes: dict[str, str | None]) -> None:
@@ -274,7 +275,7 @@ class TestTakenOver(ApplyTestCase):
         for number in range(8):
             self.world.script(self.world.add(f'web{number}'), seconds=20)
         self.apply()
-        theirs = journal.started(journal.Journal(), {})
+        theirs = noting.started(journal.Journal(), {})
         real = run.drain
 
         def late(*args: typing.Any, **how: typing.Any) -> run.Result:
@@ -294,7 +295,7 @@ class TestTakenOver(ApplyTestCase):
 
         def early(*args: typing.Any, **how: typing.Any) -> run.Result:
             result = real(*args, **how)
-            self.write(journal.started(journal.Journal(), {}))
+            self.write(noting.started(journal.Journal(), {}))
             return result
 
         with mock.patch.object(run, 'drain', early):

@@ -17,6 +17,7 @@ from oslotest import base
 from osc_maintenance import change
 from osc_maintenance.drain import names
 from osc_maintenance import journal
+from osc_maintenance import noting
 from osc_maintenance import policy
 from osc_maintenance import servers
 from osc_maintenance.tests.unit import fakes
@@ -55,7 +56,7 @@ class TestServers(base.BaseTestCase):
         }
         self.assertRaises(change.RefusedError, self._servers, 'gone')
         moved = {gone.id: journal.Move('live-migrate', 7)}
-        notes = journal.started(journal.Journal(), moved)
+        notes = noting.started(journal.Journal(), moved)
         noted = scenes.after(scenes.entered(), change.WriteRecord(notes))
         wanted = change.Request(
             policy=policy.Policy(only=frozenset([gone.id]))

@@ -22,7 +22,7 @@ from osc_maintenance.drain import events
 from osc_maintenance.drain import options
 from osc_maintenance.drain import returning
 from osc_maintenance.drain import run
-from osc_maintenance import journal
+from osc_maintenance import noting
 from osc_maintenance import servers
 from osc_maintenance import state
 from osc_maintenance.tests.unit.drain import simulation
@@ -107,7 +107,7 @@ class ReturningTestCase(base.LoopTestCase):
         """The servers that come back, and it is noted that they do."""
         journey = self.journey(user)
         journey.survey()
-        self.noted(journal.returning({}, scenes.NOW, brings_back=True))
+        self.noted(noting.returning({}, scenes.NOW, brings_back=True))
         journey.begin(self._host())
         return journey
 

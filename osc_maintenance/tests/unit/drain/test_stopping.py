@@ -26,6 +26,7 @@ from osc_maintenance.drain import loop
 from osc_maintenance.drain import run
 from osc_maintenance import exit_codes
 from osc_maintenance import journal
+from osc_maintenance import noting
 from osc_maintenance.nova import api
 from osc_maintenance import owners
 from osc_maintenance import policy
@@ -140,11 +141,11 @@ class TestStopping(test_loop_stops.StopsTestCase):
             ('bob', {'maintenance:stopped:pet': 'by alice'}),
             ('carol', {'maintenance:stopped:pet': 'by alice bob'}),
         ):
-            self.assertEqual(left, journal.stopping(noted, (), ['pet'], user))
+            self.assertEqual(left, noting.stopping(noted, (), ['pet'], user))
         alone = journal.Journal(stopped={'pet': ('bob',)})
         self.assertEqual(
             {'maintenance:stopped:pet': None},
-            journal.stopping(alone, (), ['pet'], 'bob'),
+            noting.stopping(alone, (), ['pet'], 'bob'),
         )
 
     def test_two_drains_of_which_one_is_interrupted(self) -> None:
@@ -162,7 +163,7 @@ class TestStopping(test_loop_stops.StopsTestCase):
                 client = base.Client(self.world, 'bob')
                 client.write_record(
                     self.world.aggregate,
-                    journal.stopping(noted, noted.stopped, (), 'bob'),
+                    noting.stopping(noted, noted.stopped, (), 'bob'),
                 )
                 bobs.append(run.Result([], loop.Ending.INTERRUPTED))
 
@@ -214,7 +215,7 @@ class TestStopping(test_loop_stops.StopsTestCase):
             assert self.world.aggregate
             client.write_record(
                 self.world.aggregate,
-                journal.returning({}, scenes.NOW, brings_back=False),
+                noting.returning({}, scenes.NOW, brings_back=False),
             )
 
         for act in (interrupt, end):
@@ -321,7 +322,7 @@ class TestStopping(test_loop_stops.StopsTestCase):
                 assert self.world.aggregate
                 client.write_record(
                     self.world.aggregate,
-                    journal.returning({}, scenes.NOW, brings_back=False),
+                    noting.returning({}, scenes.NOW, brings_back=False),
                 )
 
         self.world.guests.pop('web')

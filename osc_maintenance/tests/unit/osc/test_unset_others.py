@@ -22,6 +22,7 @@ from osc_maintenance import change
 from osc_maintenance.drain import run
 from osc_maintenance import journal
 from osc_maintenance import maintenance
+from osc_maintenance import noting
 from osc_maintenance import servers
 from osc_maintenance.tests.unit import fakes
 from osc_maintenance.tests.unit.osc import test_set_drain
@@ -96,10 +97,10 @@ class TestUnconfirmed(test_set_drain.DrainTestCase):
         self, *migrations: servers.Migration, back: bool = False
     ) -> None:
         noted = {'web-id': journal.Move('cold-migrate', 6, ('id-of-alice',))}
-        changes = journal.started(journal.Journal(), noted)
+        changes = noting.started(journal.Journal(), noted)
         if back:
             changes.update(
-                journal.returning(noted, scenes.NOW, brings_back=False)
+                noting.returning(noted, scenes.NOW, brings_back=False)
             )
         host = scenes.entered(
             request=change.Request(policy=test_set_drain.ALL)

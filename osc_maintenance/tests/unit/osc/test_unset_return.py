@@ -19,6 +19,7 @@ from osc_lib import exceptions
 from osc_maintenance import change
 from osc_maintenance import exit_codes
 from osc_maintenance import journal
+from osc_maintenance import noting
 from osc_maintenance.osc import host_maintenance
 from osc_maintenance.osc import host_maintenance_show
 from osc_maintenance.osc import host_maintenance_unset
@@ -103,7 +104,7 @@ class TestReturnServers(test_set_drain.DrainTestCase):
 
     def test_what_was_stopped_does_not_run_again(self) -> None:
         noted = change.WriteRecord(
-            journal.stopping(journal.Journal(), ['web-id'])
+            noting.stopping(journal.Journal(), ['web-id'])
         )
         off = dataclasses.replace(WEB, host='compute1', vm_state='stopped')
         self.given(scenes.after(scenes.entered(), noted), off)
