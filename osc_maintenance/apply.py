@@ -14,6 +14,7 @@
 
 import collections.abc
 import contextlib
+import dataclasses
 import datetime
 import time
 import typing
@@ -114,6 +115,20 @@ def _report(
     }
 
 
+@dataclasses.dataclass
+class _Met:
+    """What there is to say of a host beside what was done to it.
+
+    :ivar started: what became of servers that were started.
+    :ivar theirs: which are off, and not for the maintenance: the words.
+    :ivar untold: why owners could not be told, by the ids of their servers.
+    """
+
+    started: list[starting.Row] = dataclasses.field(default_factory=list)
+    theirs: list[str] = dataclasses.field(default_factory=list)
+    untold: dict[str, str] = dataclasses.field(default_factory=dict)
+
+
 def _carry_out(
     clients: 'clients_.Clients',
     host: state.Host,
@@ -127,23 +142,20 @@ def _carry_out(
         return None
     before, changes = host, clients.changes
     action, cause, load = None, None, None
-    untold: dict[str, str] = {}
-    started: dict[str | None, starting.Row] = {}
+    met = _Met()
     try:
         if called_for:
             host, action = maintenance.while_it_lasts(
                 clients,
                 host.name,
-                lambda found: _act(
-                    clients, found, unset_overdue, now, started, untold
-                ),
+                lambda found: _act(clients, found, unset_overdue, now, met),
                 host.aggregate,
             )
             ended = called_for is windows.Call.END and host.aggregate is None
             if ended and clients.changes > changes:
                 # Nova may have failed with the last request, and done it
                 action = 'unset'
-            if off := causes.not_started(started.values()):
+            if off := causes.not_started(met.started):
                 off, action = f'{action}, but {off}', None
                 raise exceptions.CommandError(off)
         else:
@@ -152,7 +164,7 @@ def _carry_out(
         if _drains(host):
             host, action = _drain(clients, host, how, action, now)
         if notices.concern(host):
-            host, untold = notices.tell_all(clients, host, now)
+            host, met.untold = notices.tell_all(clients, host, now)
             if clients.changes > changes:
                 action = action or 'told'
         (load,) = facts.loads(clients, [host])
@@ -164,7 +176,7 @@ def _carry_out(
         with contextlib.suppress(exceptions.CommandError):
             host = facts.find(clients.nova, host.name, host.aggregate)
             (load,) = facts.loads(clients, [host])
-    if action is None and not untold:
+    if action is None and not met.untold:
         return None
     row = view.fields(host, load, None, now)
     row['action'] = action or 'told'
@@ -173,7 +185,7 @@ def _carry_out(
         # what somebody else has changed meanwhile is theirs
         action not in (None, 'overdue') and _differ(before, host)
     )
-    told = (cause or row['cause'], causes.untold(untold))
+    told = (cause or row['cause'], *met.theirs, causes.untold(met.untold))
     row['cause'] = '; '.join(filter(None, told)) or None
     return row
 
@@ -297,13 +309,11 @@ def _act(
     host: state.Host,
     unset_overdue: bool,
     now: datetime.datetime,
-    started: dict[str | None, starting.Row],
-    untold: dict[str, str],
+    met: _Met,
 ) -> tuple[state.Host, str | None]:
     """Do what the window of a host calls for; the host then, and the word.
 
-    What became of servers that were started, and whose notices are left, is
-    added to ``started`` and ``untold``.
+    :param met: is told what else there is to say.
     """
     match windows.called_for(host, now):
         case windows.Call.ENTER:
@@ -319,12 +329,13 @@ def _act(
                 if host.journal.abandoned(load):
                     # nobody would confirm them
                     return host, 'overdue'
-            host, rows = starting.again(clients, host, force=False)
+            theirs: list[str] = []
+            host, rows = starting.again(
+                clients, host, force=False, hear=theirs.append
+            )
             # what an earlier attempt has found may be otherwise by now
-            started.clear()
-            untold.clear()
-            started |= {row['id']: row for row in rows}
-            untold |= notices.withdraw(clients, host)
+            met.started, met.theirs, met.untold = rows, theirs, {}
+            met.untold = notices.withdraw(clients, host)
             return maintenance.end(clients.nova, host), 'unset'
         case windows.Call.END:
             return host, 'overdue'

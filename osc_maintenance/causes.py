@@ -204,6 +204,16 @@ def not_started(
     return f'not started again: {_some(each)}' if each else None
 
 
+def left_stopped(found: list[servers.Server]) -> str | None:
+    """Which servers stay off once the maintenance that stopped them is over.
+
+    :param found: servers that somebody else has started or stopped since.
+    :returns: the words; None if there are none.
+    """
+    what = 'left stopped, each started or stopped by somebody else since'
+    return _named(found, what)
+
+
 def untold(found: collections.abc.Mapping[str, str]) -> str | None:
     """Whose owners could not be told, or told that it is over.
 

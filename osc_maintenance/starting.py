@@ -19,6 +19,7 @@ import typing
 
 from osc_lib import exceptions
 
+from osc_maintenance import causes
 from osc_maintenance import change
 from osc_maintenance import noting
 from osc_maintenance.nova import api
@@ -48,10 +49,12 @@ class Stopped:
 
     :ivar able: those that can be started.
     :ivar left: what is told of those that cannot.
+    :ivar theirs: those that are stopped, and not for it any more.
     """
 
     able: list[servers.Server]
     left: list[Row]
+    theirs: list[servers.Server]
 
 
 def find(
@@ -70,19 +73,19 @@ def find(
     """
     noted = host.journal.stopped
     told = parallel.each(clients.servers.server, sorted(noted))
-    ours = [
+    off = [
         server
         for server in told
         if server
         and server.host
         and (server.vm_state in _NOT_RUNNING or server.stopping)
-        and _is_ours(clients, server.id, noted[server.id])
     ]
-    found = [
+    ours = [
         server
-        for server in ours
-        if server.vm_state == 'stopped' or server.stopping
+        for server in off
+        if _is_ours(clients, server.id, noted[server.id])
     ]
+    found = [server for server in ours if _is_stopped(server)]
     down = {
         name
         for name in {server.host for server in found}
@@ -109,7 +112,12 @@ def find(
             for server in ours
             if server not in found
         ],
+        [s for s in off if s not in ours and _is_stopped(s)],
     )
+
+
+def _is_stopped(server: servers.Server) -> bool:
+    return server.vm_state == 'stopped' or server.stopping
 
 
 def _is_ours(
@@ -146,6 +154,7 @@ def again(
     *,
     force: bool,
     brings_back: bool = False,
+    hear: collections.abc.Callable[[str], object],
     pause: collections.abc.Callable[[float], object] = time.sleep,
 ) -> tuple[state.Host, list[Row]]:
     """Start what a maintenance has stopped, before it ends.
@@ -154,6 +163,8 @@ def again(
     :param host: the host, with its record.
     :param force: it ends whether they can be started or not.
     :param brings_back: other servers are to come back before.
+    :param hear: is told which servers are left, as somebody else has started
+        or stopped them since.
     :param pause: waits for some seconds.
     :returns: the host then, and what is told of each server.
     :raises RefusedError: if it cannot end; nothing has been written then.
@@ -168,6 +179,8 @@ def again(
     # a drain may have stopped more of them until it was noted
     found = find(clients, host, force=force)
     rows = start(clients, found, pause)
+    if left := causes.left_stopped(found.theirs):
+        hear(left)
     # a drain may have stopped them again
     return check_ending(clients, host), rows
 

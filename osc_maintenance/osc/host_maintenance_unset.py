@@ -93,6 +93,8 @@ class UnsetHostMaintenance(base.ChangingCommand):
         drain.add_pace(parser, 'They go with --return-servers.')
         #: The host before it was ended, at each attempt.
         self._ending: list[state.Host] = []
+        #: Which servers are left, as it was said last.
+        self._left = ''
         return parser
 
     def look(self, name: str) -> 'servers.Load':
@@ -174,19 +176,29 @@ class UnsetHostMaintenance(base.ChangingCommand):
         # at a second attempt a drain may have stopped them again
         told = starting.look_again(self.clients, self.more.get('started', ()))
         known = {row['id']: row for row in told}
+        name = text.escape(host.name)
         _host, rows = starting.again(
-            self.clients, host, force=force, brings_back=brings_back
+            self.clients,
+            host,
+            force=force,
+            brings_back=brings_back,
+            hear=functools.partial(self._leave, name),
         )
         for row in rows:
             if row['cause'] and row != known.get(row['id']):
                 self.log.warning(
                     '%s: server %s (%s) was stopped for the maintenance, and '
                     'does not run again: %s',
-                    *(text.escape(host.name), row['name'], row['id']),
-                    row['cause'],
+                    *(name, row['name'], row['id'], row['cause']),
                 )
         known |= {row['id']: row for row in rows}
         self.more['started'] = list(known.values())
+
+    def _leave(self, name: str, told: str) -> None:
+        """Say once which servers are left as they are."""
+        if told != self._left:
+            self.log.warning('%s: %s', name, told)
+        self._left = told
 
     def _bring_back(self, parsed_args: argparse.Namespace) -> 'state.Host':
         """End the maintenance once its servers are back."""

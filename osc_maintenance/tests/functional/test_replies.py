@@ -277,7 +277,12 @@ class TestStop(owners.OwnersTestCase):
         ):
             self.openstack('server', verb, server.id, cloud='alpha-member')
             self.scene.wait_for_server(server, status)
-        told = self.maintenance('unset', self.here)
+        told = self.maintenance(
+            'unset',
+            self.here,
+            says=f'{self.here}: 1 server left stopped, each started or '
+            f'stopped by somebody else since: {left.name} ({left.id})\n',
+        )
         self.assertEqual([], told['started'])
         self.assert_on(self.here, left, 'SHUTOFF')
         self.assert_on(self.here, started)

@@ -305,6 +305,27 @@ class TestApply(test_maintenance.MaintenanceTestCase):
             (found,) = clients.owned.all()
             self.assertEqual({}, found.said)
 
+    def test_what_is_left_stopped(self) -> None:
+        over = scenes.entered(request=change.Request(duration=HOUR))
+        noted = noting.stopping(journal.Journal(), ['web-id'], user='alice')
+        stopping = scenes.after(over, change.WriteRecord(noted))
+        clients = self.clients(stopping)
+        off = scenes.server(
+            'web', host='compute1', vm_state='stopped', status='SHUTOFF'
+        )
+        clients.servers.loads['compute1'] = servers.Load('compute1', (off,))
+        clients.servers.stoppers['web-id'] = 'bob'
+        self.assertEqual(
+            [('compute1', 'unset', True)],
+            self._apply(clients, unset_overdue=True),
+        )
+        self.assertEqual(
+            '1 server left stopped, each started or stopped by somebody else '
+            'since: web (web-id)',
+            self.causes['compute1'],
+        )
+        self.assertEqual([], clients.servers.writes)
+
     def test_a_fresh_maintenance_is_not_ended(self) -> None:
         # it is set while the overdue one is being ended
         clients = self._clients()

@@ -216,6 +216,10 @@ class TestStarting(base.BaseTestCase):
         for user, starts in (('alice', True), ('bob', False), (None, False)):
             self.have(WEB)
             self.clients.servers.stoppers['web-id'] = user
+            found = starting.find(
+                fakes.real(self.clients), self.host, force=False
+            )
+            self.assertEqual([] if starts else [WEB], found.theirs)
             self.assertIs(starts, 'web-id' in self.start(), str(user))
 
     def test_who_has_stopped_it_is_not_ours_to_read(self) -> None:
@@ -255,6 +259,7 @@ class TestStarting(base.BaseTestCase):
                 starting.again,
                 *(fakes.real(self.clients), self.host),
                 force=False,
+                hear=self.fail,
                 pause=self.pause,
             )
 

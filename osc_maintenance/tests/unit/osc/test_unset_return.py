@@ -117,6 +117,27 @@ class TestReturnServers(test_set_drain.DrainTestCase):
         (row,) = told['started']
         self.assertEqual('no valid port binding', row['cause'])
 
+    def test_what_somebody_else_has_stopped_since(self) -> None:
+        noted = change.WriteRecord(
+            noting.stopping(journal.Journal(), ['web-id'], user='alice')
+        )
+        off = dataclasses.replace(WEB, host='compute1', vm_state='stopped')
+        for option in ((), ('--return-servers',)):
+            self.given(scenes.after(scenes.entered(), noted), off)
+            self.clients.servers.stoppers['web-id'] = 'bob'
+            self.log.reset_output()
+            told = self.run_command(UNSET, 'compute1', *option)
+            self.assertEqual('none', told['state'])
+            self.assertEqual([], told['started'])
+            # it is looked for more than once
+            said = self.log.output
+            self.assertEqual(1, said.count('web (web-id)'), said)
+            self.assertIn(
+                'compute1: 1 server left stopped, each started or stopped by '
+                'somebody else since: web (web-id)\n',
+                said,
+            )
+
     def test_an_interrupted_return_goes_on(self) -> None:
         self.given(scenes.host(), WEB)
         self.run_command(SET, 'compute1', '--migrate', 'all')
