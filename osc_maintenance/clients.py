@@ -37,14 +37,25 @@ _HYPERVISORS = api_versions.APIVersion('2.87')
 _ANSWER = 300.0
 
 
+def limit(session: typing.Any) -> None:
+    """Let no request of a session wait without end, as OSC would.
+
+    One that is not answered for five minutes ends as if the connection had
+    been lost.
+
+    :param session: a keystoneauth1 session.
+    """
+    if session.timeout is None:
+        session.timeout = _ANSWER
+
+
 class Clients:
     """Clients on OSC's keystoneauth1 session.
 
     The session brings authentication, --timing, --insecure and --os-cacert;
     region, interface and endpoint override, all of which may differ from
     service to service, come from the configuration that OSC's own clients
-    use. A request that is not answered for five minutes ends as if the
-    connection had been lost: OSC itself would wait without end.
+    use.
 
     :param manager: OSC's client manager.
     """
@@ -52,17 +63,10 @@ class Clients:
     def __init__(self, manager: typing.Any) -> None:
         self._manager = manager
 
-    @property
-    def _session(self) -> typing.Any:
-        session = self._manager.session
-        if session.timeout is None:
-            session.timeout = _ANSWER
-        return session
-
     def _where(self, service_type: str) -> dict[str, typing.Any]:
-        config, session = self._manager.sdk_connection.config, self._session
+        config = self._manager.sdk_connection.config
         return {
-            'session': session,
+            'session': self._manager.session,
             'service_type': service_type,
             'region_name': config.get_region_name(service_type),
             'interface': config.get_interface(service_type),

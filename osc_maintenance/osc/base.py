@@ -40,6 +40,18 @@ class Command(command.Command):
     #: What is kept up until the answer has been printed.
     until_answered: contextlib.ExitStack
 
+    @property
+    def required_scope(self) -> bool:
+        """Whether OSC is to see that the token has a scope.
+
+        It asks this last of all, once there is a session, and goes on to the
+        first requests to Keystone, which are to have an end as any other.
+        """
+        from osc_maintenance import clients
+
+        clients.limit(self.app.client_manager.session)
+        return False
+
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """The parser, whose help shows the class docstring as it is laid out.
 

@@ -45,12 +45,6 @@ class TestClients(base.BaseTestCase):
         self.clients = plugin.make_client(self.manager)
         self.assertIsInstance(self.clients, clients.Clients)
 
-    def test_no_answer_is_waited_for_without_end(self) -> None:
-        for given, timeout in ((None, 300.0), (20.0, 20.0)):
-            self.manager.session.timeout = given
-            where = plugin.make_client(self.manager)._where('compute')
-            self.assertEqual(timeout, where['session'].timeout)
-
     def test_nova_is_reached_as_osc_does(self) -> None:
         made = (mock.sentinel.hosts, mock.sentinel.servers)
         with mock.patch(

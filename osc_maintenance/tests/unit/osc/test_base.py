@@ -13,6 +13,7 @@
 import argparse
 import logging
 import typing
+from unittest import mock
 
 import fixtures
 from osc_lib import exceptions
@@ -81,6 +82,14 @@ class TestRun(base.TestCommand):
         # a bug is never hidden by how the rest went
         command = self._command(ValueError('bug'), CODE.STAYED)
         self.assertRaises(ValueError, command.run, argparse.Namespace())
+
+    def test_no_answer_is_waited_for_without_end(self) -> None:
+        for given, timeout in ((None, 300.0), (20.0, 20.0)):
+            session = mock.Mock(timeout=given)
+            self.app.client_manager = mock.Mock(session=session)
+            # as OSC does before it asks Keystone for a token
+            self.assertFalse(self._command(None, CODE.DONE).required_scope)
+            self.assertEqual(timeout, session.timeout)
 
     def test_the_clients_are_those_of_our_plugin(self) -> None:
         command = self._command(None, CODE.DONE)
