@@ -20,6 +20,7 @@ import collections.abc
 import dataclasses
 import datetime
 import threading
+import time
 import typing
 
 from osc_lib import exceptions
@@ -47,6 +48,8 @@ if typing.TYPE_CHECKING:
 
 #: How many notices are removed before it may be noted that this goes on.
 _BATCH = 64
+#: How long to wait before what is left at the end is tried again, in seconds.
+_PAUSES = (1.0, 2.0, 4.0)
 _STAYS = verdict_.Verdict(verdict_.Action.LEAVE)
 #: It may have been stopped already.
 _STOPS = verdict_.Verdict(verdict_.Action.STOP)
@@ -167,13 +170,20 @@ def tell_all(
     return tell(clients, host, load, plan.verdicts if plan else {})
 
 
-def withdraw(clients: 'clients_.Clients', host: state.Host) -> dict[str, str]:
+def withdraw(
+    clients: 'clients_.Clients',
+    host: state.Host,
+    pause: collections.abc.Callable[[float], object] = time.sleep,
+) -> dict[str, str]:
     """Remove every notice of a maintenance that is about to be over.
 
     It is noted before: whoever comes across the record tells nobody any more.
+    Nobody looks for what is left once the record is gone, so that is tried
+    more than once.
 
     :param clients: Nova.
     :param host: the host, with its record.
+    :param pause: waits for some seconds.
     :returns: why notices are left, by the ids of their servers.
     :raises OvertakenError: if somebody else has told owners meanwhile, or has
         ended it.
@@ -184,6 +194,12 @@ def withdraw(clients: 'clients_.Clients', host: state.Host) -> dict[str, str]:
     host = starting.announce(clients, host)
     told = host.journal.told
     host, _over, left = _withdrawn(clients, host, {}, keep=frozenset())
+    for seconds in _PAUSES:
+        if not left:
+            break
+        pause(seconds)
+        keep = told - left.keys()
+        host, _over, left = _withdrawn(clients, host, {}, keep=keep)
     if host.aggregate:
         found = clients.nova.aggregate(host.aggregate)
         since = dataclasses.replace(host, aggregate=found).journal

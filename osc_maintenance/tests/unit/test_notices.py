@@ -254,9 +254,24 @@ class TestWithdraw(NoticesTestCase):
         self.tell()
         refusal = exceptions.CommandError('HTTP 409')
         self.clients.owned.refusals['web-id'] = refusal
-        found = notices.withdraw(fakes.real(self.clients), self.host)
+        waits: list[float] = []
+        found = notices.withdraw(
+            fakes.real(self.clients), self.host, waits.append
+        )
         self.assertEqual({'web-id': 'HTTP 409'}, found)
         self.assertEqual({'web': 'stay'}, self.actions())
+        self.assertEqual([1.0, 2.0, 4.0], waits)
+
+    def test_one_cannot_be_just_now(self) -> None:
+        # nobody would come back to it once the record is gone
+        self.tell()
+        refusals = self.clients.owned.refusals
+        refusals['web-id'] = exceptions.CommandError('HTTP 409')
+        found = notices.withdraw(
+            fakes.real(self.clients), self.host, lambda _s: refusals.clear()
+        )
+        self.assertEqual({}, found)
+        self.assertEqual({}, self.actions())
 
     def _meanwhile(self, act: collections.abc.Callable[[], object]) -> None:
         """Have somebody else act before the first notice is removed."""
