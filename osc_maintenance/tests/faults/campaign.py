@@ -21,6 +21,7 @@ import itertools
 import queue
 import time
 
+from osc_maintenance import record
 from osc_maintenance.tests.cloud import accounts
 from osc_maintenance.tests.cloud import api
 from osc_maintenance.tests.cloud import fixture
@@ -29,6 +30,7 @@ from osc_maintenance.tests.faults import cases
 from osc_maintenance.tests.faults import checks
 from osc_maintenance.tests.faults import client as client_
 from osc_maintenance.tests.faults import facts as facts_
+from osc_maintenance.tests.faults import stage as stage_
 from osc_maintenance.tests.faults import stages
 
 Told = collections.abc.Callable[[cases.Verdict], None]
@@ -40,12 +42,14 @@ class _Reference:
 
     :ivar told: what it answers.
     :ivar end: how things are then.
+    :ivar record: what the record holds then.
     :ivar undone: how they are when it has been undone.
     :ivar requests: how many requests it makes.
     """
 
     told: facts_.Json
     end: facts_.Json
+    record: frozenset[str]
     undone: facts_.Json
     requests: int
 
@@ -61,14 +65,14 @@ class Worker(contextlib.ExitStack):
         self._cloud = cloud
         self._admin = api.Api(cloud.urls, accounts.ACCOUNTS['admin'])
         self._client = self.enter_context(client_.Client(cloud))
-        self._stages: dict[str, tuple[stages.Stage, _Reference]] = {}
+        self._stages: dict[str, tuple[stage_.Stage, _Reference]] = {}
 
     def requests(self, command: str) -> int:
         """How many requests a command makes."""
         _stage, reference = self._stage(command)
         return reference.requests
 
-    def _stage(self, command: str) -> tuple[stages.Stage, _Reference]:
+    def _stage(self, command: str) -> tuple[stage_.Stage, _Reference]:
         if command not in self._stages:
             # what is wrong on one is left to the end of the worker
             scene = self.enter_context(scene_.Scene(self._cloud))
@@ -77,26 +81,31 @@ class Worker(contextlib.ExitStack):
         return self._stages[command]
 
     def _run(
-        self, stage: stages.Stage, case: cases.Case | None = None
+        self, stage: stage_.Stage, case: cases.Case | None = None
     ) -> client_.Answer:
         return self._client.run(*stage.argv, account=stage.account, case=case)
 
-    def _without(self, stage: stages.Stage) -> _Reference:
+    def _without(self, stage: stage_.Stage) -> _Reference:
         """A command without a fault."""
+        first = stage.facts()
         stage.prepare()
         earlier = stage.facts()
         answer = self._run(stage)
         later = stage.facts()
         wrong = checks.ended(answer, None, reports=stage.reports)
         wrong += checks.moved(earlier, later, stage.moves)
+        wrong += checks.moves(answer, later) + stage.lost(later)
         assert answer.code == 0 and not wrong, f'{wrong} {answer}'
         if stage.undone:
             stage.run('unset')
-        undone = stage.facts().essence()
+        undone = stage.facts()
+        left = checks.undone(first, undone)
+        assert not left, f'{left} {answer}'
         return _Reference(
-            checks.told(answer),
+            checks.told(answer, stage.here),
             later.essence(),
-            undone,
+            frozenset(later.metadata) & record.KEYS,
+            undone.essence(),
             len(answer.requests),
         )
 
@@ -122,32 +131,51 @@ class Worker(contextlib.ExitStack):
         faulty = self._run(stage, case)
         wrong = []
         if faulty.hit:
-            wrong += checks.ended(faulty, case.kind, reports=stage.reports)
+            wrong += checks.ended(
+                faulty,
+                case.kind,
+                codes=stage.failures,
+                names=(stage.named,),
+                reports=stage.reports,
+            )
         earlier = stage.facts()
         if not (stage.steps and checks.says_that_more_is_left(faulty)):
             wrong += checks.done(
-                faulty, earlier.essence(), reference.end, reference.told
+                faulty, earlier, reference.end, reference.told
             )
+        wrong += checks.moves(faulty, earlier) + stage.lost(earlier)
         look = ('host', 'maintenance', 'show', stage.here, '-f', 'json')
         shown = self._client.run(*look)
         later = stage.facts()
-        wrong += checks.shown(shown, earlier, later, stage.leaving)
+        required = reference.record
+        if before.marked:
+            required = frozenset(before.metadata) & record.KEYS
+        wrong += checks.shown(
+            shown, earlier, later, stage.leaving, required, reference.end
+        )
         again = self._run(stage)
         end = stage.facts()
-        wrong += checks.again(
-            again, end.essence(), reference.end, stage.state, 'again'
-        )
-        wrong += checks.moved(before, end, stage.moves)
+        tells = reference.told if stage.state else {}
+        wrong += checks.again(again, end, reference.end, tells, 'again')
+        wrong += checks.moved(before, end, stage.moves) + stage.lost(end)
+        answers = [faulty, shown, again]
+        if stage.settles:
+            answers.append(self._run(stage))
+            wrong += checks.nothing(answers[-1])
         if stage.undone:
-            unset = self._client.run(
-                *('host', 'maintenance', 'unset', stage.here, '-f', 'json')
+            answers.append(
+                self._client.run(
+                    *('host', 'maintenance', 'unset', stage.here, '-f', 'json')
+                )
             )
-            undone = stage.facts().essence()
             wrong += checks.again(
-                unset, undone, reference.undone, 'none', 'unset'
+                answers[-1],
+                stage.facts(),
+                reference.undone,
+                {'state': 'none'},
+                'unset',
             )
-        answers = (faulty, shown, again) if wrong else (faulty,)
-        said = '\n'.join(map(str, answers))
+        said = '\n'.join(map(str, answers if wrong else [faulty]))
         hit = str(faulty.hit or 'not so many requests')
         found = tuple(wrong)
         return cases.Verdict(case, bool(faulty.hit), hit, found, said, 0.0)

@@ -40,7 +40,9 @@ class Kind(enum.StrEnum):
     CUT_SHORT = 'cut-short'
     #: it is done, and the answer is a page for people
     NOT_JSON = 'not-json'
-    #: it is done, and no answer comes before the client gives up
+    #: it is done, and the gateway before the service has given up
+    GATEWAY = '504-after'
+    #: it is done, and no answer comes until the client gives up
     SILENCE = 'silence'
 
     @property
@@ -87,15 +89,13 @@ def of_command(
 
     :param command: the command.
     :param requests: how many requests it makes.
-    :param every: only one case of so many; kinds take turns.
+    :param every: only one case of so many; requests take turns.
     :returns: the cases.
     """
-    kinds = tuple(Kind)
-    found = itertools.product(range(requests), range(len(kinds)))
-    for number, (request, turn) in enumerate(found):
+    found = itertools.product(enumerate(Kind), range(requests))
+    for number, ((turn, kind), request) in enumerate(found):
         if number % every == 0:
-            kind = kinds[(request + turn) % len(kinds)]
-            yield Case(command, request + 1, kind)
+            yield Case(command, (request + turn) % requests + 1, kind)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,14 +151,18 @@ def table(
     :param verdicts: the verdicts.
     :param requests: how many requests each command makes.
     """
-    columns = ('command', 'requests', 'cases', 'converged', 'wrong')
-    found = [item for item in verdicts if item.reached or item.wrong]
+    columns = (
+        *('command', 'requests', 'cases', 'converged', 'wrong'),
+        'not reached',
+    )
+    results = ('converged', 'wrong', 'not reached')
+    found = list(verdicts)
     rows: list[tuple[str, list[int]]] = []
     for command, number in requests.items():
-        of = [item for item in found if item.case.command == command]
-        wrong = sum(1 for item in of if item.wrong)
-        rows.append((command, [number, len(of), len(of) - wrong, wrong]))
+        of = [v.result for v in found if v.case.command == command]
+        counts = [of.count(result) for result in results]
+        rows.append((command, [number, len(of), *counts]))
     sums = [sum(column) for column in zip(*(r[1] for r in rows), strict=True)]
-    head = '{:<12} {:>8} {:>6} {:>9} {:>6}'
+    head = '{:<12} {:>8} {:>6} {:>9} {:>6} {:>12}'
     lines = [head.format(name, *of) for name, of in (*rows, ('all', sums))]
     return '\n'.join([head.format(*columns), *lines])

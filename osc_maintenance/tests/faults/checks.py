@@ -14,6 +14,7 @@
 
 import collections.abc
 import json
+import re
 import typing
 
 from osc_maintenance import exit_codes
@@ -25,8 +26,6 @@ from osc_maintenance.tests.faults import line
 Exit = exit_codes.ExitCode
 Json = dict[str, typing.Any]
 
-#: What is known of a maintenance before its service is disabled.
-_COMPLETE = ('maintenance:id', 'maintenance:before_status')
 #: What a command answers whichever way it has come to its end.
 _TOLD = (
     'state',
@@ -44,14 +43,12 @@ _TOLD = (
     'reply',
     'reply_reason',
 )
+#: What is answered of a host that is one of several.
+_ROW = ('state', 'action', 'changed', 'cause')
+#: What ``show`` says of a record as it is written there.
+_RECORDED = ('reason', 'ticket_url', 'set_by', 'migrate')
 _KILLED = -9
-_FAILURES = (
-    Exit.ERROR,
-    Exit.STAYED,
-    Exit.TIMED_OUT,
-    Exit.REFUSED,
-    Exit.OWNERS,
-)
+_UUID = re.compile('[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}')
 _MAY_BE_UNKNOWN = {'emptied'}
 #: What a kind of fault is called, if not by its status.
 _WORDS = {
@@ -63,59 +60,91 @@ _WORDS = {
 
 
 def ended(
-    answer: client.Answer, kind: cases.Kind | None, *, reports: bool
+    answer: client.Answer,
+    kind: cases.Kind | None,
+    *,
+    codes: collections.abc.Container[int] = (),
+    names: collections.abc.Iterable[str] = (),
+    reports: bool = False,
 ) -> list[str]:
     """What is wrong in how a command ended, and what it said.
 
     :param answer: what it said.
     :param kind: the fault.
+    :param codes: the exit statuses that it may fail with.
+    :param names: what its words have to name if a change fails.
     :param reports: it has more to say than one line if it fails.
     """
+    wrong = _if(answer.patient, 'does not give up when nobody answers')
     if kind is not None and kind.kills:
-        return _if(
+        return wrong + _if(
             answer.code != _KILLED, f'was killed, and exits {answer.code}'
         )
-    wrong = _if('Traceback' in answer.stderr, 'a traceback')
-    wrong += _unchanged(answer)
+    wrong += _if('Traceback' in answer.stderr, 'a traceback')
+    wrong += _changed(answer)
     if answer.code == Exit.DONE:
         return wrong
+    asks_nova = answer.hit is None or answer.hit.service != 'identity'
+    if kind is cases.Kind.UNAUTHORIZED and asks_nova:
+        wrong.append(f'does not renew its token, and exits {answer.code}')
     lines = answer.stderr.splitlines()
-    wrong += _if(answer.code not in _FAILURES, f'exits {answer.code}')
-    wrong += _if(not lines or not lines[-1].strip(), 'fails without a word')
+    wrong += _if(answer.code not in codes, f'exits {answer.code}')
+    if not answer.stdout.strip():
+        wrong += _if(not lines or not lines[-1].strip(), 'fails without words')
     if not reports:
-        wrong += _if(len(lines) > 1, f'fails with {len(lines)} lines')
+        # keystoneauth itself warns if Keystone does not answer at first
+        wrong += _if(len(lines) > 1 and asks_nova, f'fails with {lines}')
         wrong += _if(bool(answer.stdout.strip()), 'fails with an answer')
     if answer.code == Exit.REFUSED:
         written = [str(item) for item in answer.requests if item.writes]
         wrong += _if(bool(written), f'refuses, and has done {written}')
-    words = kind in _WORDS and line.WORDS not in answer.stderr
-    wrong += _if(
-        words and answer.code == Exit.ERROR and not reports,
-        "keeps back the cloud's words",
-    )
+    said = answer.stderr + answer.stdout
+    if answer.code == Exit.ERROR and asks_nova:
+        wrong += _if(
+            kind in _WORDS and line.WORDS not in said,
+            "keeps back the cloud's words",
+        )
+        # what is read may be about all hosts
+        lost = [name for name in names if name not in said]
+        changes = answer.hit is not None and answer.hit.method != 'GET'
+        wrong += _if(changes and bool(lost), f'does not name {lost}')
     return wrong
 
 
-def _unchanged(answer: client.Answer) -> list[str]:
-    """What is wrong if it says that it has changed nothing."""
+def _rows(answer: client.Answer) -> list[Json]:
+    """What it answers, which is one host or several; nothing if it is cut."""
     try:
         found = json.loads(answer.stdout)
     except ValueError:
         return []
-    rows = found if isinstance(found, list) else [found]
+    return found if isinstance(found, list) else [found]
+
+
+def _changed(answer: client.Answer) -> list[str]:
+    """What is wrong in whether it says that it has changed something."""
+    said = [row['changed'] for row in _rows(answer) if 'changed' in row]
     written = [str(item) for item in answer.requests if item.writes]
-    denied = any(row.get('changed') is False for row in rows)
     return _if(
-        denied and bool(written), f'tells changed: false, and did {written}'
-    )
+        False in said and bool(written),
+        f'tells changed: false, and did {written}',
+    ) + _if(True in said and not written, 'tells changed: true, and did not')
 
 
-def told(answer: client.Answer) -> Json:
-    """What a command answers that is the same every time."""
+def told(answer: client.Answer, host: str) -> Json:
+    """What a command answers that is the same every time.
+
+    :param answer: what it said.
+    :param host: the host, if it answers several.
+    """
     found = json.loads(answer.stdout)
-    if not isinstance(found, dict):
-        return {}
-    return {name: found[name] for name in _TOLD if name in found}
+    names: tuple[str, ...] = _TOLD
+    if isinstance(found, list):
+        rows = [row for row in found if row['host'] == host]
+        found, names = rows[0] if rows else {}, _ROW
+    kept = {name: found[name] for name in names if name in found}
+    # a server that stays has a twin where the others go
+    same: Json = json.loads(_UUID.sub('*', json.dumps(kept)))
+    return same
 
 
 def says_that_more_is_left(answer: client.Answer) -> bool:
@@ -123,15 +152,17 @@ def says_that_more_is_left(answer: client.Answer) -> bool:
 
     :param answer: what it said.
     """
-    try:
-        rows = json.loads(answer.stdout)
-    except ValueError:
-        return False
-    return any(row['state'] == 'migrating' and row['cause'] for row in rows)
+    return any(
+        row['state'] == 'migrating' and row['cause'] for row in _rows(answer)
+    )
 
 
 def done(
-    answer: client.Answer, found: Json, wanted: Json, tells: Json
+    answer: client.Answer,
+    found: facts_.Facts,
+    wanted: Json,
+    tells: Json,
+    code: int = Exit.DONE,
 ) -> list[str]:
     """What is wrong if a command says that it has done what it was to do.
 
@@ -139,12 +170,13 @@ def done(
     :param found: how things are.
     :param wanted: how they are to be.
     :param tells: what it is to answer.
+    :param code: the exit status that says so.
     """
-    if answer.code != Exit.DONE:
+    if answer.code != code:
         return []
-    wrong = facts_.differences(wanted, found)
+    wrong = facts_.differences(wanted, found.essence())
     try:
-        answered = told(answer)
+        answered = told(answer, found.host)
     except ValueError:
         return [*wrong, 'exits 0 without an answer']
     for name in sorted(tells.keys() & _MAY_BE_UNKNOWN):
@@ -152,7 +184,40 @@ def done(
         if answered.get(name) is None and answer.stderr.strip():
             tells = {**tells, name: None}
     wrong += facts_.differences(tells, answered, 'answer.')
-    return [f'exits 0, but {item}' for item in wrong]
+    return [f'exits {code}, but {item}' for item in wrong]
+
+
+def moves(answer: client.Answer, found: facts_.Facts) -> list[str]:
+    """What is wrong in what a command says of each server.
+
+    :param answer: what it said.
+    :param found: how things are just afterwards.
+    """
+    servers = {server.id: server for server in found.servers.values()}
+    wrong = []
+    for row in _rows(answer):
+        for move in row.get('moves', ()):
+            server, outcome = servers[move['id']], move['outcome']
+            what = f'{move["name"]} is told as {outcome}, and is '
+            last = server.moves[-1][2] if server.moves else ''
+            wrong += _if(
+                outcome == 'moved'
+                and (
+                    server.host != move['destination']
+                    or last not in ('completed', 'confirmed', 'confirming')
+                ),
+                f'{what}{last} on {server.host}',
+            )
+            wrong += _if(
+                outcome in ('blocked', 'stopped')
+                and server.host != found.host,
+                f'{what}on {server.host}',
+            )
+            wrong += _if(
+                outcome == 'stopped' and server.status != 'SHUTOFF',
+                f'{what}{server.status}',
+            )
+    return wrong
 
 
 def shown(
@@ -160,6 +225,8 @@ def shown(
     earlier: facts_.Facts,
     later: facts_.Facts,
     leaving: collections.abc.Collection[str],
+    required: collections.abc.Collection[str],
+    wanted: Json,
 ) -> list[str]:
     """What is wrong in what ``show`` said.
 
@@ -167,6 +234,8 @@ def shown(
     :param earlier: what Nova said just before.
     :param later: what it said just after.
     :param leaving: the names of the servers that have to go.
+    :param required: what the record holds of a service that is disabled.
+    :param wanted: how things are to be at the end.
     """
     if answer.code != Exit.DONE:
         return [f'show exits {answer.code}: {answer.stderr.strip()}']
@@ -179,7 +248,7 @@ def shown(
         wrong += _if(not later.marked, 'maintenance, and not disabled for it')
     wrong += _if(says['emptied'] is True and bool(there), f'emptied: {there}')
     if earlier.marked and later.marked:
-        lost = [key for key in _COMPLETE if key not in later.metadata]
+        lost = [key for key in required if key not in later.metadata]
         wrong += _if(bool(lost), f'disabled, and its record lacks {lost}')
         wrong += _if(
             later.host not in (later.members or ()),
@@ -192,8 +261,11 @@ def shown(
         )
     elif earlier.members is not None and later.members is not None:
         wrong += _if(state == 'none', 'there is an aggregate, and none')
-    if state == 'error' and not says['cause']:
-        wrong.append('error without a cause')
+    wrong += _if(
+        state == 'error' and not says['cause'], 'error without a cause'
+    )
+    if earlier == later:
+        wrong += _at_rest(says, later, wanted)
     for name, one, other in (
         ('service_status', earlier.status, later.status),
         ('disabled_reason', earlier.reason, later.reason),
@@ -204,38 +276,114 @@ def shown(
     return [f'show: {item}' for item in wrong]
 
 
+def _at_rest(says: Json, found: facts_.Facts, wanted: Json) -> list[str]:
+    """What is wrong in what ``show`` said of a host that nobody changes."""
+    state, cause, wrong = says['state'], says['cause'] or '', []
+    wants = {
+        'servers': found.counts,
+        'unconfirmed_resizes': len(found.unconfirmed),
+        **{
+            name: found.metadata.get(f'maintenance:{name}')
+            for name in _RECORDED
+            if found.members is not None
+        },
+    }
+    tells = {name: says[name] for name in wants}
+    wrong += facts_.differences(wants, tells)
+    wrong += _if(
+        says['emptied'] is True and bool(found.unconfirmed),
+        f'emptied, and {found.unconfirmed} not confirmed',
+    )
+    if found.moving:
+        return wrong + _if(
+            found.marked and state != 'migrating', f'{state}, and one moves'
+        )
+    is_well = (
+        found.marked
+        and found.host in (found.members or ())
+        and 'maintenance:return' not in found.metadata
+        and found.essence()['servers'] == wanted['servers']
+    )
+    wrong += _if(
+        is_well and state != 'maintenance',
+        f'{state}: {cause}, and all is well',
+    )
+    wrong += _if(
+        state == 'migrating' and not cause, 'migrating, and nothing moves'
+    )
+    return wrong
+
+
 def again(
     answer: client.Answer,
-    found: Json,
+    found: facts_.Facts,
     wanted: Json,
-    state: str | None,
+    tells: Json,
     what: str,
+    code: int = Exit.DONE,
 ) -> list[str]:
     """What is wrong in a command without a fault, after one with a fault.
 
     :param answer: what it said.
     :param found: how things are.
     :param wanted: how they are without any fault.
-    :param state: the state that it is to tell of, if it tells of one.
+    :param tells: what it is to answer.
     :param what: which command it was.
+    :param code: its exit status.
     """
-    wrong = []
-    if answer.code != Exit.DONE:
+    wrong = _if('Traceback' in answer.stderr, 'a traceback')
+    if answer.code != code:
         wrong.append(f'exits {answer.code}: {answer.stderr.strip()}')
-    elif state and (tells := told(answer)['state']) != state:
-        wrong.append(f'tells of the state {tells}')
-    wrong += _if('Traceback' in answer.stderr, 'a traceback')
-    wrong += facts_.differences(wanted, found)
+    elif tells:
+        answered = told(answer, found.host)
+        wrong += facts_.differences(
+            tells, {name: answered.get(name) for name in tells}, 'answer.'
+        )
+    wrong += facts_.differences(wanted, found.essence())
     return [f'{what}: {item}' for item in wrong]
 
 
-def moved(earlier: facts_.Facts, later: facts_.Facts, times: int) -> list[str]:
-    """What is wrong with servers that were to move so many times."""
+def nothing(answer: client.Answer, code: int = Exit.DONE) -> list[str]:
+    """What is wrong in a command that has nothing left to do.
+
+    :param answer: what it said.
+    :param code: its exit status.
+    """
+    written = [str(item) for item in answer.requests if item.writes]
+    wrong = _if(answer.code != code, f'exits {answer.code}: {answer.stderr}')
+    wrong += _if(bool(written), f'does {written}') + _changed(answer)
+    return [f'once more: {item}' for item in wrong]
+
+
+def undone(first: facts_.Facts, last: facts_.Facts) -> list[str]:
+    """What is not as it was before all, but for where servers are."""
+    wrong = facts_.differences(_settings(first), _settings(last))
+    return wrong + _if(last.members is not None, 'an aggregate is left')
+
+
+def _settings(found: facts_.Facts) -> Json:
+    essence = found.essence()
+    return {
+        'service': essence['service'],
+        'record': essence['record'],
+        'servers': {
+            name: {**server, 'here': None}
+            for name, server in essence['servers'].items()
+        },
+    }
+
+
+def moved(
+    earlier: facts_.Facts,
+    later: facts_.Facts,
+    times: collections.abc.Mapping[str, int],
+) -> list[str]:
+    """What is wrong with servers that were to move so many times, by name."""
     wrong = []
     for name, server in later.servers.items():
         before = {move[0] for move in earlier.servers[name].moves}
         new = [move for move in server.moves if move[0] not in before]
-        if len(new) != times:
+        if len(new) != times.get(name, 0):
             wrong.append(f'{name} has moved {len(new)} times: {new}')
     return wrong
 

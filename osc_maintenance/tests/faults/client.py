@@ -47,6 +47,7 @@ class Answer:
     """What a command printed, how it ended, and what it asked for.
 
     :ivar hit: the request that was spoiled.
+    :ivar patient: it has waited on although nobody answered.
     """
 
     argv: tuple[str, ...]
@@ -55,6 +56,7 @@ class Answer:
     stderr: str
     requests: tuple[line_.Request, ...]
     hit: line_.Request | None
+    patient: bool = False
 
     def __str__(self) -> str:
         lines = [f'$ openstack {" ".join(self.argv)}', f'exit {self.code}']
@@ -121,6 +123,7 @@ class Client(fixtures.Fixture):
             said.stderr,
             tuple(self._line.requests),
             self._line.hit,
+            self._line.patient,
         )
         self._line.arm()
         return answer

@@ -12,6 +12,7 @@
 
 """What Nova says of a host and its servers, however we see them."""
 
+import collections
 import collections.abc
 import dataclasses
 import re
@@ -26,8 +27,15 @@ _PREFIX = record.AGGREGATE_PREFIX
 #: What differs from one maintenance to the next.
 _OWN = frozenset(
     _PREFIX + name
-    for name in ('id', 'window_start', 'window_end', 'reply_by', 'set_at')
+    for name in (
+        *('id', 'window_start', 'window_end', 'reply_by', 'set_at'),
+        *('return', 'idle_since'),
+    )
 )
+#: Beginnings of keys of which just the first word is the same every time, and
+#: of those of which nothing is.
+_FIRST = tuple(_PREFIX + name for name in ('move:', 'return:'))
+_NONE = tuple(_PREFIX + name for name in ('told:', 'stopped:'))
 #: Migrations that nothing more happens to by itself.
 _AT_REST = (*drains.ENDED, 'finished')
 _ID = re.compile(r'\b[0-9a-f]{8}\b')
@@ -82,20 +90,36 @@ class Facts:
             for server in self.servers.values()
         )
 
+    @property
+    def unconfirmed(self) -> set[str]:
+        """The names of those that are elsewhere, and keep a disk here."""
+        return {
+            name
+            for name, server in self.servers.items()
+            if server.status == 'VERIFY_RESIZE' and server.host != self.host
+        }
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many servers of each status are on the host."""
+        return dict(
+            collections.Counter(
+                server.status
+                for server in self.servers.values()
+                if server.host == self.host
+            )
+        )
+
     def essence(self) -> Json:
         """What is to be the same whichever way it was come to."""
-        kept = {
-            key: '*' if key in _OWN else value
-            for key, value in self.metadata.items()
-            if key in record.KEYS
-        }
+        names = {server.id: name for name, server in self.servers.items()}
         servers = {
             name: {
                 'here': server.host == self.host,
                 'status': server.status,
                 'task': server.task,
                 'metadata': {
-                    key: '*' if key in _OWN else _ID.sub('*', value)
+                    key: _essence(key, value)
                     for key, value in server.metadata.items()
                 },
             }
@@ -104,9 +128,28 @@ class Facts:
         return {
             'service': f'{self.status} {_ID.sub("*", self.reason or "")}',
             'member': self.members and self.host in self.members,
-            'record': kept,
+            'record': {
+                _named(key, names): _essence(key, value)
+                for key, value in self.metadata.items()
+                if key.startswith(_PREFIX)
+            },
             'servers': servers,
         }
+
+
+def _named(key: str, names: collections.abc.Mapping[str, str]) -> str:
+    """A key, with a server's name for its id."""
+    prefix, colon, last = key.rpartition(':')
+    return f'{prefix}{colon}{names.get(last, last)}'
+
+
+def _essence(key: str, value: str) -> str:
+    """What of a value is the same every time."""
+    if key in _OWN or key.startswith(_NONE):
+        return '*'
+    if key.startswith(_FIRST) and value:
+        return value.split()[0]
+    return _ID.sub('*', value)
 
 
 def look(

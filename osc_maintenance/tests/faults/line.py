@@ -17,7 +17,6 @@ import dataclasses
 import json
 import pathlib
 import threading
-import time
 import typing
 
 import fixtures
@@ -30,9 +29,10 @@ from osc_maintenance.tests.functional import proxy
 
 #: What a service says that is out of order.
 WORDS = 'told to be out of order'
-#: How long a client waits that is to meet silence, and how long that lasts.
-PATIENCE, SILENCE = 3.0, 5.0
+#: How long a client waits for an answer that is to meet silence, in seconds.
+PATIENCE = 3.0
 _READS = ('GET', 'HEAD')
+_HTML = (('Content-Type', 'text/html'),)
 _PAGE = b'<html><body>It works!</body></html>'
 
 
@@ -77,6 +77,7 @@ class _Injected(proxy.Fault):
     :param kind: which.
     :param service: the service whose request it is.
     :param kill: kills the client, and returns when it is gone.
+    :param left: is told whether the client gives up when nobody answers.
     """
 
     def __init__(
@@ -84,8 +85,10 @@ class _Injected(proxy.Fault):
         kind: cases.Kind,
         service: str,
         kill: collections.abc.Callable[[], None],
+        left: collections.abc.Callable[[bool], None],
     ) -> None:
-        self._kind, self._service, self._kill = kind, service, kill
+        self._kind, self._service = kind, service
+        self._kill, self._left = kill, left
 
     def before(self) -> proxy.Answer | None:
         kind = self._kind
@@ -114,21 +117,27 @@ class _Injected(proxy.Fault):
                 missing = len(answer.body) - len(half) or 1
                 return dataclasses.replace(answer, body=half, missing=missing)
             case cases.Kind.NOT_JSON:
-                headers = (('Content-Type', 'text/html'),)
-                return proxy.Answer(answer.status, headers, _PAGE)
+                return proxy.Answer(answer.status, _HTML, _PAGE)
+            case cases.Kind.GATEWAY:
+                return proxy.Answer(504, _HTML, _PAGE)
             case cases.Kind.SILENCE:
-                time.sleep(SILENCE)
-                raise ConnectionError
+                raise proxy.SilenceError(self._left)
         return answer
 
 
+def _moved(old: str, new: str) -> collections.abc.Callable[[bytes], bytes]:
+    """Writes one address for another."""
+    return lambda body: body.replace(old.encode(), new.encode())
+
+
 class Line(fixtures.Fixture):
-    """Proxies before Nova, Keystone and Placement.
+    """Proxies before Nova, Keystone, Placement and Glance.
 
     :param cloud: a running cloud.
     :param directory: where to write a clouds.yaml.
     :ivar requests: what was asked since it was armed, in order.
     :ivar hit: the request that was spoiled.
+    :ivar patient: the client has waited on although nobody answered.
     """
 
     def __init__(self, cloud: fixture.Cloud, directory: pathlib.Path) -> None:
@@ -141,14 +150,14 @@ class Line(fixtures.Fixture):
     def _setUp(self) -> None:
         proxies = {
             name: self._before(name)
-            for name in ('compute', 'identity', 'placement')
+            for name in ('compute', 'identity', 'placement', 'image')
         }
+        for name in ('identity', 'image'):
+            # what they say of themselves leads past the proxy
+            proxies[name].rewrite = _moved(
+                self._cloud.urls[name], proxies[name].url
+            )
         identity = proxies['identity']
-        # what it says of itself leads past the proxy
-        there = self._cloud.urls['identity'].encode()
-        identity.rewrite = lambda body: body.replace(
-            there, identity.url.encode()
-        )
         config = yaml.safe_load(self._cloud.clouds_yaml.read_text())
         for cloud in config['clouds'].values():
             cloud['auth']['auth_url'] = f'{identity.url}/v3'
@@ -156,6 +165,7 @@ class Line(fixtures.Fixture):
                 f'{proxies["compute"].url}/v2.1'
             )
             cloud['placement_endpoint_override'] = proxies['placement'].url
+            cloud['image_endpoint_override'] = proxies['image'].url
         self._path.write_text(yaml.safe_dump(config))
 
     def _before(self, service: str) -> proxy.Proxy:
@@ -187,6 +197,7 @@ class Line(fixtures.Fixture):
         self._case, self._kill = case, kill
         self.requests: list[Request] = []
         self.hit: Request | None = None
+        self.patient = False
 
     def _fault(self, request: Request) -> proxy.Fault | None:
         with self._lock:
@@ -202,7 +213,10 @@ class Line(fixtures.Fixture):
             )
             self.hit = dataclasses.replace(request, done=not kept)
             self.requests.append(self.hit)
-            return _Injected(kind, request.service, self._kill)
+            return _Injected(kind, request.service, self._kill, self._has_left)
+
+    def _has_left(self, left: bool) -> None:
+        self.patient = not left
 
     def _count(self, change: int) -> None:
         with self._lock:

@@ -30,6 +30,8 @@ import fixtures
 Hook = collections.abc.Callable[[str, str], None]
 
 _WRITES = ('POST', 'PUT', 'DELETE')
+#: How long silence lasts, unless the client goes, in seconds.
+_SILENCE = 60.0
 #: What a proxy says itself, and not for the service.
 _OWN_HEADERS = (
     'connection',
@@ -58,6 +60,17 @@ class Answer:
 
 class ResetError(ConnectionError):
     """The connection is reset, where any other such error closes it."""
+
+
+class SilenceError(ConnectionError):
+    """Nothing is answered until the client closes the connection.
+
+    :param ended: is told whether it has, or has waited on.
+    """
+
+    def __init__(self, ended: collections.abc.Callable[[bool], None]) -> None:
+        super().__init__()
+        self.ended = ended
 
 
 class Fault:
@@ -149,9 +162,22 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         except ResetError:
             self.close_connection = True
             self._reset()
+        except SilenceError as exc:
+            self.close_connection = True
+            exc.ended(self._is_left())
         except (ConnectionError, ssl.SSLError):
             # the client was killed, or does not trust us
             self.close_connection = True
+
+    def _is_left(self) -> bool:
+        """Whether the client closes the connection in good time."""
+        self.connection.settimeout(_SILENCE)
+        try:
+            return not self.connection.recv(1)
+        except TimeoutError:
+            return False
+        except ConnectionError:
+            return True
 
     def _reset(self) -> None:
         """Close the connection so that the client sees it reset."""

@@ -27,10 +27,14 @@ _SAMPLE = {
         '7:409',
         '7:cut-short',
         '8:silence',
+        '9:504-after',
     ),
-    'unset': ('4:429', '6:kill-after', '7:reset-before', '8:500'),
+    'unset': ('4:429', '6:kill-after', '7:reset-before', '20:409'),
     'ack': ('5:kill-after', '5:503'),
-    'show': ('8:500',),
+    'show': ('7:500',),
+    'drain': ('30:kill-after',),
+    'enter': ('45:504-after',),
+    'return': ('25:reset-after',),
 }
 
 

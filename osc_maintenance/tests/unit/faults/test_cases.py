@@ -50,12 +50,13 @@ class TestCases(testtools.TestCase):
             _verdict('unset:1:500'),
         ]
         lines = cases.table(verdicts, {'set': 8, 'unset': 7}).splitlines()
+        head = 'command requests cases converged wrong not reached'
         self.assertEqual(
             [
-                ['command', 'requests', 'cases', 'converged', 'wrong'],
-                ['set', '8', '2', '1', '1'],
-                ['unset', '7', '1', '1', '0'],
-                ['all', '15', '3', '2', '1'],
+                head.split(),
+                ['set', '8', '3', '1', '1', '1'],
+                ['unset', '7', '1', '1', '0', '0'],
+                ['all', '15', '4', '2', '1', '1'],
             ],
             [line.split() for line in lines],
         )
