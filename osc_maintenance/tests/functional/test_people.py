@@ -12,17 +12,10 @@
 
 """Who may, every way to authenticate, and clouds that do not answer."""
 
-import datetime
-import ipaddress
 import re
-import ssl
-
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives import serialization
-from cryptography import x509
 
 from osc_maintenance.tests.functional import base
+from osc_maintenance.tests.functional import certificates
 from osc_maintenance.tests.functional import proxy
 
 VERBS = (
@@ -209,50 +202,20 @@ class TestReached(base.TestCase):
 
     def test_tls(self) -> None:
         host = self.scene.host()
-        certificate, context = self._certificate()
-        tls = self.useFixture(proxy.Proxy(self.cloud.urls['compute'], context))
+        ca = certificates.Authority(self.directory())
+        tls = self.useFixture(
+            proxy.Proxy(self.cloud.urls['compute'], ca.context())
+        )
         environ = self.clouds_yaml(compute_endpoint_override=f'{tls.url}/v2.1')
         show = ('host', 'maintenance', 'show', host)
         said = self.refused(*show, environ=environ)
         self.assertIn('certificate verify failed', said.lower())
         self.assertEqual([], tls.requests)
-        self.openstack('--os-cacert', certificate, *show, environ=environ)
+        self.openstack('--os-cacert', ca.path, *show, environ=environ)
         asked = len(tls.requests)
         self.assertNotEqual(0, asked)
         self.openstack('--insecure', *show, environ=environ)
         self.assertEqual(2 * asked, len(tls.requests))
-
-    def _certificate(self) -> tuple[str, ssl.SSLContext]:
-        """A certificate that signs itself, for loopback."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name(
-            [x509.NameAttribute(x509.NameOID.COMMON_NAME, 'loopback')]
-        )
-        now = datetime.datetime.now(datetime.UTC)
-        day = datetime.timedelta(days=1)
-        address = x509.IPAddress(ipaddress.ip_address('127.0.0.1'))
-        certificate = (
-            x509.CertificateBuilder(name, name, key.public_key())
-            .serial_number(1)
-            .not_valid_before(now - day)
-            .not_valid_after(now + day)
-            .add_extension(x509.SubjectAlternativeName([address]), False)
-            .add_extension(x509.BasicConstraints(True, None), True)
-            .sign(key, hashes.SHA256())
-        )
-        encoding = serialization.Encoding.PEM
-        pem = certificate.public_bytes(encoding).decode()
-        private = key.private_bytes(
-            encoding,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        ).decode()
-        public, both = (self.directory() / name for name in ('a.pem', 'b.pem'))
-        public.write_text(pem)
-        both.write_text(pem + private)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(both)
-        return str(public), context
 
 
 class TestUnreachable(base.TestCase):
