@@ -93,17 +93,16 @@ class Control:
         """Forget what a server, or all of them, were told."""
         self._call('DELETE', '/behaviours', {'server': server})
 
-    def lose_cell(self, host: str, server: str, project: str) -> None:
-        """Have a new host, with a server, in a cell that is down.
+    def cell_down(self, host: str) -> None:
+        """Have a host, with its servers, in a cell that is down.
 
         All of Nova's lists are partial then, those of other tests too.
         """
-        body = {'host': host, 'server': server, 'project': project}
-        self._call('POST', '/cells', body)
+        self._call('POST', f'/hosts/{host}/cell-down')
 
-    def find_cell(self, host: str) -> None:
-        """Forget such a host with its cell."""
-        self._call('DELETE', f'/cells/{host}')
+    def cell_up(self, host: str) -> None:
+        """Its cell is back, with all that it knows of the host."""
+        self._call('POST', f'/hosts/{host}/cell-up')
 
     def phantoms(self, count: int) -> list[str]:
         """Have so many hosts that are rows in the database only."""

@@ -13,7 +13,6 @@
 """Clouds as they are: names of hosts, Ironic, a policy of its own."""
 
 import json
-import uuid
 
 from osc_maintenance.tests.functional import base
 from osc_maintenance.tests.functional import drains
@@ -170,15 +169,21 @@ class TestPolicy(drains.DrainTestCase):
 class TestCells(drains.DrainTestCase):
     """Several cells, and one of them does not answer."""
 
-    def test_one_is_down(self) -> None:
+    def setUp(self) -> None:
+        super().setUp()
         # all of Nova's lists are partial meanwhile
         self.alone()
+
+    def _lose(self, host: str) -> None:
+        self.addCleanup(self.cloud.control.cell_up, host)
+        self.cloud.control.cell_down(host)
+
+    def test_one_is_down(self) -> None:
         here, there = self.scene.host(), self.scene.host()
         web = self.scene.server('web', on=here)
-        project = self.server(web)['tenant_id']
-        lost, gone = f'lost-{self.scene.name}', str(uuid.uuid4())
-        self.cloud.control.lose_cell(lost, gone, project)
-        self.addCleanup(self.cloud.control.find_cell, lost)
+        lost = self.scene.host('lost')
+        self.scene.server('far', on=lost)
+        self._lose(lost)
 
         said = self.refused(
             'host', 'maintenance', 'set', lost, code=drains.Exit.REFUSED
@@ -212,4 +217,81 @@ class TestCells(drains.DrainTestCase):
         self.assertEqual('maintenance', states[here])
         # Nova lists no hypervisors then, and says so itself
         self.maintenance('unset', here, says='Hypervisors of')
+        self.assert_untouched(here)
+
+    def test_one_is_lost_with_a_host_in_maintenance(self) -> None:
+        here = self.scene.host()
+        self.scene.server('web', on=here)
+        self.maintenance('set', here, '--reason', 'kernel')
+        # apply would end it
+        self.write_metadata(
+            here,
+            window_start='2026-01-01T00:00:00Z',
+            window_end='2026-01-01T02:00:00Z',
+        )
+        before, aggregate = self.shown(here), self.aggregate(here)
+        self.assertEqual(
+            ('maintenance', True, {'ACTIVE': 1}, False),
+            tuple(
+                before[name]
+                for name in ('state', 'overdue', 'servers', 'emptied')
+            ),
+        )
+        self._lose(here)
+
+        shown = self.maintenance('show', here, says='its cell is down')
+        self.assertEqual('UNKNOWN', shown['service_status'])
+        self.assertEqual('error', shown['state'])
+        self.assertIn('its cell is down', shown['cause'])
+        # what only the cell knows is not known
+        unknown = (
+            *('service_state', 'disabled_reason', 'servers', 'emptied'),
+            *('migrations_out', 'migrations_in', 'unconfirmed_resizes'),
+        )
+        self.assertEqual(
+            dict.fromkeys(unknown), {name: shown[name] for name in unknown}
+        )
+        # the record is in no cell
+        differ = {*unknown, 'state', 'cause', 'service_status'}
+        self.assertEqual(
+            {k: v for k, v in before.items() if k not in differ},
+            {k: v for k, v in shown.items() if k not in differ},
+        )
+        (row,) = self.rows('list')
+        self.assertEqual(
+            (here, 'error', 'kernel', True, shown['cause']),
+            tuple(
+                row[name]
+                for name in ('host', 'state', 'reason', 'overdue', 'cause')
+            ),
+        )
+        answer = self.run_openstack(
+            *('host', 'maintenance', 'apply', '--unset-overdue'),
+            *('-f', 'json'),
+        )
+        self.assertEqual(drains.Exit.ERROR, answer.code, str(answer))
+        self.assertIn(f'1 of 1 hosts failed: {here}', answer.stderr)
+        (row,) = json.loads(answer.stdout)
+        self.assertEqual(
+            (here, 'failed', False),
+            (row['host'], row['action'], row['changed']),
+        )
+        self.assertIn(f'the cell of {here} is down', row['cause'])
+        for command in (
+            ('unset', here),
+            ('unset', here, '--force'),
+            ('set', here, '--reason', 'another'),
+        ):
+            said = self.refused(
+                *('host', 'maintenance', *command), code=drains.Exit.REFUSED
+            )
+            self.assertIn(f'the cell of {here} is down', said)
+        self.assertEqual(aggregate, self.aggregate(here))
+
+        self.cloud.control.cell_up(here)
+        self.assertEqual(before, self.shown(here))
+        (row,) = self.rows('list')
+        self.assertEqual('maintenance', row['state'])
+        (row,) = self.rows('apply', '--unset-overdue')
+        self.assertEqual('unset', row['action'])
         self.assert_untouched(here)

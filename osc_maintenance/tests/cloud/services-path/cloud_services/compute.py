@@ -79,7 +79,9 @@ def main() -> None:
     listeners.serve(
         'control',
         control.Control(
-            hosts.Hosts(beat), phantoms.Phantoms(data, beat), cells.Cells(data)
+            hosts.Hosts(beat),
+            phantoms.Phantoms(data, beat),
+            cells.Cells(data, beat),
         ),
         threads=4,
     )

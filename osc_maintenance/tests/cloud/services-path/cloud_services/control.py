@@ -17,13 +17,13 @@ POST   /hosts          {"hosts": [NAME, ...], "scene": SCENE or null,
                         "machine": {FIELD: VALUE, ...}}
 POST   /hosts/NAME/up
 POST   /hosts/NAME/down
+POST   /hosts/NAME/cell-down
+POST   /hosts/NAME/cell-up
 DELETE /hosts/NAME
 PUT    /behaviours     {"server": NAME, UUID, HOST or "*",
                         "told": [WORD, ...]}
 DELETE /behaviours     {"server": ...}; of all servers if null
 POST   /phantoms       {"count": N}
-POST   /cells          {"host": NAME, "server": UUID, "project": ID}
-DELETE /cells/NAME
 """
 
 import collections.abc
@@ -102,6 +102,12 @@ class Control:
             case ('POST', 'hosts', host, 'down'):
                 self._hosts.stop(host)
                 return {}
+            case ('POST', 'hosts', host, 'cell-down'):
+                self._cells.lose(host)
+                return {}
+            case ('POST', 'hosts', host, 'cell-up'):
+                self._cells.find(host)
+                return {}
             case ('DELETE', 'hosts', host):
                 self._hosts.end(host)
                 scenes.SCENES.pop(host, None)
@@ -115,12 +121,6 @@ class Control:
                 return behaviour.ALL.as_dict()
             case ('POST', 'phantoms'):
                 return {'hosts': self._phantoms.create(int(body['count']))}
-            case ('POST', 'cells'):
-                self._cells.lose(**body)
-                return {}
-            case ('DELETE', 'cells', host):
-                self._cells.find(host)
-                return {}
         raise ValueError(f'no such control: {method} /{"/".join(path)}')
 
     def _status(self) -> _Body:
