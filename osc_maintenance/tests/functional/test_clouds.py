@@ -14,6 +14,8 @@
 
 import json
 
+from osc_maintenance.tests.cloud import operations
+from osc_maintenance.tests.commands import forked
 from osc_maintenance.tests.functional import base
 from osc_maintenance.tests.functional import drains
 
@@ -37,14 +39,63 @@ class TestNames(drains.DrainTestCase):
         self.assert_on(here, web)
         self.assert_untouched(here)
 
+    def _long(self, letter: str) -> str:
+        host = self.scene.host(letter * (200 - len(f'1-{self.scene.name}')))
+        self.assertEqual(200, len(host))
+        return host
+
     def test_as_long_as_a_name_may_be(self) -> None:
-        here = self.scene.host('h' * (200 - len(f'1-{self.scene.name}')))
-        self.assertEqual(200, len(here))
+        here, there = self._long('h'), self._long('t')
+        self.scene.host()
+        web = self.scene.server('web', on=here)
         reason = 'r' * 200
-        told = self.maintenance('set', here, '--reason', reason)
-        self.assertEqual(reason, told['reason'])
+        drain = self.set_(
+            *(here, '--migrate', 'all', '--target-host', there),
+            *('--reason', reason, '--notify-owners'),
+        )
+        self.assertEqual(
+            (reason, [], True),
+            tuple(
+                drain.told[name]
+                for name in ('reason', 'untold', 'notify_owners')
+            ),
+        )
+        self.assert_moved_once(drain, web, there)
+        self.assert_drained(self.shown(here))
         self.assertEqual({here}, self._listed())
-        self.maintenance('unset', here)
+        self.maintenance(
+            'unset', here, '--return-servers', says='the end: 1 moved'
+        )
+        self.assert_on(here, web)
+        self.assertEqual({}, self.server(web)['metadata'])
+        self.assert_untouched(here)
+
+    def test_apply_knows_one_as_long_as_may_be(self) -> None:
+        self.alone()
+        here, there = self._long('h'), self._long('t')
+        web = self.scene.server('web', on=here)
+        self.maintenance(
+            *('set', here, '--start', '+1h', '--duration', '2h'),
+            *('--migrate', 'all', '--target-host', there, '--notify-owners'),
+        )
+        self.assertEqual(
+            'live-migrate',
+            self.server(web)['metadata']['maintenance:action'],
+        )
+        self.write_metadata(here, window_start='2026-01-01T00:00:00Z')
+        told = []
+
+        def run() -> bool:
+            told.extend(row['action'] for row in self.rows('apply'))
+            return told[-1:] == ['drained']
+
+        operations.wait_for('apply has drained it', run, forked.SECONDS)
+        self.assertEqual('entered', told[0])
+        self.assert_on(there, web)
+        self.assert_drained(self.shown(here))
+        self.write_metadata(here, window_end='2026-01-01T02:00:00Z')
+        (row,) = self.rows('apply', '--unset-overdue')
+        self.assertEqual((here, 'unset'), (row['host'], row['action']))
         self.assert_untouched(here)
 
     def test_two_that_differ_in_case(self) -> None:
@@ -83,6 +134,16 @@ class TestIronic(drains.DrainTestCase):
         self.assert_on(here, web, 'SHUTOFF')
         (started,) = self.maintenance('unset', here)['started']
         self.assertEqual(web.id, started['id'])
+        self.assert_on(here, web)
+        self.assertEqual([], self.migrations(web))
+
+    def test_nothing_is_evacuated(self) -> None:
+        here, _there = self.scene.host(ironic=True), self.scene.host()
+        web = self.scene.server('web', on=here)
+        self.scene.host_down(here)
+        said = self.set_refused(here, '--evacuate', '--fenced')
+        self.assertIn(f'{here} is a host of Ironic', said)
+        self.assert_untouched(here)
         self.assert_on(here, web)
         self.assertEqual([], self.migrations(web))
 

@@ -214,6 +214,38 @@ class TestReplies(owners.OwnersTestCase):
         self.assert_on(self.there, web)
         self.assert_drained(self.shown(self.here))
 
+    def test_the_manager_of_a_project(self) -> None:
+        name = f'web-{self.scene.name}'
+        web = self.scene.server(name, on=self.here)
+        other = self.scene.server('other', on=self.here, project='beta')
+        planned = self.plan('--owner-replies', 'require', '--reply-by', '+2h')
+        rows = self.listed('alpha-manager')
+        self.assertEqual('live-migrate', rows[web.id]['action'])
+        self.assertNotIn(other.id, rows)
+        shown = json.loads(
+            self.openstack(
+                *(*owners.SHOW, name, '-f', 'json'), cloud='alpha-manager'
+            )
+        )
+        self.assertEqual(
+            (web.id, planned['window_start'], None),
+            tuple(shown[name] for name in ('id', 'window_start', 'reply')),
+        )
+        told = self.reply(web, '--keep', cloud='alpha-manager')
+        self.assertEqual(('keep', True), (told['reply'], told['changed']))
+        self.assertEqual(
+            f'{planned["id"]} keep', self.metadata(web)[_PROPERTY]
+        )
+        for command in (owners.SHOW, owners.ACKNOWLEDGE):
+            said = self.refused(*command, other.id, cloud='alpha-manager')
+            self.assertIn('There is no server', said)
+        self.assertNotIn(_PROPERTY, self.metadata(other))
+        # who is no admin sees no other project, whoever asks
+        said = self.refused(
+            *owners.LIST, '--all-projects', cloud='alpha-manager'
+        )
+        self.assertIn('(HTTP 403)', said)
+
     def test_what_makes_no_sense(self) -> None:
         for options, words in (
             (('--owner-replies', 'wait'), '--notify-owners'),
