@@ -28,6 +28,10 @@ ENDING = (
     'unset is about to end the maintenance, or was interrupted: run unset '
     'again, or set to go on with the maintenance'
 )
+DOWN = (
+    'nova-compute on this host is down: what is in motion may not end before '
+    'it is up again'
+)
 TO_BE_STOPPED = 'to be stopped when all others have gone'
 _REPLIED = 'its owner has replied since, or is waited for no more: set again'
 

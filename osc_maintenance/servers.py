@@ -155,6 +155,13 @@ class Migration:
         return self.status in _SUCCEEDED
 
     @property
+    def needs(self) -> frozenset[str]:
+        """The hosts that have to be up for it to end."""
+        # that the source is down is why a server is evacuated
+        source = None if self.kind == EVACUATION else self.source
+        return frozenset(host for host in (source, self.dest) if host)
+
+    @property
     def failed(self) -> bool:
         """Whether it has ended without moving the server."""
         return self.status in _FAILED
@@ -365,9 +372,14 @@ class Load:
         )
 
     @property
+    def going(self) -> list[Migration]:
+        """The migrations in progress, in either direction."""
+        return [*self.out, *self.coming]
+
+    @property
     def moving(self) -> bool:
-        """Whether a migration is in progress, in either direction."""
-        return bool(self.out or self.coming)
+        """Whether there are any."""
+        return bool(self.going)
 
     @property
     def nothing(self) -> bool:

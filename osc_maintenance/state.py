@@ -313,7 +313,9 @@ def _in_maintenance(
 ) -> Standing:
     """How a host stands that is disabled for its maintenance."""
     if load.moving:
-        return Standing(State.MIGRATING)
+        down = host.service is not None and host.service.state == 'down'
+        held_up = down and any(host.name in item.needs for item in load.going)
+        return Standing(State.MIGRATING, causes.DOWN if held_up else None)
     left = left_behind(record, load)
     awaited = {
         server.id: found

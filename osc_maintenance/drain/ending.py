@@ -58,22 +58,6 @@ def give_up_if_stuck(
     return True
 
 
-def give_up_as_down(
-    moves: collections.abc.Iterable[moves_.Move],
-) -> None:
-    """Give moves up that nobody tells anything about any more.
-
-    :param moves: what is in motion from a host whose nova-compute is down.
-    """
-    for move in moves:
-        if not move.given_up:
-            move.given_up = True
-            move.cause = (
-                'nova-compute of its host is down: Nova does not know how far '
-                'its move is'
-            )
-
-
 def why_not_started(
     moves: collections.abc.Sequence[moves_.Move], most: int
 ) -> str:

@@ -64,11 +64,13 @@ class Queued:
 
 @dataclasses.dataclass(frozen=True)
 class Down:
-    """Nova-compute on the host has gone down, or has come up again.
+    """Nova-compute on a host has gone down, or has come up again.
 
+    :ivar host: the host.
     :ivar down: which of the two.
     """
 
+    host: str
     down: bool
 
 

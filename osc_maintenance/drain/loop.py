@@ -23,6 +23,7 @@ import math
 import typing
 
 
+from osc_maintenance.drain import dead
 from osc_maintenance.drain import ending
 from osc_maintenance.drain import events
 from osc_maintenance.drain import follow
@@ -128,7 +129,7 @@ class Loop:
                     planned = True
                 if look.up is not (self._down_since is None):
                     self._down_since = None if look.up else self._clock()
-                    yield events.Down(not look.up)
+                    yield events.Down(self._journey.host, not look.up)
                 for event in self._follower.follow(look):
                     self._company |= isinstance(event, events.Adopted)
                     yield event
@@ -343,7 +344,7 @@ class Loop:
         if self._down_since is not None:
             down = now - self._down_since
             if min(down, idle) >= patience:
-                ending.give_up_as_down(self._follower.in_motion)
+                dead.give_up(self._follower.in_motion, self._journey.host)
         if any(
             move.moving
             and not (

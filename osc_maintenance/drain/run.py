@@ -22,6 +22,7 @@ import typing
 
 from osc_lib import exceptions
 
+from osc_maintenance.drain import dead
 from osc_maintenance.drain import events
 from osc_maintenance.drain import interrupt
 from osc_maintenance.drain import journey as journey_
@@ -46,6 +47,8 @@ if typing.TYPE_CHECKING:
 
 #: After these, servers are stopped that are to be.
 _STOPS = frozenset((loop_.Ending.COMPLETE, loop_.Ending.HANDED_OVER))
+#: Before these, it was waited for what is still in motion.
+_WAITED = frozenset((loop_.Ending.COMPLETE, loop_.Ending.TIMED_OUT))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,12 +131,16 @@ def drain(
             report(events.Interrupted((), 'interrupted'))
             return Result([], loop_.Ending.INTERRUPTED)
         last: events.Event | None = None
+        down: set[str] = set()
         for event in loop.run():
             if isinstance(event, events.Finished | events.Interrupted):
+                _say_what_is_down(clients, loop, report, down)
                 # what is stopped is stopped before
                 last = event
                 continue
             report(event)
+            if isinstance(event, events.Down):
+                down = {event.host} if event.down else set()
             if (
                 isinstance(event, events.Ended)
                 and event.move.outcome is moves.Outcome.MOVED
@@ -183,8 +190,23 @@ def bring_back(
     loop = loop_.Loop(clients.servers, journey, options, clock, pause)
     with _resumable('return', journey.host):
         for event in loop.run():
+            if isinstance(event, events.Finished | events.Interrupted):
+                _say_what_is_down(clients, loop, report)
             report(event)
     return Result(loop.moves, loop.ending)
+
+
+def _say_what_is_down(
+    clients: 'clients_.Clients',
+    loop: loop_.Loop,
+    report: collections.abc.Callable[[events.Event], None],
+    known: collections.abc.Collection[str] = (),
+) -> None:
+    """Say at the end why what is in motion may have taken too long."""
+    if loop.ending in _WAITED:
+        for event in dead.find(clients.nova, loop.moves):
+            if event.host not in known:
+                report(event)
 
 
 def stayed(

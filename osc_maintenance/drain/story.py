@@ -157,11 +157,12 @@ class Story:
                     '(max_concurrent_live_migrations)'
                 ]
             case events.Down():
+                compute = f'nova-compute on {text.escape(event.host)}'
                 if not event.down:
-                    return [f'nova-compute on {self.host} is up again']
+                    return [f'{compute} is up again']
                 return [
-                    f'nova-compute on {self.host} is down: what is in motion '
-                    'may not end before it is up again'
+                    f'{compute} is down: what is in motion may not end before '
+                    'it is up again'
                 ]
             case events.Waiting():
                 if not event.causes:

@@ -113,6 +113,39 @@ class TestLeftBehind(base.BaseTestCase):
                 self.assertEqual(expected, standing.state)
                 self.assertIs(expected is S.ERROR, bool(standing.cause))
 
+    def test_nova_compute_is_down_while_servers_move(self) -> None:
+        host = drained()
+        assert host.service
+        dead = dataclasses.replace(host.service, state='down')
+        down = dataclasses.replace(host, service=dead)
+
+        def on_its_way(
+            kind: str, source: str = 'compute1', dest: str = 'compute2'
+        ) -> servers.Load:
+            move = servers.Migration(1, 'moved', kind, 'running', source, dest)
+            return servers.Load('compute1', (WEB,), (move,))
+
+        for what, standing, load, told in (
+            ('up', host, on_its_way(servers.LIVE_MIGRATION), False),
+            ('live', down, on_its_way(servers.LIVE_MIGRATION), True),
+            ('cold', down, on_its_way(servers.COLD_MIGRATION), True),
+            # that it is down is why
+            ('evacuation', down, on_its_way(servers.EVACUATION), False),
+            (
+                'evacuation to it',
+                down,
+                on_its_way(servers.EVACUATION, 'compute2', 'compute1'),
+                True,
+            ),
+        ):
+            with self.subTest(what):
+                found = state.derive(standing, load, scenes.NOW)
+                self.assertEqual(S.MIGRATING, found.state)
+                self.assertIs(
+                    told, 'nova-compute on this host is down' in str(found)
+                )
+                self.assertIs(told, bool(found.cause))
+
     def test_those_that_are_kept_are_named(self) -> None:
         said = {'maintenance:policy': 'keep'}
         web, db = (dataclasses.replace(item, said=said) for item in (WEB, DB))

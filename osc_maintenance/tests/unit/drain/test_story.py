@@ -173,7 +173,7 @@ class TestChanges(stories.StoryTestCase):
             (True, ' is down: what is in motion may not end'),
             (False, ' is up again'),
         ):
-            (line,) = self.told(events.Down(down))
+            (line,) = self.told(events.Down('h1', down))
             self.assertIn(words, line)
 
     def test_waiting(self) -> None:
