@@ -83,7 +83,7 @@ class TestNames(drains.DrainTestCase):
             self.server(web)['metadata']['maintenance:action'],
         )
         self.write_metadata(here, window_start='2026-01-01T00:00:00Z')
-        told = []
+        told: list[str] = []
 
         def run() -> bool:
             told.extend(row['action'] for row in self.rows('apply'))

@@ -12,6 +12,9 @@
 
 """What seldom happens in a drain."""
 
+import math
+
+from osc_maintenance.tests.cloud import scene
 from osc_maintenance.tests.functional import drains
 from osc_maintenance.tests.functional import proxy
 
@@ -42,6 +45,93 @@ class TestRestarted(drains.DrainTestCase):
                 for name in ('state', 'servers', 'migrations_out', 'emptied')
             ),
         )
+
+
+class TestDead(drains.DrainTestCase):
+    """A nova-compute dies in the middle, never comes back, nobody sees it."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.here, self.there = self.scene.host(), self.scene.host()
+        self.web = self.scene.server('web', on=self.here)
+        self.off = self.scene.server('off', on=self.here, status='SHUTOFF')
+        self.scene.migration_of(self.web, hangs=True)
+        self.scene.migration_of(self.off, cold_seconds=math.inf)
+
+    def _drain(self, dies: str, *options: str) -> drains.Drain:
+        """A drain in which a host dies when both servers are in motion."""
+        going = self.set_going(self.here, '--migrate', 'all', *options)
+        self.migration(self.web, 'running')
+        self.migration(self.off, 'migrating')
+        self.scene.host_down(dies)
+        drain = self.ended(going, drains.Exit.TIMED_OUT)
+        self.assertIn(f'nova-compute on {dies} is down', drain.stderr)
+        return drain
+
+    def _assert_held_up(
+        self, drain: drains.Drain, server: scene.Server, dead: str
+    ) -> None:
+        move = drain.of(server)
+        self.assertEqual(
+            ('moving', self.there), (move['outcome'], move['destination'])
+        )
+        self.assertIn(f'nova-compute on {dead} is down', move['cause'])
+
+    def _assert_well(self, server: scene.Server, status: str) -> None:
+        """A server is where it was, and was asked to move once."""
+        found = self.server(server)
+        self.assertEqual(
+            (self.here, status),
+            (found['OS-EXT-SRV-ATTR:host'], found['status']),
+        )
+        self.assertEqual(1, len(self.migrations(server)))
+
+    def _assert_ends(self, up: str, moving: drains.Json) -> None:
+        """What show says is so, and unset ends the maintenance."""
+        shown = self.shown(self.here)
+        self.assertEqual(
+            ('migrating', up, False, moving),
+            tuple(
+                shown[name]
+                for name in ('state', 'service_state', 'emptied', 'servers')
+            ),
+        )
+        is_down = 'nova-compute on this host is down'
+        self.assertIs(up == 'down', is_down in (shown['cause'] or ''))
+        told = self.maintenance(
+            'unset', self.here, says='not confirmed, and the maintenance'
+        )
+        self.assertEqual('none', told['state'])
+        self.assert_untouched(self.here)
+
+    def test_that_of_the_host(self) -> None:
+        drain = self._drain(
+            *(self.here, '--server-timeout', '5s', '--timeout', '30s')
+        )
+        for server in (self.web, self.off):
+            self._assert_held_up(drain, server, self.here)
+        self._assert_ends('down', {'MIGRATING': 1, 'RESIZE': 1})
+        self._assert_well(self.web, 'MIGRATING')
+        self._assert_well(self.off, 'RESIZE')
+
+    def test_that_of_the_host_when_time_is_over(self) -> None:
+        drain = self._drain(self.here, '--timeout', '10s')
+        for server in (self.web, self.off):
+            self._assert_held_up(drain, server, self.here)
+        self._assert_ends('down', {'MIGRATING': 1, 'RESIZE': 1})
+
+    def test_that_of_the_destination(self) -> None:
+        drain = self._drain(
+            *(self.there, '--server-timeout', '5s', '--timeout', '30s')
+        )
+        # the host itself can stop a live migration
+        move = drain.of(self.web)
+        self.assertEqual('failed', move['outcome'])
+        self.assertIn('was aborted', move['cause'])
+        self._assert_held_up(drain, self.off, self.there)
+        self._assert_ends('up', {'ACTIVE': 1, 'RESIZE': 1})
+        self._assert_well(self.web, 'ACTIVE')
+        self._assert_well(self.off, 'RESIZE')
 
 
 class TestOwner(drains.DrainTestCase):
