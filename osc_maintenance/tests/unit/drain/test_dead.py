@@ -27,6 +27,7 @@ from osc_maintenance import servers
 from osc_maintenance import state
 from osc_maintenance.tests.unit.drain import test_loop_base
 from osc_maintenance.tests.unit.drain import test_loop_stops
+from osc_maintenance.tests.unit.drain import test_returning_base
 from osc_maintenance.tests.unit import scenes
 
 _MOVING = moves.Outcome.MOVING
@@ -167,3 +168,21 @@ class TestDrain(test_loop_stops.StopsTestCase):
         self.drained(test_loop_base.HOST, timeout=200.0)
         self.afresh()
         self.drained(test_loop_base.HOST)
+
+
+class TestReturn(test_returning_base.ReturningTestCase):
+    def test_where_a_server_comes_from(self) -> None:
+        self.drained('web')
+        there = str(self.world.guests['web'].host)
+        self.world.script('web', fails=['hang'], abortable=False)
+        journey = self.surveyed()
+        self.world.at(
+            self.world.now + 9,
+            lambda: self.world.hosts.update({there: 'down'}),
+        )
+        told: list[events.Event] = []
+        result = self.bring_back(journey, told.append, timeout=30.0)
+        self.assertIs(exit_codes.ExitCode.TIMED_OUT, result.exit_code)
+        self.assertEqual(events.Down(there, True), told[-2])
+        (move,) = result.moves
+        self.assertIn(f'nova-compute on {there} is down', str(move.cause))
