@@ -177,6 +177,19 @@ class Migration:
         return not (self.succeeded or self.failed or self.unconfirmed)
 
     @property
+    def open(self) -> bool:
+        """Whether it goes on, or waits to be confirmed or reverted."""
+        return self.in_progress or self.unconfirmed
+
+    @property
+    def unclaimed(self) -> bool:
+        """Whether it is open, and nobody tells who has asked for it.
+
+        It may be somebody else's to confirm or to abort.
+        """
+        return self.open and self.user is None
+
+    @property
     def evacuation(self) -> bool:
         """Whether it is an evacuation, whatever kind Nova says."""
         return self.kind == EVACUATION or self.status == 'done'

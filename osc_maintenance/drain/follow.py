@@ -236,7 +236,8 @@ class Follower:
         now = self._clock()
         if move.migration is None or move.migration.id != migration.id:
             # somebody else may have been quicker, or have come since
-            move.ours = self._is_ours(migration)
+            asked_for = self._has_asked_for(move, migration)
+            move.ours = asked_for or self._is_ours(migration)
         if move.migration is None or move.migration.status != migration.status:
             self._settler.changed = now
         move.migration, move.unsure, move.idle = migration, False, None
@@ -257,6 +258,29 @@ class Follower:
                 yield events.Overdue(move)
         if not here and move.moving:
             yield from self._settler.missing(move)
+
+    def _has_asked_for(
+        self, move: moves_.Move, migration: servers.Migration
+    ) -> bool:
+        """Whether it is by the request that Nova has just taken from us.
+
+        Nobody else could have the server moved then. It is all that is known
+        of a migration of which nobody tells who has asked for it.
+        """
+        if not (
+            migration.unclaimed
+            and move.migration is None
+            and move.request is not None
+            and migration.kind == verdict.KINDS.get(move.verdict.action)
+        ):
+            return False
+        later = [
+            item.id
+            for item in self._servers.migrations(server=move.server.id)
+            if item.id > move.after
+        ]
+        # ours may have failed at once, and somebody else's have begun
+        return migration.id == min(later, default=None)
 
     def _ask_for_figures(self) -> None:
         """The figures of one migration at each look, in turn."""

@@ -417,7 +417,7 @@ class Leaving:
             # a colleague may have noted it since
             self._asked_for.add(migration.id)
             self._check()
-        return self._knows(migration)
+        return self._knows(migration) and not migration.unclaimed
 
     def _knows(self, migration: servers.Migration) -> bool:
         move = self._at.journal.moves.get(migration.server)

@@ -67,7 +67,7 @@ def enforce(
         return True
     took = f'took longer than {times.format_duration(int(limit))}'
     if not move.ours:
-        return _give_up(move, f'{took} and goes on: somebody else moves it')
+        return _give_up(move, f'{took} and goes on: {move.mover} moves it')
     if options.on_timeout is options_.OnTimeout.LEAVE:
         return _give_up(move, f'{took} and was left to go on')
     if move.kind != servers.LIVE_MIGRATION:

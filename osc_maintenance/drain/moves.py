@@ -148,6 +148,14 @@ class Move:
         return self.migration.dest if self.migration else None
 
     @property
+    def mover(self) -> str:
+        """Who moves it, if this maintenance does not, for people to read."""
+        known = self.migration
+        if known and known.unclaimed:
+            return 'somebody whom Nova does not name'
+        return 'somebody else'
+
+    @property
     def stayed(self) -> bool:
         """Whether it was to go and did not."""
         return self.outcome in STAYED

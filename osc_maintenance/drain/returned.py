@@ -55,6 +55,7 @@ def to_confirm(load: servers.Load, noted: journal.Journal) -> set[str]:
         # the host may have come after it
         if item in waits
         and latest[item] is migration
+        and not migration.unclaimed
         and noted.has_cold(migration, load.host)
     }
 

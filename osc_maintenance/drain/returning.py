@@ -415,7 +415,7 @@ class Returning:
             # a colleague may have noted it since
             self._asked_for.add(migration.id)
             self._read_record()
-        return self._knows(migration)
+        return self._knows(migration) and not migration.unclaimed
 
     def _knows(self, migration: servers.Migration) -> bool:
         move = self._at.journal.returns.get(migration.server)

@@ -352,7 +352,7 @@ class Settler:
             yield self.end(
                 move,
                 moves_.Outcome.LEFT,
-                'somebody else has moved it, and has to confirm that',
+                f'{move.mover} has moved it, and has to confirm that',
             )
             return
         if self._clock() < move.not_before:

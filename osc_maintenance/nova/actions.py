@@ -34,6 +34,15 @@ _ACTIONS = {
     'stop': 'stop',
 }
 _EVACUATE, _REBUILD = 'evacuate', 'rebuild'
+#: What moves a server, or may.
+_MOVES = frozenset(('live-migration', 'migrate', 'resize', _EVACUATE))
+
+
+class _Asked(typing.NamedTuple):
+    """An action, and who has asked for it: empty if that was Nova itself."""
+
+    action: str
+    user: str
 
 
 class Actions:
@@ -126,6 +135,24 @@ class Actions:
         asked = _ACTIONS[servers.LIVE_MIGRATION]
         return self._who(server, _ABORT, {_ABORT, asked})
 
+    def moved_by(self, server: str) -> str | None:
+        """Who has asked for the latest move of a server, or its resize.
+
+        Rests on GET /servers/{id}/os-instance-actions.
+
+        :param server: the server's id.
+        :returns: the id of the user; None if Nova does not tell, or not us.
+        :raises TransientError: if Nova does not answer.
+        """
+        try:
+            latest = self._latest(server, _MOVES)
+        except api.TransientError:
+            raise
+        except exceptions.CommandError:
+            # not ours to read, perhaps
+            return None
+        return (latest.user or None) if latest else None
+
     def being_rebuilt(self, server: servers.Server) -> bool:
         """Whether an evacuation rebuilds a server at this moment.
 
@@ -145,6 +172,13 @@ class Actions:
         self, server: str, action: str, among: collections.abc.Set[str]
     ) -> str | None:
         """Who has asked for an action, if it is the latest of several."""
+        latest = self._latest(server, among)
+        return latest.user if latest and latest.action == action else None
+
+    def _latest(
+        self, server: str, among: collections.abc.Set[str]
+    ) -> '_Asked | None':
+        """The latest of several actions, if there is one."""
         with api.explained(f'Server {server}'):
             try:
                 _response, body = self._client.client.get(
@@ -157,5 +191,5 @@ class Actions:
                 if item['action'] in among:
                     # Nova itself stops what has shut down, as nobody
                     user = fields.maybe(item, 'user_id', str) or ''
-                    return user if item['action'] == action else None
+                    return _Asked(item['action'], user)
         return None

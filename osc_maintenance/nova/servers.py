@@ -17,6 +17,7 @@ Nova's answers become the plain types of :mod:`osc_maintenance.servers`.
 
 import collections.abc
 import contextlib
+import dataclasses
 import datetime
 import typing
 
@@ -29,6 +30,7 @@ from osc_maintenance import fields
 from osc_maintenance.nova import actions
 from osc_maintenance.nova import answers
 from osc_maintenance.nova import api
+from osc_maintenance import parallel
 from osc_maintenance import servers
 from osc_maintenance import text
 
@@ -46,6 +48,8 @@ class Servers(actions.Actions):
     def __init__(self, client: typing.Any) -> None:
         super().__init__(client)
         self.changes = 0
+        # who has asked for migrations that do not tell it, by their ids
+        self._requesters: dict[int, str | None] = {}
 
     # -- reading -----------------------------------------------------------
 
@@ -104,7 +108,8 @@ class Servers(actions.Actions):
         """Migrations, ended ones as well.
 
         Rests on GET /os-migrations, paged and with changes-since from 2.59
-        on.
+        on. Who has asked for one is told from 2.80 on; before, the actions of
+        its server tell that of the latest one.
 
         :param host: only those from or to this host.
         :param server: only those of this server, by its id.
@@ -123,7 +128,36 @@ class Servers(actions.Actions):
             found = api.pages(
                 self._client, 'migrations', '/os-migrations', **query
             )
-            return tuple(map(answers.migration, found))
+            migrations = tuple(map(answers.migration, found))
+        return self._with_requesters(migrations, ended=server is not None)
+
+    def _with_requesters(
+        self, migrations: tuple[servers.Migration, ...], *, ended: bool
+    ) -> tuple[servers.Migration, ...]:
+        """The same, with who has asked for those that do not tell it.
+
+        It is asked of the latest migration of a server only, once, and only
+        where it matters: for one that may have to be confirmed or aborted.
+
+        :param ended: of one that has ended as well.
+        """
+        asked = [
+            item
+            for item in servers.latest(migrations).values()
+            if item.user is None
+            and item.id not in self._requesters
+            and (ended or item.open)
+        ]
+        users = parallel.each(lambda item: self.moved_by(item.server), asked)
+        self._requesters.update(
+            (item.id, user) for item, user in zip(asked, users, strict=True)
+        )
+        return tuple(
+            item
+            if item.user
+            else dataclasses.replace(item, user=self._requesters.get(item.id))
+            for item in migrations
+        )
 
     def figures(self, server: str) -> answers.Figures | None:
         """How far the live migration of a server has come.

@@ -203,6 +203,8 @@ class Servers:
         self.stoppers: dict[str, str | None] = {}
         #: who has aborted the last migration of a server, by its id
         self.aborters: dict[str, str] = {}
+        #: who has asked for the latest move of a server, by its id
+        self.movers: dict[str, str] = {}
         #: why moves fail, by server id
         self.causes: dict[str, str] = {}
 
@@ -284,6 +286,9 @@ class Servers:
 
     def aborted_by(self, server: str) -> str | None:
         return self.aborters.get(server)
+
+    def moved_by(self, server: str) -> str | None:
+        return self.movers.get(server)
 
     def stop(self, server: servers.Server) -> None:
         self._write('stop', server, None)

@@ -248,6 +248,7 @@ class TestMoving(MovingTestCase):
                     'instance_uuid': 'web-id',
                     'migration_type': kind,
                     'status': status,
+                    'user_id': 'a',
                 }
                 self.answers({'migrations': [item]}, {'server': SHOWN})
                 if refused:
@@ -271,6 +272,7 @@ class TestMoving(MovingTestCase):
             'instance_uuid': 'web-id',
             'migration_type': servers.EVACUATION,
             'status': 'completed',
+            'user_id': 'a',
         }
         for task, action, refused in (
             ('rebuilding', 'evacuate', True),

@@ -218,7 +218,8 @@ class TestMigrations(ServersTestCase):
                     },
                     {'id': 8, 'instance_uuid': 'b', 'updated_at': None},
                 ]
-            }
+            },
+            {'instanceActions': []},
         )
         begun = datetime.datetime(2026, 11, 20, 6, 0, tzinfo=datetime.UTC)
         first, second = self.nova.migrations('compute1')
@@ -260,7 +261,7 @@ class TestMigrations(ServersTestCase):
                 self.assertEqual(['/os-migrations' + query], self.urls())
 
     def test_they_are_paged_by_uuid(self) -> None:
-        item = {'id': 7, 'uuid': 'u7', 'instance_uuid': 'a'}
+        item = {'id': 7, 'uuid': 'u7', 'instance_uuid': 'a', 'user_id': 'u'}
         self.answers(
             {'migrations': [item], 'migrations_links': NEXT},
             {'migrations': [{**item, 'id': 6}]},
@@ -287,7 +288,7 @@ class TestMigrations(ServersTestCase):
     def test_a_time_with_an_offset(self) -> None:
         moment = '2026-11-20T08:00:00+02:00'
         item = {'id': 7, 'instance_uuid': 'a', 'created_at': moment}
-        self.answers({'migrations': [item]})
+        self.answers({'migrations': [{**item, 'status': 'error'}]})
         (found,) = self.nova.migrations()
         self.assertEqual(
             datetime.datetime.fromisoformat(moment), found.created
@@ -301,6 +302,89 @@ class TestMigrations(ServersTestCase):
                 exceptions.CommandError, self.nova.migrations
             )
             self.assertIn('no answer of the API', str(error))
+
+
+class TestRequesters(ServersTestCase):
+    """Who has asked for a migration, where it does not tell that."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.at('2.79')
+
+    def _asked(
+        self, *statuses: str, server: str | None = None
+    ) -> list[str | None]:
+        """Who is told of the migrations of one server, the first one first."""
+        listed = [
+            {'id': 7 + number, 'instance_uuid': 'a', 'status': status}
+            for number, status in enumerate(statuses)
+        ]
+        done = [
+            {'action': 'confirmResize', 'user_id': 'carol'},
+            {'action': 'live_migration_cancel', 'user_id': 'carol'},
+            {'action': 'migrate', 'user_id': 'bob'},
+            {'action': 'live-migration', 'user_id': 'alice'},
+        ]
+        self.answers({'migrations': listed}, {'instanceActions': done})
+        host = None if server else 'compute1'
+        found = self.nova.migrations(host, server=server)
+        self.assertEqual(
+            [7 + n for n in range(len(listed))], [m.id for m in found]
+        )
+        return [item.user for item in found]
+
+    def test_the_latest_that_may_be_confirmed_or_aborted(self) -> None:
+        for statuses, expected in (
+            (['completed', 'finished'], [None, 'bob']),
+            (['running'], ['bob']),
+            (['finished', 'completed'], [None, None]),
+        ):
+            with self.subTest(statuses=statuses):
+                self.nova = servers_api.Servers(self.client)
+                self.assertEqual(expected, self._asked(*statuses))
+
+    def test_of_one_server_one_that_has_ended_as_well(self) -> None:
+        told = self._asked('completed', 'completed', server='a')
+        self.assertEqual([None, 'bob'], told)
+
+    def test_it_is_asked_once(self) -> None:
+        path = '/servers/a/os-instance-actions'
+        self._asked('running')
+        self.assertEqual([path], self.urls()[1:])
+        # and known when it has ended
+        self.assertEqual(['bob'], self._asked('completed'))
+        self.assertEqual(1, len(self.urls()))
+        self.assertEqual(['bob', 'bob'], self._asked('completed', 'running'))
+        self.assertEqual([path], self.urls()[1:])
+
+    def test_what_nova_tells_is_not_asked(self) -> None:
+        item = {'id': 7, 'instance_uuid': 'a', 'status': 'running'}
+        self.answers({'migrations': [{**item, 'user_id': 'eve'}]})
+        (found,) = self.nova.migrations('compute1')
+        self.assertEqual('eve', found.user)
+
+    def test_it_is_not_told(self) -> None:
+        item = {'id': 7, 'instance_uuid': 'a', 'status': 'running'}
+        answers: list[typing.Any] = [
+            nova_exceptions.Forbidden(403),
+            nova_exceptions.NotFound(404),
+            {'instanceActions': []},
+            # Nova itself
+            {'instanceActions': [{'action': 'migrate', 'user_id': None}]},
+        ]
+        for answer in answers:
+            self.nova = servers_api.Servers(self.client)
+            self.answers({'migrations': [item]}, answer)
+            (found,) = self.nova.migrations('compute1')
+            self.assertIsNone(found.user)
+            self.assertTrue(found.unclaimed)
+
+    def test_nova_does_not_answer_now(self) -> None:
+        item = {'id': 7, 'instance_uuid': 'a', 'status': 'running'}
+        busy = nova_exceptions.ClientException(503)
+        self.answers({'migrations': [item]}, busy)
+        self.assertRaises(api.TransientError, self.nova.migrations, 'compute1')
+        self.assertEqual(['bob'], self._asked('running'))
 
 
 class TestFigures(ServersTestCase):

@@ -383,8 +383,9 @@ class TestOurs(LeavingTestCase):
         for ours, found in (
             (True, row),
             (True, dataclasses.replace(row, kind=servers.LIVE_MIGRATION)),
-            # this Nova does not tell who asked for it
-            (True, dataclasses.replace(row, user=None)),
+            # nobody tells who asked for it: it is not ours to confirm
+            (False, dataclasses.replace(row, user=None)),
+            (True, dataclasses.replace(row, user=None, status='failed')),
             (False, dataclasses.replace(row, user='bob')),
             (False, dataclasses.replace(row, kind=servers.RESIZE)),
             # it was there before

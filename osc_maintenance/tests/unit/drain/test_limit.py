@@ -10,6 +10,7 @@
 #   License for the specific language governing permissions and limitations
 #   under the License.
 
+import dataclasses
 import math
 import typing
 
@@ -61,7 +62,7 @@ def moving(
     move = moves.Move(servers.Server('s1', 'web1'), verdict.Verdict(action))
     move.begin(900, unsure=False)
     kind = verdict.KINDS[action]
-    move.migration = servers.Migration(7, 's1', kind, 'running')
+    move.migration = servers.Migration(7, 's1', kind, 'running', user='u')
     move.running = running
     return move
 
@@ -169,7 +170,16 @@ class TestEnforce(base.BaseTestCase):
             self.assertTrue(self.enforce(nova, move, 60, on_timeout))
             self.assertEqual([], nova.done)
             self.assertTrue(move.given_up)
-            self.assertIn('somebody else', move.cause or '')
+            self.assertIn('somebody else moves it', move.cause or '')
+
+    def test_that_of_nobody_knows_whom_is_not_stopped(self) -> None:
+        nova, move = Nova(), moving()
+        assert move.migration
+        move.ours = False
+        move.migration = dataclasses.replace(move.migration, user=None)
+        self.assertTrue(self.enforce(nova, move, 60, _ABORT))
+        self.assertEqual([], nova.done)
+        self.assertIn('whom Nova does not name', move.cause or '')
 
 
 class TestNextOne(base.BaseTestCase):

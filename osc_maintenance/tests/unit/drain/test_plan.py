@@ -38,7 +38,9 @@ def migration(
     kind: str = servers.LIVE_MIGRATION,
 ) -> servers.Migration:
     """A migration of a server."""
-    return servers.Migration(7, f'{server}-id', kind, status, source, dest)
+    return servers.Migration(
+        7, f'{server}-id', kind, status, source, dest, user='alice'
+    )
 
 
 class PlanTestCase(base.BaseTestCase):
@@ -98,11 +100,16 @@ class TestMake(PlanTestCase):
         back = migration(
             'off', 'finished', 'compute2', 'compute1', servers.COLD_MIGRATION
         )
-        for after, words in ((6, 'has come back'), (7, 'resize confirm')):
+        unclaimed = dataclasses.replace(back, user=None)
+        for found, after, words in (
+            (back, 6, 'has come back'),
+            (back, 7, 'resize confirm'),
+            (unclaimed, 6, 'resize confirm'),
+        ):
             noted = journal.Journal(
                 returns={'off-id': journal.Move('cold-migrate', after)}
             )
-            made = self.plan(off, migrations=(back,), noted=noted)
+            made = self.plan(off, migrations=(found,), noted=noted)
             self.assertIn(words, str(made.verdicts['off-id'].cause))
             self.assertEqual([off], made.blocked)
 

@@ -13,7 +13,9 @@
 """What somebody else begins is nobody's to confirm or to abort."""
 
 import collections.abc
+import dataclasses
 import typing
+from unittest import mock
 
 from osc_maintenance.drain import events
 from osc_maintenance import servers
@@ -91,6 +93,74 @@ class TestDrain(base.LoopTestCase):
         )
         drain.run()
         self.assertEqual(0, world.requests['abort'])
+
+
+class TestUnclaimed(TestDrain):
+    """The same where nobody tells who has asked for a migration."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        real = base.Client.migrations
+
+        def migrations(
+            client: base.Client, *args: typing.Any, **kwargs: typing.Any
+        ) -> list[servers.Migration]:
+            found = real(client, *args, **kwargs)
+            return [dataclasses.replace(item, user=None) for item in found]
+
+        silent = mock.patch.object(base.Client, 'migrations', migrations)
+        silent.start()
+        self.addCleanup(silent.stop)
+
+    def test_what_a_drain_has_asked_for_is_confirmed_by_it(self) -> None:
+        self.world.add('off', vm_state='stopped')
+        self.world.add('web')
+        drain = self.drain().run()
+        self.assertEqual({'off': 'moved', 'web': 'moved'}, drain.outcomes())
+
+    def test_what_it_has_asked_for_and_takes_too_long_is_aborted(self) -> None:
+        self.world.script(self.world.add('web'), seconds=300)
+        drain = self.drain(server_timeout=30).run()
+        self.assertIn('was aborted', str(drain.move('web').cause))
+
+    def test_one_of_its_kind_after_its_own_has_failed_at_once(self) -> None:
+        begun = 0
+        for tenths in range(1, 20):
+            self.afresh()
+            world = self.world
+            world.add('off', vm_state='stopped')
+            world.script(
+                'off', fails=['no host'], unseen=0.01, scheduling=0.05
+            )
+            drain = self.drain()
+            while not drain.of(events.Started):
+                drain.step()
+            world.advance(world.now + tenths / 10)
+            if world.guests['off'].task_state is None:
+                world.begin('off', servers.COLD_MIGRATION, 'bob', 'h2')
+                begun += 1
+            drain.run()
+            theirs = [
+                row.migration.status
+                for row in world.rows
+                if row.migration.user == 'bob'
+            ]
+            self.assertNotIn('confirmed', theirs, f'{tenths}')
+        self.assertNotEqual(0, begun)
+
+    def test_what_another_run_may_have_asked_for_is_left(self) -> None:
+        self.world.add('off', vm_state='stopped')
+        first = self.drain()
+        while not first.of(events.Started):
+            first.step()
+        drain = self.drain().run()
+        (move,) = drain.loop.moves
+        self.assertEqual(
+            'somebody whom Nova does not name has moved it, and has to '
+            'confirm that',
+            move.cause,
+        )
+        self.assertEqual(0, self.world.requests['confirm'])
 
 
 class World(simulation.World):
