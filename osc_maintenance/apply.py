@@ -59,6 +59,7 @@ def apply(
     unset_overdue: bool,
     max_parallel: int,
     now: collections.abc.Callable[[], datetime.datetime],
+    hear: collections.abc.Callable[[str], object] = lambda _: None,
 ) -> list[dict[str, typing.Any]]:
     """Do what the windows call for.
 
@@ -69,11 +70,19 @@ def apply(
     :param unset_overdue: end the maintenances whose window has ended.
     :param max_parallel: how many moves off one host are in motion at most.
     :param now: tells the present, in UTC: those before a host take their time.
+    :param hear: is told once what is not known where servers are moved.
     :returns: for each host that something was done to, failed, or that is
         overdue, the fields of ``list``, ``action`` (entered, draining,
         drained, told, unset, overdue or failed) and ``changed``.
     """
     how = options.Options(max_parallel=max_parallel, wait=False)
+    told: set[str] = set()
+
+    def warn(note: str) -> None:
+        if note not in told:
+            hear(note)
+        told.add(note)
+
     hosts = facts.survey(clients.nova)
     began = now()
     idle = [
@@ -84,7 +93,7 @@ def apply(
     rows = []
     for host in hosts:
         row = reports.get(host.name) or _carry_out(
-            clients, host, how, unset_overdue, now()
+            clients, host, how, unset_overdue, now(), warn
         )
         if row:
             rows.append(row)
@@ -135,6 +144,7 @@ def _carry_out(
     how: options.Options,
     unset_overdue: bool,
     now: datetime.datetime,
+    warn: collections.abc.Callable[[str], object],
 ) -> dict[str, typing.Any] | None:
     """Do what is to be done to a host; its row, if there was something."""
     called_for = windows.called_for(host, now)
@@ -162,7 +172,7 @@ def _carry_out(
             # those that came before it may have taken minutes
             host = facts.find(clients.nova, host.name, host.aggregate)
         if _drains(host):
-            host, action = _drain(clients, host, how, action, now)
+            host, action = _drain(clients, host, how, action, now, warn)
         if notices.concern(host):
             host, met.untold = notices.tell_all(clients, host, now)
             if clients.changes > changes:
@@ -210,6 +220,7 @@ def _drain(
     how: options.Options,
     action: str | None,
     now: datetime.datetime,
+    warn: collections.abc.Callable[[str], object],
 ) -> tuple[state.Host, str | None]:
     """Start the next moves off a host; the host then, and the word."""
     record = host.record
@@ -217,6 +228,8 @@ def _drain(
         return host, action
     load = facts.load(clients.servers, host.name)
     plan = plan_.make(clients, load, record.policy, now, host.journal)
+    for note in plan.notes:
+        warn(note)
     plan_.check(clients, plan, strict=False)
     met: dict[str, str] = {}
 

@@ -24,6 +24,7 @@ from osc_maintenance.drain import returned
 from osc_maintenance.drain import surroundings
 from osc_maintenance.drain import verdict
 from osc_maintenance import journal
+from osc_maintenance import microversions
 from osc_maintenance import policy as policy_
 from osc_maintenance import servers
 from osc_maintenance import text
@@ -48,7 +49,7 @@ class Plan:
         whose resize away from it is not confirmed, by id.
     :ivar builds: servers that were scheduled to the host, and that it has not
         taken up yet.
-    :ivar notes: what could not be asked.
+    :ivar notes: what could not be asked, and what Nova does not give.
     """
 
     load: servers.Load
@@ -175,6 +176,7 @@ def make(
     noted: journal.Journal,
     *,
     evacuate: bool = False,
+    moving: bool = True,
 ) -> Plan:
     """Find out what a drain would do; nothing is changed.
 
@@ -184,6 +186,7 @@ def make(
     :param now: the present, in UTC.
     :param noted: what was noted beside the record.
     :param evacuate: the host is down, and its servers are rebuilt elsewhere.
+    :param moving: it is about to be done, and not only shown.
     :returns: the plan.
     :raises CommandError: if Nova does not answer.
     """
@@ -214,7 +217,7 @@ def make(
         f'{text.escape(load.host)}, which is down: it will not arrive'
         for server in (builds if evacuate else ())
     ]
-    return Plan(
+    plan = Plan(
         load=load,
         policy=policy,
         evacuate=evacuate,
@@ -224,6 +227,33 @@ def make(
         builds=builds,
         notes=(*surveyor.notes, *notes),
     )
+    lacking = microversions.lacking(
+        clients.servers.microversion, _matters(plan, moving=moving)
+    )
+    if lacking is None:
+        return plan
+    return dataclasses.replace(plan, notes=(*plan.notes, lacking))
+
+
+def _matters(plan: Plan, *, moving: bool) -> set[microversions.Matter]:
+    """What a plan rests on that not every Nova gives."""
+    matter = microversions.Matter
+    actions = {found.action for found in plan.verdicts.values()}
+    matters = {
+        matter.LOCKS: any(
+            plan.policy.held(server) and not server.locked_reason
+            for server in plan.load.servers or ()
+        ),
+        matter.ZONES: plan.wanted,
+        matter.GROUP_LIMITS: any(
+            group.apart for group in plan.around.groups.values()
+        ),
+        matter.COLD_TARGETS: plan.policy.target is not None
+        and verdict.Action.COLD_MIGRATE in actions,
+        matter.REQUESTERS: moving and plan.wanted and not plan.evacuate,
+        matter.EVACUATED: verdict.Action.EVACUATE in actions,
+    }
+    return {item for item, matters_ in matters.items() if matters_}
 
 
 def check(

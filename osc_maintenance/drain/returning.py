@@ -23,6 +23,7 @@ from osc_maintenance.drain import moves as moves_
 from osc_maintenance.drain import verdict
 from osc_maintenance.drain import watch
 from osc_maintenance import journal
+from osc_maintenance import microversions
 from osc_maintenance import noting
 from osc_maintenance.nova import api
 from osc_maintenance import owners
@@ -112,6 +113,17 @@ class Returning:
         for server, migrations in found.values():
             if server and server.host != self.host:
                 self._judge(server, migrations)
+
+    @property
+    def matters(self) -> set[microversions.Matter]:
+        """What a return rests on that not every Nova gives."""
+        actions = {self._verdict(item).action for item in self._away.values()}
+        matters = set()
+        if self._away:
+            matters.add(microversions.Matter.REQUESTERS)
+        if verdict.Action.COLD_MIGRATE in actions:
+            matters.add(microversions.Matter.COLD_TARGETS)
+        return matters
 
     def _known(self, ids: collections.abc.Sequence[str]) -> dict[str, _Known]:
         """Servers as they are now, by their ids."""

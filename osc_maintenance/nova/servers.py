@@ -27,6 +27,7 @@ from novaclient import exceptions as nova_exceptions
 from osc_lib import exceptions
 
 from osc_maintenance import fields
+from osc_maintenance import microversions
 from osc_maintenance.nova import actions
 from osc_maintenance.nova import answers
 from osc_maintenance.nova import api
@@ -50,6 +51,12 @@ class Servers(actions.Actions):
         self.changes = 0
         # who has asked for migrations that do not tell it, by their ids
         self._requesters: dict[int, str | None] = {}
+
+    @property
+    def microversion(self) -> microversions.Version:
+        """The negotiated microversion."""
+        version = self._client.api_version
+        return version.ver_major, version.ver_minor
 
     # -- reading -----------------------------------------------------------
 
@@ -259,7 +266,8 @@ class Servers(actions.Actions):
         if target and self._client.api_version < _COLD_TARGET:
             raise exceptions.CommandError(
                 f'{text.escape(server.name)} ({server.id}): this Nova takes '
-                'no target host for a cold migration: leave --target-host out'
+                'no target host for a cold migration: leave --target-host '
+                'out, or start the server, so that it is moved live'
             )
         hosts = [target] if target else []
         with self._changing(server):

@@ -26,6 +26,7 @@ from osc_maintenance.osc import options
 
 if typing.TYPE_CHECKING:
     from osc_maintenance import clients
+    from osc_maintenance import microversions
     from osc_maintenance import servers
     from osc_maintenance import state
 
@@ -129,6 +130,17 @@ class HostCommand(Command, command.ShowOne):
         names, rows = display.rendered(parsed_args, fields, [fields])
         return names, rows[0]
 
+    def lacks(
+        self,
+        matters: 'collections.abc.Container[microversions.Matter]',
+    ) -> None:
+        """Say what Nova does not give, of what the command rests on."""
+        from osc_maintenance import microversions
+
+        version = self.clients.servers.microversion
+        if told := microversions.lacking(version, matters):
+            self.log.warning('%s', told)
+
     def look(self, name: str) -> 'servers.Load':
         """What is on a host, and on its way, to be answered."""
         from osc_maintenance import facts
@@ -138,6 +150,7 @@ class HostCommand(Command, command.ShowOne):
     def fields(self, host: 'state.Host') -> dict[str, typing.Any]:
         """What the command answers."""
         from osc_maintenance import facts
+        from osc_maintenance import microversions
         from osc_maintenance import times
         from osc_maintenance import view
 
@@ -150,6 +163,8 @@ class HostCommand(Command, command.ShowOne):
         emptied = facts.emptied(self.clients, host, load)
         if emptied.note:
             self.log.warning('%s', emptied.note)
+        if host.service is None:
+            self.lacks({microversions.Matter.CELLS})
         fields = view.fields(
             host, load, emptied.known, times.now(), over=moved
         )

@@ -191,6 +191,7 @@ class SetHostMaintenance(base.ChangingCommand):
             now,
             host.journal,
             evacuate=parsed_args.evacuate,
+            moving=not parsed_args.dry_run,
         )
         entering = bool(host.mark) or any(
             isinstance(step, change.SetService) for step in steps

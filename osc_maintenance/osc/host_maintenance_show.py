@@ -95,8 +95,14 @@ class ShowHostMaintenance(base.HostCommand):
         policy = host.known.policy if host.known else policy_.NOTHING
         if policy.migrate == policy_.NONE:
             policy = policy_.Policy(policy_.ALL, terms=policy.terms)
-        load = self.look(host.name)
-        made = plan.make(self.clients, load, policy, times.now(), host.journal)
+        made = plan.make(
+            self.clients,
+            self.look(host.name),
+            policy,
+            times.now(),
+            host.journal,
+            moving=False,
+        )
         for note in made.notes:
             self.log.warning('%s', note)
         return made.rows()

@@ -213,6 +213,7 @@ class UnsetHostMaintenance(base.ChangingCommand):
         if host.aggregate:
             journey = returning.Returning(self.clients, host)
             journey.survey()
+            self.lacks(journey.matters)
             self._start_again(host, force=force, brings_back=True)
             host = maintenance.restore(self.clients, name, force=force)
             # for the owners it is over

@@ -17,6 +17,7 @@ where it is used.
 """
 
 import argparse
+import functools
 
 from osc_lib.command import command
 
@@ -192,6 +193,7 @@ class ApplyHostMaintenance(base.Command, command.Lister):
             unset_overdue=parsed_args.unset_overdue,
             max_parallel=parsed_args.max_parallel,
             now=times.now,
+            hear=functools.partial(self.log.warning, '%s'),
         )
         failed = [row['host'] for row in rows if row['action'] == 'failed']
         if failed:

@@ -205,6 +205,7 @@ class Servers:
         self.aborters: dict[str, str] = {}
         #: who has asked for the latest move of a server, by its id
         self.movers: dict[str, str] = {}
+        self.microversion = (2, 96)
         #: why moves fail, by server id
         self.causes: dict[str, str] = {}
 

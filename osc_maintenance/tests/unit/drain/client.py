@@ -47,6 +47,7 @@ class Client:
         self._world = world
         self.user_id = user
         self.servers = self.nova = self.placement = self
+        self.microversion = (2, 96)
 
     def _ask(self, method: str) -> None:
         world = self._world

@@ -11,6 +11,8 @@
 #   under the License.
 
 import dataclasses
+import re
+import typing
 from unittest import mock
 
 from oslotest import base
@@ -19,6 +21,7 @@ from osc_maintenance import change
 from osc_maintenance.drain import plan
 from osc_maintenance.drain import verdict
 from osc_maintenance import journal
+from osc_maintenance.nova import answers
 from osc_maintenance import policy
 from osc_maintenance import servers
 from osc_maintenance import state
@@ -65,6 +68,7 @@ class PlanTestCase(base.BaseTestCase):
         wanted: policy.Policy = ALL,
         noted: journal.Journal | None = None,
         evacuate: bool = False,
+        moving: bool = True,
     ) -> plan.Plan:
         """What would be done with these servers."""
         load = servers.Load('compute1', here, migrations)
@@ -75,6 +79,7 @@ class PlanTestCase(base.BaseTestCase):
             scenes.NOW,
             noted or journal.Journal(),
             evacuate=evacuate,
+            moving=moving,
         )
 
 
@@ -136,6 +141,51 @@ class TestMake(PlanTestCase):
         self.assertEqual([], self.clients.placement.asked)
         self.plan(LOCKED, WEB)
         self.assertEqual(1, len(self.clients.placement.asked))
+
+    def lacking(
+        self, *here: servers.Server, moving: bool = True, **how: typing.Any
+    ) -> list[str]:
+        """What the plan says that Nova does not give, by microversion."""
+        notes = self.plan(*here, moving=moving, **how).notes
+        return [
+            found
+            for note in notes
+            for found in re.findall(r'\((2\.\d+)\)', note)
+        ]
+
+    def test_what_nova_does_not_give(self) -> None:
+        self.assertEqual([], self.lacking(WEB, LOCKED))
+        self.clients.servers.microversion = (2, 53)
+        off = scenes.server('off', vm_state='stopped')
+        there = policy.Policy(policy.ALL, target='compute2')
+        told = dataclasses.replace(LOCKED, locked_reason='mine')
+        for here, how, expected in (
+            ((WEB, LOCKED), {}, ['2.73', '2.80', '2.96']),
+            ((WEB, LOCKED), {'moving': False}, ['2.73', '2.96']),
+            ((WEB,), {}, ['2.80', '2.96']),
+            # of what does not matter here nothing is said
+            ((LOCKED,), {}, ['2.73']),
+            ((told,), {}, []),
+            ((), {}, []),
+            ((WEB, off), {'wanted': there}, ['2.56', '2.80', '2.96']),
+            ((WEB,), {'wanted': there}, ['2.80', '2.96']),
+        ):
+            self.assertEqual(expected, self.lacking(*here, **how), str(here))
+
+    def test_what_nova_does_not_give_of_groups(self) -> None:
+        self.clients.servers.microversion = (2, 53)
+        for name, expected in (
+            ('anti-affinity', ['2.64', '2.80', '2.96']),
+            ('affinity', ['2.80', '2.96']),
+        ):
+            group = answers.Group('g', 'g', name, 1, ('web-id',))
+            self.clients.servers.listed_groups = [group]
+            self.assertEqual(expected, self.lacking(WEB))
+
+    def test_what_nova_does_not_give_to_evacuate(self) -> None:
+        self.clients.servers.microversion = (2, 94)
+        self.given(scenes.service(state='down'), scenes.service())
+        self.assertEqual(['2.95', '2.96'], self.lacking(WEB, evacuate=True))
 
     def test_notes(self) -> None:
         self.clients.placement.left = None

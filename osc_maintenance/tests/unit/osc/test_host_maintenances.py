@@ -18,6 +18,7 @@ from osc_maintenance import change
 from osc_maintenance import exit_codes
 from osc_maintenance.nova import api
 from osc_maintenance.osc import host_maintenances
+from osc_maintenance import policy
 from osc_maintenance import servers
 from osc_maintenance import state
 from osc_maintenance.tests.unit import fakes
@@ -123,6 +124,29 @@ class TestApply(base.TestCommand):
             'bad failed\ngood entered\n', self.app.stdout.getvalue()
         )
         self.assertEqual('1 of 2 hosts failed: bad\n', self.log.output)
+
+    def test_what_nova_does_not_give_is_told_once(self) -> None:
+        due = scenes.entered(
+            request=change.Request(
+                start=NOW - HOUR, policy=policy.Policy(policy.ALL)
+            ),
+            now=NOW - 2 * HOUR,
+        )
+        for name in ('a', 'b'):
+            self.clients.nova.hosts[name] = fakes.named(due, name)
+            self.clients.servers.loads[name] = servers.Load(
+                name, (scenes.server(f'web-{name}'),)
+            )
+        there = fakes.named(scenes.host(), 'compute2')
+        self.clients.nova.hosts['compute2'] = there
+        self.clients.servers.microversion = (2, 95)
+        rows = self.run_command(APPLY)
+        self.assertEqual(['entered'] * 2, [row['action'] for row in rows])
+        self.assertEqual(
+            'This Nova (API 2.95) does not give which availability zone a '
+            'server is pinned to (2.96): none is assumed\n',
+            self.log.output,
+        )
 
     def test_overdue_is_ended_only_if_asked(self) -> None:
         over = scenes.entered(

@@ -164,6 +164,38 @@ class TestDryRun(DrainTestCase):
         self.run_command(SET, 'compute1', '--migrate', 'all', '--dry-run')
         self.assertIn('Server groups are not looked at', self.log.output)
 
+    def test_what_nova_does_not_give_is_told_once(self) -> None:
+        self.clients.servers.microversion = (2, 79)
+        for dry, expected in (('--dry-run',), 0), ((), 1):
+            self.given(scenes.host(), WEB)
+            before = len(self.log.output)
+            self.run_command(SET, 'compute1', '--migrate', 'all', *dry)
+            said = self.log.output[before:]
+            self.assertEqual(1, said.count('This Nova (API 2.79)'), said)
+            self.assertEqual(1, said.count('(2.96)'))
+            # nobody confirms or aborts anything in a dry run
+            self.assertEqual(expected, said.count('(2.80)'))
+
+    def test_what_nova_does_not_give_to_show(self) -> None:
+        self.clients.servers.microversion = (2, 72)
+        self.given(scenes.host(), PET)
+        self.run_command(SHOW, 'compute1')
+        self.assertEqual('', self.log.output)
+        self.run_command(SHOW, 'compute1', '--servers')
+        self.assertEqual(
+            'This Nova (API 2.72) does not give why a server is locked (2.73):'
+            ' no reason is shown\n',
+            self.log.output,
+        )
+
+    def test_a_host_whose_cell_may_be_down(self) -> None:
+        lost = dataclasses.replace(scenes.entered(), service=None)
+        self.given(lost)
+        for version, told in (((2, 69), False), ((2, 68), True)):
+            self.clients.servers.microversion = version
+            self.run_command(SHOW, 'compute1')
+            self.assertIs(told, '(2.69)' in self.log.output)
+
     def test_a_usage_error_comes_first(self) -> None:
         self.given(scenes.host(), WEB)
         command, parsed = self.parsed(SET, 'compute1', '--fenced')

@@ -13,6 +13,7 @@
 """``unset --return-servers``."""
 
 import dataclasses
+import re
 
 from osc_lib import exceptions
 
@@ -63,6 +64,23 @@ class TestReturnServers(test_set_drain.DrainTestCase):
         self.assertEqual({'web-id', 'pet-id'}, here)
         self.assertEqual('enabled', told['service_status'])
         self.assertIsNone(self.clients.nova.hosts['compute1'].aggregate)
+
+    def test_what_nova_does_not_give_is_told(self) -> None:
+        off = scenes.server('off', vm_state='stopped', status='SHUTOFF')
+        for here, matters in (
+            ((WEB, off), ['(2.56)', '(2.80)']),
+            ((WEB,), ['(2.80)']),
+            ((), []),
+        ):
+            self.clients.servers.microversion = (2, 96)
+            self.given(scenes.host(), *here)
+            self.run_command(SET, 'compute1', '--migrate', 'all')
+            self.clients.servers.microversion = (2, 53)
+            before = len(self.log.output)
+            self.run_command(UNSET, 'compute1', '--return-servers')
+            said = self.log.output[before:]
+            told = re.findall(r'\(2\.\d+\)', said)
+            self.assertEqual(matters, told, said)
 
     def test_servers_stay_away_if_that_is_not_asked(self) -> None:
         self.given(scenes.host(), WEB)
