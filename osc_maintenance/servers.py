@@ -60,6 +60,7 @@ class Server:
     :ivar ram: its memory in MiB.
     :ivar disk: its local disks in GiB.
     :ivar extra_specs: the extra specs of its flavor.
+    :ivar specs_told: whether Nova tells them.
     :ivar image: the id of the image it was booted from, or None.
     :ivar zone: the availability zone that it was asked to be in, or None.
     :ivar fault: what went wrong with it, or None.
@@ -83,6 +84,7 @@ class Server:
     extra_specs: collections.abc.Mapping[str, str] = dataclasses.field(
         default_factory=dict
     )
+    specs_told: bool = True
     image: str | None = None
     zone: str | None = None
     fault: str | None = None

@@ -66,6 +66,11 @@ class Surveyor:
         :raises CommandError: if Nova does not answer.
         """
         self.notes = []
+        if not all(server.specs_told for server in servers):
+            self.notes.append(
+                'Extra specs of flavors are not looked at: Nova does not tell '
+                'this account which there are'
+            )
         # nothing moves before all of it is known
         groups = parallel.start(lambda: self._groups(servers))
         room = parallel.start(lambda: self._images_and_room(servers))

@@ -83,6 +83,7 @@ def server(item: object) -> servers.Server:
         disk=(fields.maybe(flavor, 'disk', int) or 0)
         + (fields.maybe(flavor, 'ephemeral', int) or 0),
         extra_specs=fields.texts(flavor, 'extra_specs'),
+        specs_told=not flavor or 'extra_specs' in flavor,
         image=_of(item, 'image', 'id'),
         zone=fields.maybe(item, 'pinned_availability_zone', str),
         fault=_of(item, 'fault', 'message'),

@@ -77,6 +77,21 @@ class TestServers(ServersTestCase):
         first = '/servers/detail?all_tenants=1&host=compute1'
         self.assertEqual([first, first + '&marker=b'], self.urls())
 
+    def test_extra_specs_that_are_not_told(self) -> None:
+        flavors: list[dict[str, typing.Any]] = [
+            {'ram': 512},
+            {'ram': 512, 'extra_specs': {}},
+            # its cell is down
+            {},
+        ]
+        listed = [
+            {**self._item(str(number)), 'flavor': flavor}
+            for number, flavor in enumerate(flavors)
+        ]
+        self.answers({'servers': listed})
+        found = self.nova.on('compute1')
+        self.assertEqual([False, True, True], [s.specs_told for s in found])
+
     def test_servers_whose_host_is_not_told(self) -> None:
         self.answers({'servers': [{'id': 'a', 'status': 'ACTIVE'}]})
         error = self.assertRaises(

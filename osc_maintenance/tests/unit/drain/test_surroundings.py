@@ -320,6 +320,13 @@ class TestRoom(SurroundingsTestCase):
             self.notes,
         )
 
+    def test_extra_specs_that_are_not_told(self) -> None:
+        self.survey(WEB)
+        self.assertEqual([], self.notes)
+        self.survey(WEB, dataclasses.replace(WEB, specs_told=False))
+        (note,) = self.notes
+        self.assertIn('Extra specs of flavors are not looked at', note)
+
     def test_notes_are_of_the_latest_look(self) -> None:
         surveyor = surroundings.Surveyor(
             fakes.real(self.clients), 'compute1', None
