@@ -353,12 +353,13 @@ def to_clear(
     if host.aggregate is None and host.mark is None:
         return []
     service = _service(host)
-    if record is None or record.problems:
+    lost = {problem.name for problem in record.problems} if record else ()
+    if record is None or not properties.issuperset(lost):
         raise RefusedError(
             f'the record of {host.name} is lost or damaged: run set to mend '
             'it, or unset to end the maintenance'
         )
-    wanted = record
+    wanted = dataclasses.replace(record, problems=())
     if host.mark:
         # the disabled_reason may be the only one that knows
         wanted = dataclasses.replace(wanted, before=host.before)

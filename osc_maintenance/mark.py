@@ -35,8 +35,9 @@ class Mark(typing.NamedTuple):
     """What a disabled_reason of ours says.
 
     :ivar id: the maintenance's id.
-    :ivar reason: the operator's reason, maybe shortened.
-    :ivar ticket_url: the ticket.
+    :ivar reason: the operator's reason, maybe shortened, with escapes for
+        control characters.
+    :ivar ticket_url: the ticket; None if that is no URL to be handed on.
     :ivar before: the compute service as it was before, its reason maybe
         shortened.
     """
@@ -71,9 +72,6 @@ def disabled_reason(record: record_.Record) -> str:
     """
     head = f'maintenance {record.id}:'
     url = f' {record.ticket_url}' if record.ticket_url else ''
-    if len(url) > text.URL_LIMIT + 1:
-        # written by hand into the metadata
-        url = ''
     reason = f' {record.reason}' if record.reason else ''
     before = record.before.reason if record.before else None
     tail = ''
@@ -124,5 +122,5 @@ def parse(reason: str | None) -> Mark | None:
     words, ticket_url = rest.strip(), None
     first, _blank, last = words.rpartition(' ')
     if last.lower().startswith(('http://', 'https://')):
-        words, ticket_url = first, last
-    return Mark(match['id'], words or None, ticket_url, before)
+        words, ticket_url = first, text.url_or_none(last)
+    return Mark(match['id'], text.storable(words) or None, ticket_url, before)

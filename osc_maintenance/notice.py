@@ -145,7 +145,7 @@ def decode(said: collections.abc.Mapping[str, str]) -> Notice | None:
         start=_time(said.get(owners.PREFIX + 'window_start')),
         end=_time(said.get(owners.PREFIX + 'window_end')),
         removal=said.get(owners.PREFIX + 'removal') == _TRUE,
-        ticket_url=_url(said.get(owners.PREFIX + 'ticket_url')),
+        ticket_url=text.url_or_none(said.get(owners.PREFIX + 'ticket_url')),
         reply_by=_time(said.get(owners.PREFIX + 'reply_by')),
         replies=_replies(said.get(owners.PREFIX + 'replies', '')),
     )
@@ -292,12 +292,5 @@ def _stored(moment: datetime.datetime | None) -> str | None:
 def _time(value: str | None) -> datetime.datetime | None:
     try:
         return times.parse_iso_8601(value) if value else None
-    except ValueError:
-        return None
-
-
-def _url(value: str | None) -> str | None:
-    try:
-        return text.check_url(value) if value else None
     except ValueError:
         return None

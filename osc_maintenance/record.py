@@ -260,8 +260,9 @@ def decode(metadata: collections.abc.Mapping[str, str]) -> Record | None:
         start=reader.time('window_start', needed=True),
         end=end,
         removal=removal,
-        reason=values.get('reason'),
-        ticket_url=values.get('ticket_url'),
+        # they go where owners, and all who may see the service, read them
+        reason=reader.checked('reason', text.check_printable),
+        ticket_url=reader.checked('ticket_url', text.check_url),
         set_by=values.get('set_by'),
         set_at=reader.time('set_at', needed=True),
         policy=reader.policy(),
@@ -318,6 +319,16 @@ class _Reader:
         elif needed:
             self.wrong(name, _MISSING)
         return None
+
+    def checked(
+        self, name: str, check: collections.abc.Callable[[str], str]
+    ) -> str | None:
+        value = self.values.get(name)
+        try:
+            return check(value) if value else None
+        except ValueError as exc:
+            self.wrong(name, str(exc))
+            return None
 
     def flag(self, name: str) -> bool:
         return self.one_of(name, ('true',), needed=False) is not None

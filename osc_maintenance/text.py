@@ -43,15 +43,27 @@ def check_text(text: str) -> str:
         raise ValueError(
             f'has {len(text)} characters, and Nova takes at most {NOVA_LIMIT}'
         )
+    check_printable(text)
     for char in text:
-        if not char.isprintable():
-            raise ValueError(
-                f"holds the control or invisible character '{escape(char)}'"
-            )
         if ord(char) > _THREE_BYTES:
             raise ValueError(
                 f'holds {char!r}, which Nova cannot store where its database '
                 'is a MySQL of three-byte characters'
+            )
+    return text
+
+
+def check_printable(text: str) -> str:
+    """Check text that is shown, or handed on, as it is.
+
+    :param text: anything.
+    :returns: the text.
+    :raises ValueError: if it holds characters that would disturb a terminal.
+    """
+    for char in text:
+        if not char.isprintable():
+            raise ValueError(
+                f"holds the control or invisible character '{escape(char)}'"
             )
     return text
 
@@ -83,6 +95,18 @@ def check_url(url: str) -> str:
             "service's disabled_reason"
         )
     return url
+
+
+def url_or_none(url: str | None) -> str | None:
+    """The URL of a ticket that anybody may have written, if it is one.
+
+    :param url: anything, or None.
+    :returns: the URL; None unless :func:`check_url` takes it.
+    """
+    try:
+        return check_url(url) if url else None
+    except ValueError:
+        return None
 
 
 def is_uuid(text: str) -> bool:

@@ -18,6 +18,8 @@ from hypothesis import strategies
 from oslotest import base
 
 from osc_maintenance import change
+from osc_maintenance.drain import verdict
+from osc_maintenance import notice
 from osc_maintenance import owners
 from osc_maintenance import policy
 from osc_maintenance import record
@@ -25,6 +27,10 @@ from osc_maintenance import state
 from osc_maintenance.tests.unit import scenes
 
 NOW, HOUR = scenes.NOW, scenes.HOUR
+_REASONS = strategies.sampled_from(('x\x1b[2J', 'kernel', '', 'x' * 255))
+_URLS = strategies.sampled_from(
+    ('https://t.co/\x9b', 'https://me:s3cret@t.co/7', 'https://t.co/7', 'x')
+)
 
 
 class TestMend(base.BaseTestCase):
@@ -75,6 +81,39 @@ class TestMend(base.BaseTestCase):
             )
             assert mended.record is not None
             self.assertEqual((), mended.record.problems)
+
+    @hypothesis.given(_REASONS, _URLS)
+    def test_what_was_written_by_hand_goes_no_further(
+        self, reason: str, url: str
+    ) -> None:
+        written = {
+            'maintenance:reason': reason,
+            'maintenance:ticket_url': url,
+        }
+        seen = scenes.after(scenes.entered(), change.WriteRecord({**written}))
+        mended = scenes.after(
+            seen, *change.to_set(seen, change.Request(), 'bob', NOW)
+        )
+        assert mended.service is not None and mended.record is not None
+        told = notice.encode(
+            notice.of(mended.record, verdict.Verdict(verdict.Action.LEAVE))
+        )
+        for words in (mended.service.disabled_reason, *told.values()):
+            self.assertTrue((words or '').isprintable())
+            self.assertNotIn('s3cret', words or '')
+        self.assertEqual((), mended.record.problems)
+
+    def test_a_disabled_reason_by_hand_goes_no_further(self) -> None:
+        words = 'maintenance 3f9a1c2e: x\x1b[2J https://me:s3cret@t.co/7'
+        seen = scenes.claimed(scenes.host('disabled', words))
+        steps = change.to_set(seen, change.Request(), 'bob', NOW)
+        told = scenes.after(seen, *steps)
+        assert told.service is not None and told.record is not None
+        self.assertEqual(r'x\x1b[2J', told.record.reason)
+        self.assertEqual(
+            r'maintenance 3f9a1c2e: x\x1b[2J', told.service.disabled_reason
+        )
+        self.assertEqual((), told.record.problems)
 
     def test_an_entered_host_whose_start_is_lost(self) -> None:
         seen = scenes.after(

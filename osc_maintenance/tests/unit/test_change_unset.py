@@ -136,6 +136,16 @@ class TestClear(base.BaseTestCase):
         self.assertIsNone(told.record.reason)
         self.assertTrue(told.ours)
 
+    def test_one_that_is_damaged(self) -> None:
+        damage = {'maintenance:ticket_url': 'https://me:s3cret@t.co/7'}
+        seen = scenes.after(scenes.entered(), change.WriteRecord({**damage}))
+        told = scenes.after(seen, *self._clear(seen, 'ticket_url'))
+        assert told.record is not None
+        self.assertEqual((), told.record.problems)
+        self.assertRaises(
+            change.RefusedError, self._clear, seen, 'reason', 'window'
+        )
+
     def test_nothing_to_clear(self) -> None:
         self.assertEqual([], self._clear(scenes.host(), 'window'))
         self.assertEqual(

@@ -84,6 +84,14 @@ class TestDisabledReason(base.BaseTestCase):
             assert told is not None
             self.assertEqual(('kernel', url), (told.reason, told.ticket_url))
 
+    def test_what_somebody_else_wrote_is_not_handed_on(self) -> None:
+        for url in ('https://me:s3cret@t.co/7', 'https://t.co/\x9b7'):
+            told = mark.parse(f'maintenance 3f9a1c2e: x\x1b[2J {url}')
+            assert told is not None
+            self.assertEqual(
+                (r'x\x1b[2J', None), (told.reason, told.ticket_url)
+            )
+
     @hypothesis.given(test_record.RECORDS)
     def test_an_earlier_reason_that_fits_is_whole(
         self, value: record.Record

@@ -144,6 +144,23 @@ class TestMetadata(base.BaseTestCase):
         )
         self.assertIsNone(value.before)
 
+    def test_what_nobody_may_be_told_is_a_problem(self) -> None:
+        sound = record.encode(record.Record('3f9a1c2e', NOW, set_at=NOW))
+        for key, wrong, what in (
+            ('reason', 'x\x1b[2J', "character '\\x1b'"),
+            ('ticket_url', 'https://a.example/\x9b', "character '\\x9b'"),
+            ('ticket_url', 'https://me:s3cret@a.example', 'credentials'),
+            ('ticket_url', 'javascript:alert(1)', 'not an http'),
+            ('ticket_url', 'https://a.example/' + 'x' * 200, '218 char'),
+        ):
+            told = record.decode({**sound, f'maintenance:{key}': wrong})
+            assert told is not None
+            (problem,) = map(str, told.problems)
+            self.assertIn(what, problem)
+            self.assertIn(f'maintenance:{key} ', problem)
+            self.assertNotIn('s3cret', problem)
+            self.assertEqual((None, None), (told.reason, told.ticket_url))
+
     def test_which_servers_have_to_go(self) -> None:
         chosen = policy.Policy('all', only=frozenset('a'), locked=True)
         value = record.Record('3f9a1c2e', NOW, set_at=NOW, policy=chosen)
