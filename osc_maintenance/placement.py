@@ -20,6 +20,7 @@ from urllib import parse
 from keystoneauth1 import exceptions as ksa_exceptions
 
 from osc_maintenance import fields
+from osc_maintenance import text
 
 if typing.TYPE_CHECKING:
     from keystoneauth1 import adapter
@@ -193,6 +194,7 @@ def _explained() -> collections.abc.Iterator[None]:
     try:
         yield
     except ksa_exceptions.ClientException as exc:
-        raise UnavailableError(str(exc)) from exc
+        raise UnavailableError(text.masked(str(exc))) from exc
     except fields.UNREADABLE as exc:
-        raise UnavailableError(fields.unreadable(exc)) from exc
+        words = text.masked(fields.unreadable(exc))
+        raise UnavailableError(words) from exc

@@ -26,6 +26,7 @@ URL_LIMIT = 200
 
 _THREE_BYTES = 0xFFFF
 _ID = re.compile('[0-9A-Za-z-]{1,64}')
+_CREDENTIALS = re.compile(r'(?<=://)[^/\s]+(?=@)')
 
 
 def check_text(text: str) -> str:
@@ -141,6 +142,16 @@ def escape(text: str) -> str:
         else char.encode('unicode_escape').decode('ascii')
         for char in text
     )
+
+
+def masked(text: str) -> str:
+    """Make text that is about a request fit for everybody to read.
+
+    :param text: anything.
+    :returns: the same with ``***`` for the credentials in URLs, which an
+        endpoint may hold.
+    """
+    return _CREDENTIALS.sub('***', text)
 
 
 def storable(text: str) -> str:

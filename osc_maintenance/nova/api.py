@@ -77,12 +77,13 @@ def explained(subject: str) -> collections.abc.Iterator[None]:
         nova_exceptions.ClientException,
         ksa_exceptions.ClientException,
     ) as exc:
-        words = text.escape(f'{subject}: {exc}'.replace('\n', ' '))
+        told = text.masked(str(exc)).replace('\n', ' ')
+        words = text.escape(f'{subject}: {told}')
         if _passing(exc):
             raise TransientError(words) from exc
         raise exceptions.CommandError(words) from exc
     except (*fields.UNREADABLE, nova_exceptions.UnsupportedVersion) as exc:
-        words = f'{subject}: {fields.unreadable(exc)}'
+        words = f'{subject}: {text.masked(fields.unreadable(exc))}'
         raise exceptions.CommandError(text.escape(words)) from exc
 
 

@@ -68,6 +68,9 @@ class Command(command.Command):
 
     def run(self, parsed_args: argparse.Namespace) -> int:
         """Run the command; cliff itself knows success and exceptions only."""
+        from osc_maintenance.osc import logs
+
+        logs.make_harmless()
         # an interactive openstack runs many commands
         self.changes_before = self.clients.changes
         try:

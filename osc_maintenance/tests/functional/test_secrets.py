@@ -116,6 +116,22 @@ class TestSecrets(base.TestCase):
         )
         self.assertNotEqual([], self._check(told, secret))
 
+    def test_an_endpoint(self) -> None:
+        environ = {
+            **self.cloud.environ_of_variables(),
+            'OS_COMPUTE_ENDPOINT_OVERRIDE': (
+                f'http://me:{self.PASSWORD}@127.0.0.1:1/v2.1'
+            ),
+        }
+        for verbosity in ('-q', '--debug'):
+            told = self._told(
+                *(verbosity, 'host', 'maintenance', 'show', self.host),
+                environ=environ,
+                code=1,
+            )
+            self.assertIn('connection to http://***@127.0.0.1:1/v2.1', told)
+            self._check(told, self.PASSWORD)
+
     def test_a_token_and_an_error(self) -> None:
         environ = {
             **self.cloud.environ_of_variables(),

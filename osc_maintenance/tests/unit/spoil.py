@@ -239,6 +239,13 @@ def run(
     return Outcome(error, said, cloud.writes[:before], cloud.writes[before:])
 
 
+class _AsItCame(logging.StreamHandler[io.StringIO]):
+    """Shows what is logged before anything makes it harmless."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return record.getMessage()
+
+
 def _run(
     cloud: wire.Cloud, kind: type[command.Command], *arguments: str
 ) -> tuple[str, str]:
@@ -249,7 +256,7 @@ def _run(
     app.client_manager = mock.Mock(spec=['maintenance'])
     app.client_manager.maintenance = cloud.clients()
     made = kind(app, argparse.Namespace())
-    handler = logging.StreamHandler(said)
+    handler = _AsItCame(said)
     handler.setLevel(logging.INFO)
     logging.getLogger().addHandler(handler)
     error = ''

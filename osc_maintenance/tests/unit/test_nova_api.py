@@ -48,6 +48,15 @@ class TestExplained(base.BaseTestCase):
                 self.assertTrue(words.isprintable())
                 self.assertIs(raised, error.__cause__)
 
+    def test_credentials_of_an_endpoint_are_not_told(self) -> None:
+        words = 'Unable to connect to http://me:s3cret@a.example/v2.1: no'
+        for raised in (
+            ksa_exceptions.ConnectFailure(words),
+            ValueError(words),
+        ):
+            told = str(self._error(raised))
+            self.assertIn('to http://***@a.example/v2.1: no', told)
+
     def test_what_may_go_away_by_itself(self) -> None:
         for raised, passing in (
             (nova_exceptions.from_response(_response(500), {}, ''), True),

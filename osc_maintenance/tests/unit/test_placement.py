@@ -138,6 +138,18 @@ class TestConsumers(PlacementTestCase):
                 self.assertIn('not for you', str(error))
                 self.assertIs(raised, error.__cause__)
 
+    def test_credentials_of_an_endpoint_are_not_told(self) -> None:
+        words = 'Unable to connect to http://me:s3cret@a.example'
+        for raised in (
+            ksa_exceptions.ConnectFailure(words),
+            ValueError(words),
+        ):
+            self.adapter.get.side_effect = raised
+            error = self.assertRaises(
+                placement.UnavailableError, self.placement.held, ['n1']
+            )
+            self.assertIn('http://***@a.example', str(error))
+
 
 class TestCandidates(PlacementTestCase):
     MICROVERSION = '1.31'

@@ -39,6 +39,18 @@ class TestCheckText(base.BaseTestCase):
                 self.assertTrue(text.escape(str(error)).isprintable())
 
 
+class TestMasked(base.BaseTestCase):
+    def test_credentials_of_urls(self) -> None:
+        for told, shown in (
+            ('to http://me:s3cret@a.b:1/v3: no', 'to http://***@a.b:1/v3: no'),
+            ('HTTPS://s3cret@a.b', 'HTTPS://***@a.b'),
+            ('http://me:s3@cret@[::1]/x@y', 'http://***@[::1]/x@y'),
+            ('http://a.b/ http://me:s3cret@a', 'http://a.b/ http://***@a'),
+            ('http://a.b/@ops me@a.b', 'http://a.b/@ops me@a.b'),
+        ):
+            self.assertEqual(shown, text.masked(told))
+
+
 class TestCheckUrl(base.BaseTestCase):
     def test_taken(self) -> None:
         for url in (
