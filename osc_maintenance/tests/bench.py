@@ -13,7 +13,8 @@
 """What host maintenance costs: start-up, requests, and size.
 
 ``tox -e bench`` prints a table, and with ``--json`` an object. It runs the
-real ``openstack`` as whole processes: where two are compared they take turns,
+real ``openstack`` as whole processes, and ends with exit status 1 if a bound
+on size or requests is broken. Where two are compared they take turns,
 and the ratio is the median of the ratios of neighbours, so that it holds on a
 machine whose speed drifts.
 """
@@ -27,6 +28,7 @@ import sys
 import typing
 
 from osc_maintenance.tests import bench_drain
+from osc_maintenance.tests import bench_figures
 from osc_maintenance.tests import bench_size
 from osc_maintenance.tests.cloud import fixture
 from osc_maintenance.tests import costs
@@ -168,7 +170,7 @@ def main() -> int:
             'python': platform.python_version(),
             'runs': options.runs,
         }
-        tables = []
+        tables, broken = [], []
         if options.only in (None, 'drain'):
             drains = bench_drain.Drains(cloud, before, openstack)
             drained = bench_drain.measure(drains, large=options.large)
@@ -176,19 +178,27 @@ def main() -> int:
             tables.append(bench_drain.table(drained))
         if options.only in (None, 'start-up'):
             bench = Bench(cloud, before, openstack)
-            figures['requests'] = bench.commands()
+            figures['requests'] = counts = bench.commands()
+            broken += [
+                f'{verb} makes {counts[verb]} requests, and not {most} at most'
+                for verb, most in _MOST.items()
+                if counts[verb] > most
+            ]
             figures['start_up'] = start_up(openstack, bare, options.runs)
             tables.append(table(figures))
         # the last: it leaves the cloud full
         if options.only in (None, 'size'):
             sizes = bench_size.measure(cloud, openstack, before, options.runs)
-            figures['size'] = bench_size.as_json(sizes)
-            tables.append(bench_size.table(sizes))
+            figures['size'] = bench_figures.as_json(sizes)
+            tables.append(bench_figures.table(sizes))
+            broken += bench_figures.broken(sizes)
     text = '\n\n'.join(tables)
     if options.json:
         text = json.dumps(figures, indent=2)
     sys.stdout.write(text + '\n')
-    return 0
+    for line in broken:
+        sys.stderr.write(f'broken: {line}\n')
+    return 1 if broken else 0
 
 
 if __name__ == '__main__':

@@ -18,15 +18,13 @@ servers on each host, and on one host half as many as there are hosts.
 """
 
 import collections.abc
-import dataclasses
-import itertools
 import json
 import statistics
 import sys
-import typing
 
 from osc_maintenance import exit_codes
 from osc_maintenance import parallel
+from osc_maintenance.tests import bench_figures
 from osc_maintenance.tests.cloud import control
 from osc_maintenance.tests.cloud import crowd
 from osc_maintenance.tests.cloud import fixture
@@ -57,28 +55,7 @@ _SHORT, _LONG = 15, 45
 _WIDTH = parallel.WIDTH
 _HYPERVISORS = '/os-hypervisors'
 _BARE = (sys.executable, '-m', 'osc_maintenance.tests.bare')
-_MOST_RATIO, _MOST_MEMORY = 1.5, 150
 _DRAIN = 'a drain that waits, 30 s of it'
-
-
-@dataclasses.dataclass(frozen=True)
-class Figures:
-    """What a command cost.
-
-    :ivar reports: how many hosts, servers or moves it reports.
-    :ivar nova: requests to Nova.
-    :ivar placement: requests to Placement.
-    :ivar cost: its seconds, CPU seconds and MiB.
-    :ivar bare: seconds of the same requests without us; 0 if it writes.
-    :ivar ratio: its seconds by these, between neighbours; 0 if it writes.
-    """
-
-    reports: int
-    nova: int
-    placement: int
-    cost: costs.Cost
-    bare: float = 0.0
-    ratio: float = 0.0
 
 
 class Sizes:
@@ -183,7 +160,9 @@ class Sizes:
             if number >= first and _KINDS[number % len(_KINDS)] == kind
         ]
 
-    def measure(self) -> collections.abc.Iterator[tuple[str, Figures]]:
+    def measure(
+        self,
+    ) -> collections.abc.Iterator[tuple[str, bench_figures.Figures]]:
         """What each command costs now."""
         servers, hosts = self._on_crowded, len(self._in_maintenance)
         every = len(self._phantoms) + _REAL
@@ -214,7 +193,7 @@ class Sizes:
         nova = sum(path != '/v2.1' for _m, path in self._nova.requests)
         return cost, nova, len(self._placement.requests)
 
-    def _reading(self, reports: int, *arguments: str) -> Figures:
+    def _reading(self, reports: int, *arguments: str) -> bench_figures.Figures:
         """What a command costs that changes nothing."""
         _cost, nova, placement = self._counting(*arguments)
         command, least = (self._openstack, *arguments), self._least()
@@ -226,7 +205,7 @@ class Sizes:
             for _ in range(self._runs)
         ]
         ours = [cost for cost, _bare in pairs]
-        return Figures(
+        return bench_figures.Figures(
             reports,
             nova,
             placement,
@@ -268,15 +247,15 @@ class Sizes:
         ]
         return json.dumps(told).encode()
 
-    def _ending(self, overdue: list[str]) -> Figures:
+    def _ending(self, overdue: list[str]) -> bench_figures.Figures:
         """What it costs to end maintenances; then they are there again."""
         cost, nova, placement = self._counting(
             *_OURS, 'apply', '--unset-overdue'
         )
         self._enter('overdue', overdue)
-        return Figures(len(overdue), nova, placement, cost)
+        return bench_figures.Figures(len(overdue), nova, placement, cost)
 
-    def _waiting(self, servers: int) -> Figures:
+    def _waiting(self, servers: int) -> bench_figures.Figures:
         """What a drain costs while it waits for a move that does not end.
 
         Two drains are stopped, one later than the other, and what the later
@@ -288,7 +267,7 @@ class Sizes:
         more = costs.Cost(
             many.wall - few.wall, many.cpu - few.cpu, many.memory
         )
-        return Figures(servers, nova, placement, more)
+        return bench_figures.Figures(servers, nova, placement, more)
 
     def _drain(self, seconds: int) -> tuple[costs.Cost, int, int]:
         told = ('--migrate', 'all', '--max-parallel', '1')
@@ -310,7 +289,7 @@ def measure(
     openstack: str,
     nova: proxy.Proxy,
     runs: int,
-) -> dict[int, dict[str, Figures]]:
+) -> bench_figures.Sizes:
     """Let a cloud grow, and measure.
 
     :param cloud: a running cloud, which is full then.
@@ -321,75 +300,15 @@ def measure(
     """
     with proxy.Proxy(cloud.urls['placement']) as placement:
         grown = Sizes(cloud, openstack, nova, placement, runs)
-        figures: dict[int, dict[str, Figures]] = {}
+        figures: bench_figures.Sizes = {}
         for size in _SIZES:
             grown.grow(size)
             figures[size] = {}
             for command, found in grown.measure():
                 figures[size][command] = found
                 # all of it takes a while: show what is known
-                sys.stderr.write(f'{_line(command, size, found)}\n')
+                sys.stderr.write(
+                    f'{bench_figures.line(command, size, found)}\n'
+                )
                 sys.stderr.flush()
         return figures
-
-
-def _line(command: str, size: int, figures: Figures) -> str:
-    f = figures
-    bare = f'{f.bare:7.2f} {f.ratio:6.2f}' if f.bare else f'{"-":>7} {"-":>6}'
-    return (
-        f'{command:<30} {size:>5} {f.reports:>8} {f.nova:>6} '
-        f'{f.placement:>9} {f.cost.wall:>8.2f} {bare} {f.cost.cpu:>6.2f} '
-        f'{f.cost.memory:>5.0f}'
-    )
-
-
-def table(figures: dict[int, dict[str, Figures]]) -> str:
-    """The figures as people read them."""
-    commands, last = list(figures[_SIZES[0]]), figures[_SIZES[-1]]
-    memory = max(found.cost.memory for found in last.values())
-    return '\n'.join(
-        (
-            f'{"command":<30} hosts  reports   Nova Placement  seconds'
-            '    bare  ratio  cpu s   MiB',
-            *(
-                _line(command, size, figures[size][command])
-                for command in commands
-                for size in figures
-            ),
-            '',
-            'for each that is reported, from size to size: requests, '
-            'milliseconds, CPU milliseconds',
-            *(_growth(command, figures) for command in commands),
-            '',
-            f'to reach: list of {_SIZES[-1]} in {_MOST_RATIO} times the bare '
-            f'requests: {last["list"].ratio:.2f};',
-            f'less than {_MOST_MEMORY} MiB: {memory:.0f}; no more for each '
-            'that is reported, from size to size',
-        )
-    )
-
-
-def _growth(command: str, figures: dict[int, dict[str, Figures]]) -> str:
-    """What each one more costs, between neighbouring sizes."""
-    found = [figures[size][command] for size in figures]
-    parts = []
-    for less, more in itertools.pairwise(found):
-        each = max(more.reports - less.reports, 1)
-        requests = more.nova + more.placement - less.nova - less.placement
-        wall = more.cost.wall - less.cost.wall
-        cpu = more.cost.cpu - less.cost.cpu
-        parts.append(
-            f'{requests / each:7.2f} {wall * 1000 / each:7.1f} '
-            f'{cpu * 1000 / each:6.1f}'
-        )
-    return f'{command:<30} {" | ".join(parts)}'
-
-
-def as_json(
-    figures: dict[int, dict[str, Figures]],
-) -> dict[int, dict[str, typing.Any]]:
-    """The figures for programs."""
-    return {
-        size: {name: dataclasses.asdict(f) for name, f in found.items()}
-        for size, found in figures.items()
-    }

@@ -138,6 +138,7 @@ COMMANDS: dict[str, tuple[str, type[command.Command], tuple[str, ...]]] = {
         host_maintenances.ListHostMaintenance,
         ('--all', '--long'),
     ),
+    'apply idle': (_INSIDE, host_maintenances.ApplyHostMaintenance, ()),
     'apply': (
         _INSIDE,
         host_maintenances.ApplyHostMaintenance,
@@ -208,6 +209,7 @@ def _clouds() -> dict[str, wire.Cloud]:
     _run(clouds[_DRAINED], _SET, 'compute1', '--migrate', 'all', *_FAST)
     for cloud in clouds.values():
         cloud.answers.clear()
+        cloud.reads.clear()
         cloud.writes.clear()
     return clouds
 

@@ -44,6 +44,7 @@ class Cloud(requests.adapters.BaseAdapter):
 
     :ivar answers: what was answered before it was spoiled, by route: the
         method and the path without ids, such as ``GET /servers/{}``.
+    :ivar reads: the path of each request that changes nothing.
     :ivar writes: the path of each request that changes something.
     :ivar spoil: makes what is answered of a route and what would be.
     """
@@ -55,6 +56,7 @@ class Cloud(requests.adapters.BaseAdapter):
         self.servers = items.servers()
         self.migrations = items.migrations()
         self.answers: dict[str, Json] = {}
+        self.reads: list[str] = []
         self.writes: list[str] = []
         self.spoil: Spoil = lambda _route, body: body
 
@@ -98,6 +100,7 @@ class Cloud(requests.adapters.BaseAdapter):
         body = json.loads(sent) if sent else {}
         try:
             if method == 'GET':
+                self.reads.append(path)
                 status, answer = 200, self._read(route, path, query)
             else:
                 self.writes.append(f'{method} {parse.unquote(path)}')
