@@ -12,6 +12,7 @@
 
 """Whatever people type, or write into metadata: read, or refused in words."""
 
+import argparse
 import datetime
 import typing
 
@@ -22,6 +23,7 @@ from oslotest import base
 from osc_maintenance import journal
 from osc_maintenance import mark
 from osc_maintenance import notice
+from osc_maintenance.osc import options
 from osc_maintenance import overview
 from osc_maintenance import owners
 from osc_maintenance import policy
@@ -88,8 +90,9 @@ class TestTyped(base.BaseTestCase):
         try:
             return function(typed)
         except ValueError as exc:
+            # argparse prints it as it is
             self.assertTrue(str(exc))
-            self.assertNotIn('\n', text.escape(str(exc)))
+            self.assertTrue(str(exc).isprintable(), repr(str(exc)))
             return None
 
     @_EXAMPLES
@@ -132,6 +135,15 @@ class TestTyped(base.BaseTestCase):
             if found is not None:
                 self.assertTrue(found.isprintable())
                 self.assertLessEqual(len(found), text.NOVA_LIMIT)
+
+    @_EXAMPLES
+    @hypothesis.given(_ANY)
+    def test_options(self, typed: str) -> None:
+        for function in (options.number, options.count, options.host):
+            try:
+                function(typed)
+            except argparse.ArgumentTypeError as exc:
+                self.assertTrue(str(exc).isprintable(), repr(str(exc)))
 
     def test_no_control_is_typed_or_printed(self) -> None:
         for control in CONTROLS:
