@@ -16,6 +16,7 @@ Whatever answers in the place of Nova or Placement, nothing that it says goes
 any further, or into a request, before it has been looked at here.
 """
 
+import collections.abc
 import typing
 
 from osc_maintenance import text
@@ -87,6 +88,22 @@ def maybe(item: object, key: str, kind: type[_T]) -> _T | None:
         raise FieldError(f'{_shown(item)} is no object with {key}')
     value = item.get(key)
     return None if value is None else _checked(key, value, kind)
+
+
+def one_of(
+    item: object, key: str, choices: collections.abc.Container[str]
+) -> str:
+    """A field that is one of a few words.
+
+    :param item: an object of an answer, or what there is in its place.
+    :param key: the name of the field.
+    :param choices: the words.
+    :raises FieldError: unless it is there, and one of them.
+    """
+    value = needed(item, key, str)
+    if value not in choices:
+        raise FieldError(f'{key} is {_shown(value)}, which is not known')
+    return value
 
 
 def identity(item: object, key: str = 'id') -> str:

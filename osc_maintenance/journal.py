@@ -229,8 +229,9 @@ def decode(metadata: collections.abc.Mapping[str, str]) -> Journal:
         elif key.startswith(BACK_PREFIX) and (move := _move(value)):
             returns[key.removeprefix(BACK_PREFIX)] = move
         elif key.startswith(STOPPED_PREFIX):
+            # they are written again, with whoever stops it next
             stopped[key.removeprefix(STOPPED_PREFIX)] = tuple(
-                value.split()[1:]
+                filter(str.isprintable, value.split()[1:])
             )
         elif key.startswith(TOLD_PREFIX):
             told.add(key.removeprefix(TOLD_PREFIX))
@@ -251,6 +252,8 @@ def decode(metadata: collections.abc.Mapping[str, str]) -> Journal:
 
 def _move(value: str) -> Move | None:
     verdict, *rest = value.split(' ')
+    if not value.isprintable():
+        return None
     try:
         return Move(verdict, int(rest[0]), tuple(filter(None, rest[1:])))
     except (IndexError, ValueError):

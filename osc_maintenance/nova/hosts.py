@@ -32,6 +32,9 @@ from osc_maintenance import state
 from osc_maintenance import text
 
 _COMPUTE = 'nova-compute'
+#: What a service may be; the last if its cell is down. It is written into the
+#: record, to be what the service is again.
+_STATUSES = ('enabled', 'disabled', 'UNKNOWN')
 
 
 class Hosts:
@@ -362,7 +365,7 @@ def _service(item: typing.Any) -> state.Service:
     return state.Service(
         host=fields.needed(told, 'host', str),
         id=fields.identity(told) if told.get('id') else '',
-        status=fields.needed(told, 'status', str),
+        status=fields.one_of(told, 'status', _STATUSES),
         state=fields.maybe(told, 'state', str) or '',
         disabled_reason=fields.maybe(told, 'disabled_reason', str) or None,
         zone=fields.maybe(told, 'zone', str) or '',

@@ -55,6 +55,19 @@ class TestFields(base.BaseTestCase):
             with self.subTest(words):
                 self.refused(words, {'a': value}, kind)
 
+    def test_one_of_a_few_words(self) -> None:
+        words = ('up', 'down')
+        self.assertEqual('up', fields.one_of({'a': 'up'}, 'a', words))
+        for item, told in (
+            ({'a': 'u\x1b'}, r"a is 'u\x1b', which is not known"),
+            ({'a': 7}, 'a is 7, and not text'),
+            ({}, 'a is missing'),
+        ):
+            error = self.assertRaises(
+                fields.FieldError, fields.one_of, item, 'a', words
+            )
+            self.assertEqual(told, str(error))
+
     def test_no_object(self) -> None:
         for item in (None, 7, 'a', ['a']):
             self.refused('is no object with a', item, str)

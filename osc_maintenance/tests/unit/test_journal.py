@@ -225,6 +225,17 @@ class TestNotes(base.BaseTestCase):
             )
             self.assertEqual(journal.Journal(), found, repr(word))
 
+    def test_what_is_written_again_is_fit_for_it(self) -> None:
+        told = journal.decode(
+            {
+                'maintenance:stopped:a': 'by x\x1b[2J alice',
+                'maintenance:move:a': 'live-migrate 7 x\x1b[2J',
+                'maintenance:return:a': 'x\x1b[2J 7 alice',
+            }
+        )
+        self.assertEqual({'a': ('alice',)}, told.stopped)
+        self.assertEqual(({}, {}), (told.moves, told.returns))
+
     def test_damaged_values(self) -> None:
         for value, move in (
             ('', None),
