@@ -17,15 +17,19 @@ and kept in a file that the target takes again: ``--again FILE TARGET``.
 """
 
 import argparse
+from concurrent import futures
 import dataclasses
+import logging
 import pathlib
 import re
 import subprocess
 import sys
 import tempfile
 import time
+import traceback
 
 from osc_maintenance.tests.fuzz import targets
+from osc_maintenance.tests.unit import places
 
 #: How many seconds one input may take: the commands wait a little themselves.
 _HANG = 20
@@ -33,6 +37,8 @@ _HANG = 20
 _SIZE = 4096
 #: How many lines of a crash are shown.
 _SHOWN = 60
+#: How many cases a process takes at once.
+_CHUNK = 20
 _RUNS = re.compile(r'^stat::number_of_executed_units:\s*(\d+)', re.MULTILINE)
 
 
@@ -89,6 +95,29 @@ def _child(name: str, *options: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def _every() -> int:
+    """Every command with every value at every place; how many went wrong."""
+    cases, bad = 0, 0
+    with futures.ProcessPoolExecutor() as executor:
+        for case, found in executor.map(
+            _looked_at, places.every(), chunksize=_CHUNK
+        ):
+            cases, bad = cases + 1, bad + bool(found)
+            if found:
+                sys.stderr.write(f'{case!r}: {found}\n')
+    sys.stdout.write(f'{cases} cases, {bad} wrong\n')
+    return bad
+
+
+def _looked_at(case: places.Case) -> tuple[places.Case, str]:
+    """What is wrong with a case: nothing, or in words."""
+    logging.getLogger().setLevel(logging.INFO)
+    try:
+        return case, '\n'.join(places.wrong(case))
+    except Exception:
+        return case, traceback.format_exc()
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f'python -m {__package__}', description=__doc__
@@ -105,6 +134,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         '--again', type=pathlib.Path, metavar='FILE', help='only this input'
     )
+    parser.add_argument(
+        '--every',
+        action='store_true',
+        help='instead, every command with every value of those that the unit '
+        'tests sample, at every place of every answer: an hour of CPU',
+    )
     return parser
 
 
@@ -120,6 +155,8 @@ def main() -> int:
         for name in names:
             targets.TARGETS[name].run(options.again.read_bytes())
         return 0
+    if options.every:
+        return 1 if _every() else 0
     kept = pathlib.Path(tempfile.mkdtemp(prefix='fuzz-'))
     results = [_fuzz(name, options.seconds, kept) for name in names]
     lines = [f'{"target":10} {"runs":>10} {"seconds":>8} {"crashes":>8}']

@@ -38,6 +38,7 @@ from osc_maintenance import owners
 from osc_maintenance import placement
 from osc_maintenance import record
 from osc_maintenance import servers
+from osc_maintenance.tests.unit import places as places_
 from osc_maintenance.tests.unit import scenes
 from osc_maintenance.tests.unit import spoil
 from osc_maintenance.tests.unit import wire_items
@@ -201,14 +202,8 @@ def _commands(data: bytes) -> None:
     wrong = sorted(bodies)[numbers[1] % len(bodies)]
     places = list(spoil.paths(bodies[wrong]))
     place = places[numbers[2] % len(places)]
-
-    def change(route: str, body: typing.Any) -> typing.Any:
-        return spoil.spoiled(body, place, value) if route == wrong else body
-
-    outcome = spoil.run(name, spoil.cloud_of(name), change)
-    assert outcome.harmless, repr(outcome.said)
-    if 'no answer of the API' in outcome.error:
-        assert not outcome.later, outcome.later
+    found = places_.wrong(places_.Case(name, wrong, place, value, 'table'))
+    assert not found, found
 
 
 def _seeds(*found: typing.Any) -> tuple[bytes, ...]:

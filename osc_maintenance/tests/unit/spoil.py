@@ -30,11 +30,13 @@ from cliff import command
 from osc_lib import exceptions
 
 from osc_maintenance.drain import interrupt
+from osc_maintenance.drain import report
 from osc_maintenance.osc import host_maintenance
 from osc_maintenance.osc import host_maintenance_show
 from osc_maintenance.osc import host_maintenance_unset
 from osc_maintenance.osc import host_maintenances
 from osc_maintenance.osc import server_maintenance
+from osc_maintenance import starting
 from osc_maintenance.tests.unit import scenes
 from osc_maintenance.tests.unit import wire
 from osc_maintenance.tests.unit import wire_items
@@ -96,11 +98,16 @@ def spoiled(body: typing.Any, path: Path, value: typing.Any) -> typing.Any:
 
 
 #: How a cloud is before a command: nothing was done; the host is in
-#: maintenance; it is down; its servers have been moved away.
+#: maintenance; it is down; its servers have been moved away, or one of them
+#: was stopped; moves take a while; they fail; nothing can be moved.
 _FRESH, _INSIDE, _DOWN, _DRAINED = 'fresh', 'inside', 'down', 'drained'
+_STOPPED, _SLOW, _FAILING, _TIED = 'stopped', 'slow', 'failing', 'tied'
+#: How long a server is waited for that starts, in seconds.
+_PAUSE = 1e-6
 #: How often a command that waits may do so until somebody presses Ctrl-C.
 _PATIENCE = 40
 _FAST = ('--max-parallel', '9')
+_STOPS = ('compute1', '--migrate', 'all', '--stop-unmovable', *_FAST)
 _ID = wire_items.WEB
 _SET = host_maintenance.SetHostMaintenance
 _SHOW = host_maintenance_show.ShowHostMaintenance
@@ -116,6 +123,14 @@ COMMANDS: dict[str, tuple[str, type[command.Command], tuple[str, ...]]] = {
     ),
     'set waits': (_FRESH, _SET, ('compute1', '--migrate', 'all', *_FAST)),
     'set evacuates': (_DOWN, _SET, ('compute1', '--evacuate', '--fenced')),
+    'set lasts': (_SLOW, _SET, ('compute1', '--migrate', 'all', *_FAST)),
+    'set fails': (
+        _FAILING,
+        _SET,
+        ('compute1', '--migrate', 'all', '--retries', '0', *_FAST),
+    ),
+    'set stops': (_TIED, _SET, _STOPS),
+    'dry-run of tied': (_TIED, _SET, (*_STOPS, '--dry-run')),
     'dry-run': (
         _FRESH,
         _SET,
@@ -125,6 +140,11 @@ COMMANDS: dict[str, tuple[str, type[command.Command], tuple[str, ...]]] = {
     'show unknown': (_INSIDE, _SHOW, ('compute3',)),
     'unset': (
         _INSIDE,
+        host_maintenance_unset.UnsetHostMaintenance,
+        ('compute1',),
+    ),
+    'unset starts': (
+        _STOPPED,
         host_maintenance_unset.UnsetHostMaintenance,
         ('compute1',),
     ),
@@ -170,12 +190,19 @@ class Outcome:
     :ivar said: everything that it has printed and logged.
     :ivar writes: what it has written before anything was spoiled.
     :ivar later: what it has written after that.
+    :ivar sent: the bodies of all that it has written.
     """
 
     error: str
     said: str
     writes: list[str]
     later: list[str]
+    sent: list[wire_items.Json]
+
+    @property
+    def no_answer(self) -> bool:
+        """Whether it says that there was an answer that is none."""
+        return 'no answer of the API' in self.said
 
     @property
     def harmless(self) -> bool:
@@ -197,8 +224,19 @@ def cloud_of(name: str) -> wire.Cloud:
 def _clouds() -> dict[str, wire.Cloud]:
     """Clouds as they are before commands."""
     clouds = {
-        name: wire.Cloud() for name in (_FRESH, _INSIDE, _DOWN, _DRAINED)
+        name: wire.Cloud()
+        for name in (
+            *(_FRESH, _INSIDE, _DOWN, _DRAINED),
+            *(_STOPPED, _SLOW, _FAILING, _TIED),
+        )
     }
+    clouds[_SLOW].looks = 2
+    clouds[_FAILING].fails = True
+    for name in (_TIED, _STOPPED):
+        web, db = clouds[name].servers
+        web['flavor']['extra_specs'] = {'pci_passthrough:alias': 'gpu:1'}
+        db.update(locked=True, locked_reason='billing')
+    _run(clouds[_STOPPED], _SET, *_STOPS)
     _run(
         clouds[_INSIDE],
         _SET,
@@ -211,6 +249,7 @@ def _clouds() -> dict[str, wire.Cloud]:
         cloud.answers.clear()
         cloud.reads.clear()
         cloud.writes.clear()
+        cloud.sent.clear()
     return clouds
 
 
@@ -238,7 +277,13 @@ def run(
     _inside, kind, arguments = COMMANDS[name]
     error, said = _run(cloud, kind, *arguments, '-f', formatter)
     before = first[0] if first else len(cloud.writes)
-    return Outcome(error, said, cloud.writes[:before], cloud.writes[before:])
+    return Outcome(
+        error,
+        said,
+        cloud.writes[:before],
+        cloud.writes[before:],
+        cloud.sent,
+    )
 
 
 class _AsItCame(logging.StreamHandler[io.StringIO]):
@@ -266,6 +311,10 @@ def _run(
         with (
             mock.patch.object(times, 'now', return_value=scenes.NOW),
             mock.patch.object(interrupt, 'interruptible', _impatient),
+            mock.patch.object(starting, '_AGAIN', _PAUSE),
+            mock.patch.object(starting, '_PATIENCE', 3 * _PAUSE),
+            # as on a terminal, but not shown there
+            mock.patch.object(report.Lines, 'wants_figures', True),
             contextlib.redirect_stderr(said),
         ):
             parser = made.get_parser('openstack')

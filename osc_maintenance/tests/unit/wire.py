@@ -46,6 +46,9 @@ class Cloud(requests.adapters.BaseAdapter):
         method and the path without ids, such as ``GET /servers/{}``.
     :ivar reads: the path of each request that changes nothing.
     :ivar writes: the path of each request that changes something.
+    :ivar sent: the body of each of these, empty if it has none.
+    :ivar looks: how often migrations are looked at before a move has ended.
+    :ivar fails: moves fail.
     :ivar spoil: makes what is answered of a route and what would be.
     """
 
@@ -58,6 +61,9 @@ class Cloud(requests.adapters.BaseAdapter):
         self.answers: dict[str, Json] = {}
         self.reads: list[str] = []
         self.writes: list[str] = []
+        self.sent: list[items.Json] = []
+        self.looks, self.fails = 0, False
+        self._under_way: list[tuple[int, items.Json, items.Json]] = []
         self.spoil: Spoil = lambda _route, body: body
 
     def clients(self) -> clients.Clients:
@@ -104,6 +110,7 @@ class Cloud(requests.adapters.BaseAdapter):
                 status, answer = 200, self._read(route, path, query)
             else:
                 self.writes.append(f'{method} {parse.unquote(path)}')
+                self.sent.append(body)
                 status, answer = self._write(route, path, body)
         except LookupError as exc:
             status, answer = 404, {'itemNotFound': {'message': str(exc)}}
@@ -123,7 +130,7 @@ class Cloud(requests.adapters.BaseAdapter):
 
     def _read(self, route: str, path: str, query: dict[str, str]) -> Json:
         match route.removeprefix('GET '):
-            case '' | '/':
+            case '':
                 return items.VERSION
             case '/os-services':
                 host = query.get('host')
@@ -144,6 +151,7 @@ class Cloud(requests.adapters.BaseAdapter):
             case '/servers/{}/os-instance-actions/{}':
                 return items.ACTION
             case '/os-migrations':
+                self._go_on()
                 of = query.get('instance_uuid')
                 return {
                     'migrations': [
@@ -218,23 +226,42 @@ class Cloud(requests.adapters.BaseAdapter):
             resize['status'] = 'confirmed'
             server.update(items.STOPPED)
             return
+        if action in items.POWER:
+            server.update(items.POWER[action])
+            return
         if action not in items.MOVES:
             raise AssertionError(f'no server can {action}')
         source = server['OS-EXT-SRV-ATTR:host']
         other = items.THERE if source == items.HERE else items.HERE
-        server['OS-EXT-SRV-ATTR:host'] = (told or {}).get('host') or other
         kind, status = items.MOVES[action]
-        if status == 'finished':
-            server.update(items.RESIZED)
         latest.update(
             id=10 + len(self.migrations),
             migration_type=kind,
-            status=status,
+            status='running',
             source_compute=source,
-            dest_compute=server['OS-EXT-SRV-ATTR:host'],
+            dest_compute=(told or {}).get('host') or other,
             user_id='id-of-alice',
         )
         self.migrations = [latest, *self.migrations]
+        ended = {'status': 'error' if self.fails else status}
+        self._under_way.append((self.looks, latest, ended))
+        if not self.looks:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Let the moves that are under way come to their end."""
+        under_way, self._under_way = self._under_way, []
+        for looks, migration, ended in under_way:
+            if looks:
+                self._under_way.append((looks - 1, migration, ended))
+                continue
+            migration.update(ended)
+            if migration['status'] == 'error':
+                continue
+            server = _by_id(self.servers, migration['instance_uuid'])
+            server['OS-EXT-SRV-ATTR:host'] = migration['dest_compute']
+            if migration['status'] == 'finished':
+                server.update(items.RESIZED)
 
     # -- what there is -----------------------------------------------------
 

@@ -145,6 +145,15 @@ MOVES = {
 }
 RESIZED: Json = {'status': 'VERIFY_RESIZE', 'OS-EXT-STS:vm_state': 'resized'}
 STOPPED: Json = {'status': 'SHUTOFF', 'OS-EXT-STS:vm_state': 'stopped'}
+#: What else can, and what the server is then.
+POWER: dict[str, Json] = {
+    'os-stop': {**STOPPED, 'OS-EXT-STS:power_state': 4},
+    'os-start': {
+        'status': 'ACTIVE',
+        'OS-EXT-STS:vm_state': 'active',
+        'OS-EXT-STS:power_state': 1,
+    },
+}
 
 
 def groups() -> list[Json]:
@@ -183,7 +192,7 @@ def actions() -> list[Json]:
         {
             'action': action,
             'request_id': f'req-{number}',
-            'user_id': _USER,
+            'user_id': 'id-of-alice' if action == 'stop' else _USER,
             'message': None,
         }
         for number, action in enumerate(('live-migration', 'stop', 'create'))
