@@ -14,6 +14,7 @@
 
 import collections.abc
 import functools
+import re
 import typing
 import zlib
 
@@ -43,6 +44,8 @@ OPTIONAL = frozenset(
 )
 #: What is put back as it was, whatever that is.
 _RESTORED = ('disabled_reason', 'maintenance:before_reason')
+#: What a request that changes something may look like.
+_PATH = re.compile('[A-Z]+ [0-9A-Za-z_:/-]+')
 _FORMATTERS = ('table', 'json', 'value', 'yaml')
 
 
@@ -91,25 +94,34 @@ def wrong(case: Case) -> list[str]:
 
     cloud = spoil.cloud_of(case.name)
     outcome = spoil.run(case.name, cloud, change, case.formatter)
-    found = faults(outcome)
-    if case.route not in OPTIONAL and outcome.later and outcome.no_answer:
-        found.append(f'written after an answer that is none: {outcome.later}')
-    if not {*case.place} & {*_RESTORED}:
-        found += [
-            f'written: {word!r}'
-            for word in _texts(outcome.sent)
-            if not word.isprintable()
-        ]
-    return found
+    return faults(outcome, case.route, case.place)
 
 
-def faults(outcome: spoil.Outcome) -> list[str]:
-    """What is wrong with an outcome, whatever was spoiled."""
+def faults(outcome: spoil.Outcome, route: str, place: spoil.Path) -> list[str]:
+    """What is wrong with an outcome, for people to read.
+
+    :param outcome: what a command has done.
+    :param route: whose answers were spoiled.
+    :param place: where.
+    """
     found = []
     if not outcome.harmless:
         found.append(f'printed: {outcome.said!r}')
     if 'Traceback' in outcome.said:
         found.append(outcome.said)
+    if route not in OPTIONAL and outcome.no_answer and outcome.later:
+        found.append(f'written after an answer that is none: {outcome.later}')
+    if not {*place} & {*_RESTORED}:
+        found += [
+            f'written: {word!r}'
+            for word in _texts(outcome.sent)
+            if not word.isprintable()
+        ]
+    found += [
+        f'asked for: {write!r}'
+        for write in (*outcome.writes, *outcome.later)
+        if not _PATH.fullmatch(write)
+    ]
     return found
 
 
