@@ -231,6 +231,8 @@ def _client(
     version: api_versions.APIVersion, where: dict[str, typing.Any]
 ) -> typing.Any:
     options = {k: v for k, v in where.items() if k != 'interface'}
-    return nova_client.Client(
+    made = nova_client.Client(
         version, endpoint_type=where['interface'], **options
     )
+    made.client.request = api.by_status(made.client.request)
+    return made

@@ -26,7 +26,10 @@ from osc_maintenance import fields
 from osc_maintenance import text
 
 SERVER_ERROR = 500
+_REFUSED = 400
 _TOO_MANY = 429
+#: How much is shown of a refusal that is not in Nova's form.
+_SHOWN = 200
 _PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0)
 
 
@@ -61,6 +64,41 @@ def patiently(
             return function()
         pause(seconds)
     return function()
+
+
+def by_status(
+    request: collections.abc.Callable[..., typing.Any],
+) -> collections.abc.Callable[..., typing.Any]:
+    """Let a refusal be what its status says, whoever has written it.
+
+    novaclient does not look at the status where the JSON of a load balancer,
+    say, is not in the form of Nova's.
+
+    :param request: of a novaclient HTTP client.
+    :returns: what is to take its place.
+    """
+
+    def asking(url: str, method: str, **kwargs: typing.Any) -> typing.Any:
+        response, body = request(url, method, raise_exc=False, **kwargs)
+        if response.status_code < _REFUSED:
+            return response, body
+        words = _words(body)
+        if words is None:
+            raw = response.content.decode(errors='replace')
+            words = text.shorten(' '.join(raw.split()), _SHOWN)
+        told = {'message': words}
+        raise nova_exceptions.from_response(response, told, url, method)
+
+    return asking
+
+
+def _words(body: typing.Any) -> str | None:
+    """What Nova says in a refusal; None if it is in another form."""
+    with contextlib.suppress(*fields.UNREADABLE):
+        if 'message' not in body:
+            (body,) = body.values()
+        return fields.needed(body, 'message', str)
+    return None
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@
 #   License for the specific language governing permissions and limitations
 #   under the License.
 
+import json
 import typing
 from unittest import mock
 
@@ -115,6 +116,77 @@ class TestExplained(base.BaseTestCase):
         self.assertRaises(AssertionError, fail)
 
 
+class TestByStatus(base.BaseTestCase):
+    def _refusal(self, status: int, body: object) -> Exception:
+        response = _response(status)
+        response.content = json.dumps(body).encode()
+        request = mock.Mock(return_value=(response, body))
+
+        def ask() -> None:
+            api.by_status(request)('/things', 'POST', body={'a': 1})
+
+        error: Exception = self.assertRaises(
+            nova_exceptions.ClientException, ask
+        )
+        request.assert_called_once_with(
+            '/things', 'POST', raise_exc=False, body={'a': 1}
+        )
+        return error
+
+    def test_whatever_the_body_is(self) -> None:
+        for status, kind in (
+            (403, nova_exceptions.Forbidden),
+            (404, nova_exceptions.NotFound),
+            (409, nova_exceptions.Conflict),
+            (429, nova_exceptions.RateLimit),
+            (503, nova_exceptions.ClientException),
+            (504, nova_exceptions.ClientException),
+        ):
+            for body in (
+                {'error': 'upstream is busy'},
+                {'errors': [{'status': status}]},
+                {'error': None},
+                {'error': {'message': ['busy']}},
+                {'message': 7},
+                ['busy'],
+                'busy',
+                7,
+            ):
+                error = self._refusal(status, body)
+                self.assertIs(kind, type(error))
+                self.assertEqual(
+                    f'{json.dumps(body)} (HTTP {status})', str(error)
+                )
+
+    def test_novas_own_words(self) -> None:
+        for body in (
+            {'badRequest': {'code': 400, 'message': 'no such thing'}},
+            {'message': 'no such thing', 'code': 400, 'details': None},
+        ):
+            error = self._refusal(400, body)
+            self.assertEqual('no such thing (HTTP 400)', str(error))
+
+    def test_the_words_of_others_are_cut(self) -> None:
+        response = _response(502)
+        for content, words in (
+            (b'<h1>\n  Bad\n gateway</h1>\n', '<h1> Bad gateway</h1>'),
+            (b'x' * 9999, 'x' * 199 + '…'),
+            (b'\xff\x1b', '\ufffd\x1b'),
+            (b'', 'Unknown Error'),
+        ):
+            response.content = content
+            ask = api.by_status(mock.Mock(return_value=(response, None)))
+            error = self.assertRaises(
+                nova_exceptions.ClientException, ask, '/things', 'GET'
+            )
+            self.assertEqual(f'{words} (HTTP 502)', str(error))
+
+    def test_what_is_no_refusal(self) -> None:
+        answer = (_response(202), {'error': 'x'})
+        ask = api.by_status(mock.Mock(return_value=answer))
+        self.assertEqual(answer, ask('/things', 'GET'))
+
+
 class TestPages(base.BaseTestCase):
     def _pages(
         self, *bodies: object, path: str = '/things', **query: str
@@ -171,6 +243,6 @@ class TestPages(base.BaseTestCase):
 
 
 def _response(status: int) -> mock.Mock:
-    response = mock.Mock(spec=['status_code', 'headers', 'json', 'text'])
+    response = mock.Mock(spec=['status_code', 'headers', 'content'])
     response.status_code, response.headers = status, {}
     return response

@@ -33,6 +33,7 @@ from osc_maintenance.tests.unit import wire_items as items
 
 Json = typing.Any
 Spoil = collections.abc.Callable[[str, Json], Json]
+Meddle = collections.abc.Callable[[str, requests.Response], None]
 
 _UUID = re.compile('[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}')
 #: The ids in a path, and the keys of metadata.
@@ -50,6 +51,8 @@ class Cloud(requests.adapters.BaseAdapter):
     :ivar looks: how often migrations are looked at before a move has ended.
     :ivar fails: moves fail.
     :ivar spoil: makes what is answered of a route and what would be.
+    :ivar meddle: changes the response to a route, once all else is done: its
+        status, headers and bytes, as what stands in between may.
     """
 
     def __init__(self) -> None:
@@ -65,6 +68,7 @@ class Cloud(requests.adapters.BaseAdapter):
         self.looks, self.fails = 0, False
         self._under_way: list[tuple[int, items.Json, items.Json]] = []
         self.spoil: Spoil = lambda _route, body: body
+        self.meddle: Meddle = lambda _route, _response: None
 
     def clients(self) -> clients.Clients:
         """Our clients of this cloud."""
@@ -123,6 +127,7 @@ class Cloud(requests.adapters.BaseAdapter):
         response.url = request.url or ''
         response.headers['Content-Type'] = 'application/json'
         response._content = json.dumps(answer).encode()
+        self.meddle(route, response)
         return response
 
     def close(self) -> None:
