@@ -26,6 +26,7 @@ UNREADABLE = (
     AttributeError,
     IndexError,
     KeyError,
+    OverflowError,
     RecursionError,
     TypeError,
     ValueError,

@@ -121,6 +121,9 @@ def _moment(value: str | None) -> datetime.datetime | None:
     if value is None:
         return None
     moment = datetime.datetime.fromisoformat(value)
+    if moment.year in (datetime.MINYEAR, datetime.MAXYEAR):
+        # nothing could be added to it, or taken from it
+        raise fields.FieldError(f'{value} is out of range')
     return moment.replace(tzinfo=moment.tzinfo or datetime.UTC)
 
 

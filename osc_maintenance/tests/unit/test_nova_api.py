@@ -96,6 +96,8 @@ class TestExplained(base.BaseTestCase):
             AttributeError('x'),
             IndexError('x'),
             KeyError('x'),
+            OverflowError('x'),
+            RecursionError('x'),
             TypeError('x'),
             ValueError('x'),
         ):

@@ -310,13 +310,21 @@ class TestMigrations(ServersTestCase):
         )
 
     def test_a_time_that_is_none(self) -> None:
-        for moment in ('soon', 7):
+        for moment, words in (
+            ('soon', 'soon'),
+            (7, 'created_at is 7'),
+            # two minutes cannot be taken from it, nor a day added
+            ('0001-01-01T00:00:00', 'out of range'),
+            ('0001-01-01T00:00:00+23:59', 'out of range'),
+            ('9999-12-31T23:59:59.999999-23:59', 'out of range'),
+        ):
             item = {'id': 7, 'instance_uuid': 'a', 'created_at': moment}
             self.answers({'migrations': [item]})
             error = self.assertRaises(
                 exceptions.CommandError, self.nova.migrations
             )
             self.assertIn('no answer of the API', str(error))
+            self.assertIn(words, str(error))
 
 
 class TestRequesters(ServersTestCase):
