@@ -21,6 +21,7 @@ from novaclient import api_versions
 from novaclient import client as nova_client
 from osc_lib import exceptions
 
+from osc_maintenance import fields
 from osc_maintenance.nova import api
 from osc_maintenance.nova import hosts
 from osc_maintenance.nova import owned as owned_
@@ -141,25 +142,23 @@ class Clients:
         """
         from openstack import exceptions as sdk_exceptions
 
-        identity = self._manager.sdk_connection.identity
-        try:
-            named = [
-                str(item.id)
-                for item in identity.projects(name=project)
-                if item.name == project
-            ]
-            if text.is_id(project):
-                found = identity.find_project(project)
-                if found and found.id == project:
-                    return [project]
-            return named
-        except (
-            ksa_exceptions.ClientException,
-            sdk_exceptions.SDKException,
-        ) as exc:
-            raise exceptions.CommandError(
-                text.escape(f'Project {project}: {exc}')
-            ) from exc
+        with api.explained(f'Project {project}'):
+            try:
+                identity = self._manager.sdk_connection.identity
+                named = [
+                    fields.checked_identity(item.id, 'the id of a project')
+                    for item in identity.projects(name=project)
+                    if item.name == project
+                ]
+                if text.is_id(project):
+                    found = identity.find_project(project)
+                    if found and found.id == project:
+                        return [project]
+                return named
+            except sdk_exceptions.SDKException as exc:
+                raise exceptions.CommandError(
+                    text.escape(f'Project {project}: {exc}')
+                ) from exc
 
     @property
     def user_id(self) -> str:

@@ -164,6 +164,34 @@ class TestClients(base.BaseTestCase):
             self.assertIn(r'two \x1b[2J of them', str(error))
             self.assertIs(raised, error.__cause__)
 
+    def test_keystone_that_is_not_there(self) -> None:
+        raised = ksa_exceptions.DiscoveryFailure('no \x1b[2J version')
+        where = mock.PropertyMock(side_effect=raised)
+        type(self.manager.sdk_connection).identity = where
+        error = self.assertRaises(
+            exceptions.CommandError, self.clients.project, 'alpha'
+        )
+        self.assertEqual(r'Project alpha: no \x1b[2J version', str(error))
+
+    def test_a_project_that_is_none(self) -> None:
+        find = self.manager.sdk_connection.identity.projects
+        for id_ in (None, 7, ['p1'], '', 'p\x1b[2J', '../users', 'x' * 65):
+            alpha = mock.Mock(id=id_)
+            alpha.name = 'alpha'
+            find.return_value = [alpha]
+            self._no_project('Project alpha: that is no answer of the API: ')
+        # what openstacksdk makes of JSON of another form
+        for raised in (AttributeError(), TypeError(), RecursionError()):
+            find.side_effect = raised
+            self._no_project(repr(raised))
+
+    def _no_project(self, words: str) -> None:
+        error = self.assertRaises(
+            exceptions.CommandError, self.clients.project, 'alpha'
+        )
+        self.assertIn(words, str(error))
+        self.assertTrue(str(error).isprintable())
+
 
 class TestConnect(base.BaseTestCase):
     WHERE: typing.ClassVar[dict[str, typing.Any]] = {
