@@ -20,6 +20,9 @@ import argparse
 import collections.abc
 import typing
 
+#: As many as the numbers of a duration have: arithmetic may rely on it.
+_DIGITS = 9
+
 _T = typing.TypeVar('_T')
 
 
@@ -90,6 +93,8 @@ def number(text: str) -> int:
     """How many, which may be none."""
     if not text.isascii() or not text.isdecimal():
         raise argparse.ArgumentTypeError(f'{text!r} is not a number')
+    if len(text) > _DIGITS:
+        raise argparse.ArgumentTypeError(f'has more than {_DIGITS} digits')
     return int(text)
 
 

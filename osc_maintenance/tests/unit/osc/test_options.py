@@ -26,7 +26,7 @@ class TestTypes(base.BaseTestCase):
             ('0', 0),
             ('7', 7),
             ('007', 7),
-            ('12345678', 12345678),
+            ('123456789', 123456789),
         ):
             self.assertEqual(number, options.number(words))
             if number:
@@ -51,6 +51,14 @@ class TestTypes(base.BaseTestCase):
                         argparse.ArgumentTypeError, read, words
                     )
                     self.assertIn('is not a number', str(error))
+
+    def test_what_nobody_counts_to(self) -> None:
+        for words in ('1234567890', '1' + '0' * 400, '9' * 5000):
+            for read in (options.number, options.count):
+                error = self.assertRaises(
+                    argparse.ArgumentTypeError, read, words
+                )
+                self.assertEqual('has more than 9 digits', str(error))
 
     def test_a_count_is_one_at_least(self) -> None:
         for words in ('0', '00'):
