@@ -123,7 +123,7 @@ class Clients:
         except (
             ksa_exceptions.ClientException,
             sdk_exceptions.SDKException,
-            ValueError,
+            *fields.UNREADABLE,
         ):
             return None
         if not isinstance(found, dict):

@@ -68,6 +68,7 @@ def server(item: object) -> servers.Server:
     """A server from the JSON of GET /servers/detail or /servers/{id}."""
     # a server in a cell that is down has few fields (2.69)
     flavor = fields.maybe(item, 'flavor', dict) or {}
+    image = _of(item, 'image', 'id')
     return servers.Server(
         id=fields.identity(item),
         name=fields.maybe(item, 'name', str) or '',
@@ -84,7 +85,7 @@ def server(item: object) -> servers.Server:
         + (fields.maybe(flavor, 'ephemeral', int) or 0),
         extra_specs=fields.texts(flavor, 'extra_specs'),
         specs_told=not flavor or 'extra_specs' in flavor,
-        image=_of(item, 'image', 'id'),
+        image=fields.checked_identity(image, 'its image') if image else None,
         zone=fields.maybe(item, 'pinned_availability_zone', str),
         fault=_of(item, 'fault', 'message'),
         progress=fields.maybe(item, 'progress', int),

@@ -374,5 +374,6 @@ class Servers(actions.Actions):
 
 
 def _request(answer: typing.Any) -> str | None:
-    ids = getattr(answer, 'request_ids', None)
-    return ids[0] if ids else None
+    # from a header, which may be missing, or be anything
+    first = next(iter(getattr(answer, 'request_ids', ())), None)
+    return first if first and text.is_id(first) else None

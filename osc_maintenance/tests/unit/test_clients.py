@@ -117,8 +117,9 @@ class TestClients(base.BaseTestCase):
             answer.ok, answer.json.return_value = ok, told
             self.assertEqual(expected, self.clients.image('i'))
         get.assert_called_with('/images/i')
-        answer.ok, answer.json.side_effect = True, ValueError
-        self.assertIsNone(self.clients.image('i'))
+        answer.ok, answer.json.side_effect = True, [ValueError, RecursionError]
+        for _ in range(2):
+            self.assertIsNone(self.clients.image('i'))
         for raised in (
             ksa_exceptions.ConnectFailure('x'),
             ksa_exceptions.EndpointNotFound('x'),

@@ -183,10 +183,17 @@ class TestMoving(MovingTestCase):
                 self.assertEqual(changes + 1, self.nova.changes)
 
     def test_a_request_without_an_id(self) -> None:
-        for answer in (mock.Mock(spec=['request_ids'], request_ids=[]), None):
+        # it comes with a header, and goes into the path of a request
+        for answer in (
+            *(None, mock.Mock(spec=['request_ids'], request_ids=[])),
+            *(
+                mock.Mock(spec=['request_ids'], request_ids=[request])
+                for request in (None, '', 'req-1/../x')
+            ),
+        ):
             self.servers.live_migrate.return_value = answer
             self.assertIsNone(self.nova.live_migrate(WEB, None))
-        self.assertEqual(2, self.nova.changes)
+        self.assertEqual(5, self.nova.changes)
 
     def test_a_target_that_an_old_nova_does_not_take(self) -> None:
         self.at('2.55')

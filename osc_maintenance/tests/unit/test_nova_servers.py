@@ -200,6 +200,16 @@ class TestServers(ServersTestCase):
                 self.nova.server('a'),
             )
 
+    def test_an_image_that_is_none(self) -> None:
+        for image in ('a/../../../identity/v3/users', 'i?x=1', 'i\x1b'):
+            item = {'id': 'a', 'status': 'ACTIVE', 'image': {'id': image}}
+            self.answers({'server': item})
+            error = self.assertRaises(
+                exceptions.CommandError, self.nova.server, 'a'
+            )
+            self.assertIn('its image is', str(error))
+            self.assertIn('no ID', str(error))
+
     def test_what_is_no_id(self) -> None:
         self.answers({'servers': []})
         self.assertIsNone(self.nova.server('detail'))
