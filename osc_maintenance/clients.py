@@ -34,15 +34,15 @@ OLDEST = api_versions.APIVersion('2.53')
 #: The newest microversion whose answers :mod:`osc_maintenance.nova` knows.
 NEWEST = api_versions.APIVersion('2.96')
 _HYPERVISORS = api_versions.APIVersion('2.87')
-#: How long an answer is waited for unless OSC says it, in seconds.
+#: How long more of an answer is waited for unless OSC says it, in seconds.
 _ANSWER = 300.0
 
 
 def limit(session: typing.Any) -> None:
     """Let no request of a session wait without end, as OSC would.
 
-    One that is not answered for five minutes ends as if the connection had
-    been lost.
+    One of whose answer nothing comes for five minutes ends as if the
+    connection had been lost.
 
     :param session: a keystoneauth1 session.
     """

@@ -109,7 +109,8 @@ def parse(reason: str | None) -> Mark | None:
     :param reason: the disabled_reason, whoever wrote it.
     :returns: what it says if it is of our form, else None.
     """
-    match = _REASON.fullmatch(reason or '')
+    # longer ones are not Nova's, and would take their time
+    match = _REASON.fullmatch((reason or '')[: text.NOVA_LIMIT])
     if match is None:
         return None
     rest, before = match['rest'], record_.ENABLED

@@ -28,6 +28,8 @@ from osc_maintenance import text
 SERVER_ERROR = 500
 _REFUSED = 400
 _TOO_MANY = 429
+#: More of them no listing has: a page has up to 1,000 items by default.
+PAGES = 10_000
 #: How much is shown of a refusal that is not in Nova's form.
 _SHOWN = 200
 _PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0)
@@ -154,7 +156,7 @@ def pages(
     :raises FieldError: if that is no listing, or one that has no end.
     """
     markers: set[str] = set()
-    while True:
+    for _ in range(PAGES):
         joint = '&' if '?' in path else '?'
         url = f'{path}{joint}{parse.urlencode(query)}' if query else path
         _response, body = client.client.get(url)
@@ -169,3 +171,4 @@ def pages(
             raise fields.FieldError(f'its pages come again from {marker} on')
         markers.add(marker)
         query['marker'] = marker
+    raise fields.FieldError(f'it has more than {PAGES:,} pages')

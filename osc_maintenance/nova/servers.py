@@ -194,7 +194,7 @@ class Servers(actions.Actions):
         """
         found: list[answers.Group] = []
         with api.explained('Server groups'):
-            while True:
+            for _ in range(api.PAGES):
                 page = self._client.server_groups.list(
                     all_projects=True, offset=len(found) or None
                 )
@@ -207,6 +207,7 @@ class Servers(actions.Actions):
                 if not more:
                     return found
                 found += more
+            raise fields.FieldError(f'they have more than {api.PAGES:,} pages')
 
     # -- moving ------------------------------------------------------------
 

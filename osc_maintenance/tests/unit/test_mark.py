@@ -19,6 +19,7 @@ from oslotest import base
 from osc_maintenance import mark
 from osc_maintenance import record
 from osc_maintenance.tests.unit import test_record
+from osc_maintenance import text as text_
 
 
 class TestDisabledReason(base.BaseTestCase):
@@ -120,6 +121,13 @@ class TestDisabledReason(base.BaseTestCase):
         told = mark.parse('maintenance 3f9a1c2e:' + text)
         assert told is not None
         self.assertEqual('3f9a1c2e', told.id)
+
+    def test_no_more_is_read_than_nova_takes(self) -> None:
+        # the time would grow with the square of the length
+        told = mark.parse('maintenance 3f9a1c2e:' + ' [before: disabled:' * 99)
+        assert told is not None
+        assert told.reason is not None
+        self.assertLess(len(told.reason), text_.NOVA_LIMIT)
 
 
 class TestCheckReason(base.BaseTestCase):

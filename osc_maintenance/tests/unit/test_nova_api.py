@@ -19,6 +19,7 @@ from novaclient import exceptions as nova_exceptions
 from osc_lib import exceptions
 from oslotest import base
 
+from osc_maintenance import fields
 from osc_maintenance.nova import api
 
 _WORDS = "Policy doesn't\nallow \x1b[2Jit"
@@ -220,6 +221,17 @@ class TestPages(base.BaseTestCase):
             self.assertEqual([{'id': 6}, last, {'id': 8}], found)
             first = '/things?host=a%26b+%231'
             self.assertEqual([first, f'{first}&marker={marker}'], self.urls)
+
+    def test_there_is_no_end_of_them(self) -> None:
+        # each is another one
+        bodies = [
+            {'things': [{'id': number}], 'things_links': [{'rel': 'next'}]}
+            for number in range(9)
+        ]
+        with mock.patch.object(api, 'PAGES', 7):
+            error = self.assertRaises(fields.FieldError, self._pages, *bodies)
+        self.assertEqual('it has more than 7 pages', str(error))
+        self.assertEqual(7, len(self.urls))
 
     def test_a_page_without_items_ends_it(self) -> None:
         self.assertEqual([], self._pages({'things': []}))

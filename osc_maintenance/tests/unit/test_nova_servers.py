@@ -500,6 +500,17 @@ class TestGroups(ServersTestCase):
             self.client.server_groups.list.mock_calls,
         )
 
+    def test_there_is_no_end_of_them(self) -> None:
+        self.client.server_groups.list.side_effect = [
+            [self._group(id=f'g{number}')] for number in range(9)
+        ]
+        with mock.patch.object(api, 'PAGES', 7):
+            error = self.assertRaises(
+                exceptions.CommandError, self.nova.groups
+            )
+        self.assertIn('more than 7 pages', str(error))
+        self.assertEqual(7, len(self.client.server_groups.list.mock_calls))
+
     def test_both_forms_of_a_policy(self) -> None:
         for fields, expected in (
             (
