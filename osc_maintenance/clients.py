@@ -190,7 +190,7 @@ def connect(
     """
     name = 'Nova'
     if where['region_name']:
-        name += f' in region {where["region_name"]}'
+        name += f' in region {text.escape(where["region_name"])}'
     with api.explained(name):
         made = _client(OLDEST, where)
         try:

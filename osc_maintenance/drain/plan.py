@@ -162,7 +162,7 @@ def _row(
         'id': server.id,
         'name': text.escape(server.name),
         'project': server.project,
-        'status': server.status,
+        'status': text.escape(server.status),
         'verdict': action,
         'cause': text.escape(cause) if cause else None,
     }

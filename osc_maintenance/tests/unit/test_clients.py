@@ -257,6 +257,14 @@ class TestConnect(base.BaseTestCase):
                 self.assertIn(newest or '2.1', str(error))
                 self.assertIn('2.53', str(error))
 
+    def test_the_name_of_a_region(self) -> None:
+        where = {**self.WHERE, 'region_name': 'R\x1b[2J'}
+        with mock.patch.object(self, 'WHERE', where):
+            error = self.assertRaises(
+                exceptions.CommandError, self._connect, '2.1', '2.52'
+            )
+        self.assertIn(r'Nova in region R\x1b[2J offers', str(error))
+
     def test_an_endpoint_that_is_not_that_of_a_version(self) -> None:
         offered = mock.Mock(spec=['version', 'min_version'])
         offered.version, offered.min_version = '2.96', '2.1'

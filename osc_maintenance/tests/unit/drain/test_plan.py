@@ -245,7 +245,7 @@ class TestRows(PlanTestCase):
 
     def test_the_contract(self) -> None:
         evil = dataclasses.replace(
-            LOCKED, name='a\x1bb', locked_reason='\x1b[2J', status='PAUSED'
+            LOCKED, name='a\x1bb', locked_reason='\x1b[2J', status='PAU\x1bSED'
         )
         self.assertEqual(
             [
@@ -261,7 +261,7 @@ class TestRows(PlanTestCase):
                     'id': 'pet-id',
                     'name': r'a\x1bb',
                     'project': '',
-                    'status': 'PAUSED',
+                    'status': r'PAU\x1bSED',
                     'verdict': 'leave',
                     'cause': r'locked: \x1b[2J (--include-locked moves it)',
                 },
