@@ -163,15 +163,23 @@ class Clients:
     @property
     def user_id(self) -> str:
         """The id of whoever is authenticated, or empty if not known."""
-        access = self._manager.auth_ref
-        return (access.user_id or '') if access else ''
+        return self._told('user_id')
 
     @property
     def user(self) -> str | None:
         """The name of whoever is authenticated, if Keystone told us."""
-        access = self._manager.auth_ref
-        name = (access.username or access.user_id) if access else None
+        name = self._told('username') or self.user_id
         return text.storable(name) if name else None
+
+    def _told(self, name: str) -> str:
+        """A text of the token, or empty where it has none."""
+        access = self._manager.auth_ref
+        try:
+            value = getattr(access, name)
+        except fields.UNREADABLE:
+            # there is no token, or none of a user
+            return ''
+        return value if isinstance(value, str) else ''
 
 
 def connect(

@@ -13,6 +13,7 @@
 import typing
 from unittest import mock
 
+from keystoneauth1 import access as ksa_access
 from keystoneauth1 import exceptions as ksa_exceptions
 from novaclient import exceptions as nova_exceptions
 from openstack import exceptions as sdk_exceptions
@@ -90,6 +91,18 @@ class TestClients(base.BaseTestCase):
         self.assertEqual('', self.clients.user_id)
         self.manager.auth_ref = None
         self.assertEqual('', self.clients.user_id)
+
+    def test_a_token_that_is_not_of_a_user(self) -> None:
+        users: tuple[typing.Any, ...] = (
+            *(None, 'x', {}, {'id': 7, 'name': ['a']}, {'id': '', 'name': ''}),
+        )
+        for user in users:
+            self.manager.auth_ref = _token(user)
+            self.assertIsNone(self.clients.user)
+            self.assertEqual('', self.clients.user_id)
+        self.manager.auth_ref = _token({'id': 'u1'})
+        self.assertEqual('u1', self.clients.user)
+        self.assertEqual('u1', self.clients.user_id)
 
     def test_changes_of_both_count(self) -> None:
         made = (mock.Mock(spec=['changes']), mock.Mock(spec=['changes']))
@@ -192,6 +205,10 @@ class TestClients(base.BaseTestCase):
         )
         self.assertIn(words, str(error))
         self.assertTrue(str(error).isprintable())
+
+
+def _token(user: typing.Any) -> ksa_access.AccessInfoV3:
+    return ksa_access.AccessInfoV3({'token': {'user': user}})
 
 
 class TestConnect(base.BaseTestCase):
