@@ -13,6 +13,7 @@
 """Our clients, made from what ``openstack`` has set up already."""
 
 import functools
+import http
 import typing
 
 from keystoneauth1 import adapter
@@ -36,6 +37,7 @@ NEWEST = api_versions.APIVersion('2.96')
 _HYPERVISORS = api_versions.APIVersion('2.87')
 #: How long more of an answer is waited for unless OSC says it, in seconds.
 _ANSWER = 300.0
+_NOT_OURS = (http.HTTPStatus.FORBIDDEN, http.HTTPStatus.NOT_FOUND)
 
 
 def limit(session: typing.Any) -> None:
@@ -119,7 +121,9 @@ class Clients:
         try:
             client = self._manager.sdk_connection.image
             answer = client.get(f'/images/{image}')
-            found = answer.json() if answer.ok else {}
+            if answer.status_code in _NOT_OURS:
+                return {}
+            found = answer.json() if answer.ok else None
         except (
             ksa_exceptions.ClientException,
             sdk_exceptions.SDKException,

@@ -121,16 +121,21 @@ class TestClients(base.BaseTestCase):
         get = self.manager.sdk_connection.image.get
         answer = get.return_value
         body = {'hw_tpm_version': '2.0', 'size': 7, 'tags': [], 'os': None}
-        for ok, told, expected in (
-            (True, body, {'hw_tpm_version': '2.0'}),
-            (True, {}, {}),
-            # it is gone, or not ours to see
-            (False, {'hw_tpm_version': '2.0'}, {}),
+        for status, told, expected in (
+            (200, body, {'hw_tpm_version': '2.0'}),
+            (200, {}, {}),
+            # it is not ours to see, or gone
+            (403, body, {}),
+            (404, body, {}),
+            (429, body, None),
+            (503, body, None),
         ):
-            answer.ok, answer.json.return_value = ok, told
+            answer.ok, answer.status_code = status < 400, status
+            answer.json.return_value = told
             self.assertEqual(expected, self.clients.image('i'))
         get.assert_called_with('/images/i')
-        answer.ok, answer.json.side_effect = True, [ValueError, RecursionError]
+        answer.ok, answer.status_code = True, 200
+        answer.json.side_effect = [ValueError, RecursionError]
         for _ in range(2):
             self.assertIsNone(self.clients.image('i'))
         for raised in (
