@@ -40,6 +40,9 @@ _OWN_HEADERS = (
     'server',
     'transfer-encoding',
 )
+#: As a load balancer says it, in no form of Nova's.
+_BUSY = b'{"error": "upstream is busy"}'
+_JSON = (('Content-Type', 'application/json'),)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -191,7 +194,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         proxy.requests.append((self.command, self.path))
         body = self.rfile.read(int(self.headers.get('Content-Length') or 0))
         if status := proxy.answer(self.command, self.path):
-            self._tell(Answer(status))
+            self._tell(Answer(status, _JSON, _BUSY))
             return
         fault = proxy.fault(self.command, self.path) or Fault()
         if told := fault.before():
