@@ -33,6 +33,13 @@ class RefusedError(Exception):
     """The operator asks for something that must not be done."""
 
 
+class DamagedError(RefusedError):
+    """What is not to be changed cannot be read, and so not be kept.
+
+    Somebody may be writing it at this moment.
+    """
+
+
 @dataclasses.dataclass(frozen=True)
 class Request:
     """What the operator asks of ``set``; None leaves a thing as it is.
@@ -225,19 +232,19 @@ def _changed(
         start = now
     if start is None:
         if 'window_start' in unreadable and not entered:
-            raise RefusedError(
+            raise DamagedError(
                 f'{name}: the start of the planned maintenance cannot be '
                 'read: give --start, or --now to enter it'
             )
         start = old.set_at or now
     ends = request.end or request.duration or request.removal
     if not ends and unreadable & {'window_end', 'removal'}:
-        raise RefusedError(
+        raise DamagedError(
             f'{name}: the end of the window cannot be read: give --end, '
             '--duration or --removal'
         )
     if request.policy is None and damaged:
-        raise RefusedError(
+        raise DamagedError(
             f'{name}: which servers have to go cannot be read: give --migrate'
         )
     for lost, given, option in (
@@ -250,7 +257,7 @@ def _changed(
             and given is None
             and request.notify is not False
         ):
-            raise RefusedError(
+            raise DamagedError(
                 f'{name}: what was said of {option} cannot be read: give it, '
                 'or --no-notify-owners'
             )
@@ -320,18 +327,24 @@ def _check_window(
 def _difference(
     metadata: dict[str, str], wanted: dict[str, str]
 ) -> dict[str, str | None]:
-    """The metadata to write: what differs, and None for what has to go."""
+    """The metadata to write: what differs, and None for what has to go.
+
+    Whole groups: somebody else may be writing the other half right now.
+    """
+    there = metadata.keys() | wanted.keys()
     ours = record_.KEYS | {
-        key
-        for key in metadata.keys() | wanted.keys()
-        if key.startswith(record_.PREFIXES)
+        key for key in there if key.startswith(record_.PREFIXES)
     }
-    keys = {key for key in ours if metadata.get(key) != wanted.get(key)}
-    # whole groups: somebody else may be writing the other half right now
-    for group in record_.GROUPS:
-        if keys & group:
-            keys |= group
-    return {key: wanted.get(key) for key in sorted(keys)}
+    groups = {
+        record_.group(key)
+        for key in ours
+        if metadata.get(key) != wanted.get(key)
+    }
+    return {
+        key: wanted.get(key)
+        for key in sorted(ours & (there | record_.PAIRED))
+        if record_.group(key) in groups
+    }
 
 
 def to_clear(

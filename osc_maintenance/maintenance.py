@@ -61,9 +61,12 @@ def set_(
     memory = _Memory()
 
     nova = clients.nova
+    # who has claimed it writes the record first, unless they were killed
+    waits = [True] * (writes.ATTEMPTS - 1)
 
     def attempt() -> state.Host:
-        host = memory.recall(_claimed(clients, name, request, now))
+        wait = bool(waits and waits.pop())
+        host = memory.recall(_claimed(clients, name, request, now, wait=wait))
         steps = change.to_set(host, request, clients.user, now)
         if host.record and any(
             isinstance(s, change.SetService) for s in steps
@@ -82,6 +85,8 @@ def _claimed(
     name: str,
     request: change.Request,
     now: datetime.datetime,
+    *,
+    wait: bool,
 ) -> state.Host:
     """A host with the aggregate of its maintenance, old or new.
 
@@ -113,6 +118,11 @@ def _claimed(
                 'not list it; is there a host whose name differs in case only?'
             )
         host = dataclasses.replace(host, aggregate=aggregate)
+        if wait and host.record is None:
+            # what we do not say is not to replace what they are saying
+            raise api.OvertakenError(
+                f'{text.escape(name)} is being put into maintenance'
+            )
         if host.record and host.record.entered:
             # the service was read before somebody else disabled it
             host = facts.find(nova, name)
@@ -180,9 +190,9 @@ class _Memory:
 
 
 def _insist(attempt: collections.abc.Callable[[], _T]) -> _T:
-    """Try again whenever somebody else was quicker, within reason."""
+    """Try again whenever somebody else is at work, within reason."""
     for _ in range(writes.ATTEMPTS - 1):
-        with contextlib.suppress(api.OvertakenError):
+        with contextlib.suppress(api.OvertakenError, change.DamagedError):
             return attempt()
     return attempt()
 

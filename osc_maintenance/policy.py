@@ -14,6 +14,7 @@
 
 import collections.abc
 import dataclasses
+import hashlib
 
 from osc_maintenance import owners
 from osc_maintenance import servers
@@ -36,6 +37,7 @@ KEYS = (
     'stop_unmovable',
     'strict',
     'target_host',
+    'choice',
 )
 _FLAGS = ('include_locked', 'include_pinned', 'stop_unmovable', 'strict')
 #: Keys of which there is one for each server or project.
@@ -44,6 +46,8 @@ PROJECT_PREFIX = 'project:'
 _ONLY = 'only'
 _EXCLUDE = 'exclude'
 _TRUE = 'true'
+#: How many digits tell one choice of servers from another.
+_DIGITS = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +65,8 @@ class Policy:
     :ivar target: the host that they go to; None lets the scheduler choose.
     :ivar terms: what of the owners' words counts; that may change while
         servers are moved, and makes no other policy of it.
+    :ivar choice: tells it from that of somebody else who chooses at the same
+        time, as recorded; None if it is to be.
     """
 
     migrate: str = NONE
@@ -75,6 +81,7 @@ class Policy:
     terms: owners.Terms = dataclasses.field(
         default=owners.Terms(), compare=False
     )
+    choice: str | None = dataclasses.field(default=None, compare=False)
 
     def wants(self, server: str, project: str) -> bool:
         """Whether a server is one of those that have to go.
@@ -178,6 +185,12 @@ def encode(policy: Policy) -> dict[str, str]:
         (policy.projects, PROJECT_PREFIX, _ONLY),
     ):
         values.update(dict.fromkeys((prefix + item for item in ids), word))
+    choice = policy.choice
+    if choice is None and policy.migrate != NONE:
+        told = repr(sorted(values.items())).encode()
+        choice = hashlib.sha256(told).hexdigest()[:_DIGITS]
+    if choice:
+        values['choice'] = choice
     return values
 
 
@@ -231,6 +244,7 @@ def decode(
             stop='stop_unmovable' in values,
             strict='strict' in values,
             target=values.get('target_host'),
+            choice=values.get('choice', ''),
         ),
         wrong,
     )

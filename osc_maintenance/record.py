@@ -63,15 +63,31 @@ PREFIXES = tuple(
 #: The keys of servers that a drain has stopped, each with an id behind it.
 STOPPED = AGGREGATE_PREFIX + 'stopped:'
 
-#: Keys whose values say something only together.
-GROUPS = tuple(
-    frozenset(AGGREGATE_PREFIX + name for name in names)
+#: Who has written the record, and when.
+STAMP = frozenset(AGGREGATE_PREFIX + name for name in ('set_by', 'set_at'))
+
+_GROUPS = {
+    AGGREGATE_PREFIX + name: names[0]
     for names in (
         ('window_end', 'removal'),
         ('before_status', 'before_reason'),
         ('owner_replies', 'reply_by'),
     )
-)
+    for name in names
+}
+#: Keys that are removed along with their group, whether they are there or not.
+PAIRED = frozenset(_GROUPS)
+
+
+def group(key: str) -> str:
+    """What a key is a part of, whose values say something only together.
+
+    :param key: a metadata key.
+    """
+    name = key.removeprefix(AGGREGATE_PREFIX)
+    return _GROUPS.get(key) or (
+        policy_.KEYS[0] if policy_.is_key(name) else name
+    )
 
 
 def aggregate_name(host: str) -> str:

@@ -84,7 +84,7 @@ def _told(record: record_.Record, names: list[str]) -> str | None:
         else ''
     )
     return (
-        f'not as you have said: {", ".join(names)}; somebody else '
-        f'({record.set_by or "unknown"}{when}) has changed it at the same '
-        'time, and their word stands'
+        f'not as you have said: {", ".join(names)}; somebody else has changed '
+        'it at the same time, and their word stands (last changed by '
+        f'{record.set_by or "unknown"}{when})'
     )

@@ -22,6 +22,7 @@ from osc_maintenance import change
 from osc_maintenance import noting
 from osc_maintenance.nova import api
 from osc_maintenance.nova import hosts
+from osc_maintenance import record as record_
 from osc_maintenance import state
 from osc_maintenance import text
 
@@ -120,10 +121,10 @@ def until_it_holds(
 
     Nothing in Nova can be compared and set, so somebody else may end or change
     the maintenance between our look and our write. Everybody looks again once
-    they have written. Who finds what they wrote is the last to have written,
-    and decides again, about what others have written as well; who does not
-    find it follows the other. ``unset`` looks at the service when the record
-    is gone, so one of the two notices.
+    they have written. Who finds what they wrote decides again, about what
+    others have written as well; who does not find it follows the other.
+    ``unset`` looks at the service when the record is gone, so one of the two
+    notices.
 
     :param nova: Nova.
     :param host: the host, with the aggregate of its maintenance.
@@ -132,6 +133,8 @@ def until_it_holds(
     :param notes: what else is written, before the service is disabled.
     :returns: the host as it is now.
     :raises RefusedError: if nothing has been written.
+    :raises OvertakenError: if it cannot be read any more; and as
+        :func:`carry_out`.
     :raises CommandError: if what others have written leaves no room for what
         we have.
     """
@@ -142,6 +145,11 @@ def until_it_holds(
         except change.RefusedError as exc:
             if host is untouched:
                 raise
+            if isinstance(exc, change.DamagedError):
+                if decide is follow:
+                    # they see to it
+                    break
+                raise api.OvertakenError(text.escape(str(exc))) from exc
             with contextlib.suppress(change.RefusedError):
                 carry_out(nova, host, follow(host))
             raise exceptions.CommandError(
@@ -159,15 +167,56 @@ def until_it_holds(
                 written |= step.changes
         if host.aggregate:
             aggregate = nova.aggregate(host.aggregate)
+            if _is_being_replaced(written, aggregate.metadata):
+                # who does it is known once they are done
+                aggregate = nova.aggregate(aggregate)
             host = dataclasses.replace(host, aggregate=aggregate)
-            found = aggregate.metadata
-            if any(found.get(key) != value for key, value in written.items()):
+            if _overruled(written, aggregate.metadata):
                 decide = follow
             elif noting.ends_return(written) and not _sets_service(steps):
                 # who ends it may have put the service back since we looked
                 service = nova.service(host.name)
                 host = dataclasses.replace(host, service=service)
     return host
+
+
+def _overruled(
+    written: collections.abc.Mapping[str, str | None],
+    found: collections.abc.Mapping[str, str],
+) -> bool:
+    """Whether others have replaced what was written.
+
+    Who has written nothing but another part of the record has not. Nova
+    removes keys one by one, before it writes all values at once: what is back
+    beside values of ours that it contradicts came in between, and goes again.
+    """
+    ours, differs = _ours(written, found)
+    if differs - record_.STAMP:
+        return True
+    if not differs and ours & record_.STAMP:
+        # the last of all
+        return False
+    held = {record_.group(key) for key in ours}
+    back = (written.keys() - ours) & found.keys()
+    return any(record_.group(key) not in held for key in back)
+
+
+def _is_being_replaced(
+    written: collections.abc.Mapping[str, str | None],
+    found: collections.abc.Mapping[str, str],
+) -> bool:
+    """Whether others have removed what was written, and written nothing."""
+    ours, differs = _ours(written, found)
+    return bool(differs and ours & record_.STAMP - differs)
+
+
+def _ours(
+    written: collections.abc.Mapping[str, str | None],
+    found: collections.abc.Mapping[str, str],
+) -> tuple[set[str], set[str]]:
+    """The keys to which values were written, and those that have others."""
+    ours = {key for key, value in written.items() if value is not None}
+    return ours, {key for key in ours if found.get(key) != written[key]}
 
 
 def _sets_service(steps: list[change.Step]) -> bool:

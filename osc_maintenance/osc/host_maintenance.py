@@ -173,7 +173,7 @@ class SetHostMaintenance(base.ChangingCommand):
             policy = drain.policy_of(parsed_args, self.clients, host, load)
             request = dataclasses.replace(request, policy=policy)
         elif parsed_args.strict and policy.migrate != 'none' and not host.mark:
-            policy = dataclasses.replace(policy, strict=True)
+            policy = dataclasses.replace(policy, strict=True, choice=None)
             request = dataclasses.replace(request, policy=policy)
         if parsed_args.strict and policy.migrate == 'none':
             self.log.warning(

@@ -13,6 +13,7 @@
 """What the tests of races have in common."""
 
 import collections.abc
+import itertools
 import json
 import threading
 import typing
@@ -24,8 +25,25 @@ from osc_maintenance.tests.functional import drains
 from osc_maintenance.tests.functional import proxy
 
 _WRITES = ('POST', 'PUT', 'DELETE')
+_AGGREGATES = '/os-aggregates/'
 #: Whether a request is the one to be held at.
 Told = collections.abc.Callable[[str, str], bool]
+
+
+def first_write(method: str, _path: str) -> bool:
+    """Whether a request is the first one that changes something."""
+    return method == 'POST'
+
+
+def look_after_it(method: str, path: str) -> bool:
+    """Whether a request reads the record again once it is written."""
+    _, _, number = path.partition(_AGGREGATES)
+    return method == 'GET' and number.isdigit()
+
+
+def _writes_record(method: str, path: str) -> bool:
+    _, _, what = path.partition(_AGGREGATES)
+    return method == 'POST' and what.endswith('/action')
 
 
 class Operator:
@@ -77,6 +95,41 @@ class Operator:
     def release(self) -> None:
         """Let the request go on."""
         self._go_on.set()
+
+
+class Order:
+    """In which order requests of several operators were dealt with.
+
+    :param everybody: the operators, whose requests may be held.
+    """
+
+    def __init__(self, everybody: collections.abc.Iterable[Operator]) -> None:
+        #: When they first asked what had become of what they wrote.
+        self._looked: dict[str, int] = {}
+        #: When their last change of a record was answered.
+        self._wrote: dict[str, int] = {}
+        self._count = itertools.count()
+        for who in everybody:
+            self._watch(who)
+
+    def _watch(self, who: Operator) -> None:
+        held = who.line.before
+
+        def before(method: str, path: str) -> None:
+            held(method, path)
+            reads = method == 'GET' and _AGGREGATES in f'{path}/'
+            if reads and who.name in self._wrote:
+                self._looked.setdefault(who.name, next(self._count))
+
+        def after(method: str, path: str) -> None:
+            if _writes_record(method, path):
+                self._wrote[who.name] = next(self._count)
+
+        who.line.before, who.line.after = before, after
+
+    def could_see(self, who: Operator, other: Operator) -> bool:
+        """Whether somebody looked when all that another wrote was written."""
+        return self._wrote[other.name] < self._looked[who.name]
 
 
 class RacesTestCase(drains.DrainTestCase):

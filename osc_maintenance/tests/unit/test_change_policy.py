@@ -71,11 +71,13 @@ class TestPolicy(base.BaseTestCase):
         self.assertEqual([], asked(after, new))
 
     def test_old_servers_and_projects_are_removed(self) -> None:
-        (step,) = asked(entered(ONLY_A), policy.Policy('active'))
+        wanted = policy.Policy('active')
+        (step,) = asked(entered(ONLY_A), wanted)
         assert isinstance(step, change.WriteRecord)
         self.assertEqual(
             {
                 'maintenance:migrate': 'active',
+                'maintenance:choice': policy.encode(wanted)['choice'],
                 'maintenance:server:a': None,
                 'maintenance:project:p': None,
                 'maintenance:set_by': 'bob',

@@ -141,6 +141,8 @@ class TestRecorded(base.BaseTestCase):
             strict=True,
             target='compute7',
         )
+        values = policy.encode(value)
+        self.assertRegex(values.pop('choice'), '^[0-9a-f]{8}$')
         self.assertEqual(
             {
                 'migrate': 'active',
@@ -153,9 +155,27 @@ class TestRecorded(base.BaseTestCase):
                 'server:b': 'exclude',
                 'project:p': 'only',
             },
-            policy.encode(value),
+            values,
         )
         self.assertEqual({'migrate': 'none'}, policy.encode(policy.NOTHING))
+
+    def test_which_choice_it_is(self) -> None:
+        choices = {
+            policy.encode(value)['choice']
+            for value in (
+                policy.Policy('all'),
+                policy.Policy('active'),
+                policy.Policy('all', exclude=ids('a')),
+                policy.Policy('all', only=ids('a')),
+                policy.Policy('all', only=ids('a')),
+            )
+        }
+        self.assertEqual(4, len(choices))
+        # who does not choose leaves it as it is, or as an earlier version has
+        for kept in ({'choice': '3f9a1c2e'}, {}):
+            values = {'migrate': 'all', **kept}
+            found, _wrong = policy.decode(values)
+            self.assertEqual(values, policy.encode(found))
 
     def test_damaged_values(self) -> None:
         sound = policy.encode(

@@ -62,7 +62,11 @@ class TestByOthers(base.BaseTestCase):
             (change.Request(reply_by=later), {'reply_by': later}, 'reply by'),
         ):
             self.assertIn(
-                f'not as you have said: {name}; somebody else (bob, 2026-',
+                f'not as you have said: {name}; somebody else has',
+                str(upheld.by_others(_RECORD, request)),
+            )
+            self.assertIn(
+                '(last changed by bob, 2026-',
                 str(upheld.by_others(_RECORD, request)),
             )
             found = dataclasses.replace(_RECORD, **met)
@@ -75,7 +79,7 @@ class TestByOthers(base.BaseTestCase):
     def test_a_record_that_is_lost(self) -> None:
         told = upheld.by_others(None, change.Request(reason='x', policy=_ALL))
         self.assertIn('reason, servers to be moved; somebody else', str(told))
-        self.assertIn('(unknown)', str(told))
+        self.assertIn('(last changed by unknown)', str(told))
 
 
 class TestCleared(base.BaseTestCase):
