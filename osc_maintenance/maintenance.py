@@ -339,8 +339,8 @@ def while_it_lasts(
     """Do something to a maintenance, but do not bring it back.
 
     If somebody ends it meanwhile, and our disable comes last, it is ended
-    once more. What is disabled as it was when we looked, we have not disabled:
-    there somebody has deleted the aggregate, and nobody has ended anything.
+    once more. What was disabled for it when we looked stays so: there somebody
+    may have deleted the aggregate, and nobody has ended anything.
 
     :param clients: Nova, and who is asking.
     :param name: the host's name.
@@ -349,23 +349,17 @@ def while_it_lasts(
     :returns: what it returns.
     """
     memory = _Memory()
-    seen: state.Service | None = None
+    enters = False
 
     def attempt() -> _T:
-        nonlocal seen
+        nonlocal enters
         host = memory.recall(facts.find(clients.nova, name, known))
-        if (
-            seen
-            and host.aggregate is None
-            and host.service
-            and host.mark
-            and host.service.as_set != seen.as_set
-        ):
+        if enters and host.mark and host.aggregate is None:
             host = _unset(clients, name, memory)
         try:
             return act(host)
         except api.OvertakenError:
-            seen = host.service
+            enters = host.mark is None
             raise
 
     return _insist(attempt)

@@ -17,7 +17,6 @@ from osc_maintenance.tests.commands import forked
 from osc_maintenance.tests.functional import races
 
 ERROR = exit_codes.ExitCode.ERROR
-PAST = '2026-01-01T00:00:00Z'
 _EIGHT = range(1, 9)
 
 
@@ -97,101 +96,3 @@ class TestEightAtOnce(races.RacesTestCase):
         self.assertFalse(self.done(self.ann, 'set', self.host)['changed'])
         self.done(self.ben, 'unset', self.host)
         self.assert_untouched(self.host)
-
-
-class TestSetAgainstUnset(races.RacesTestCase):
-    """One is held at each of its writes until the other is done."""
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.host = self.scene.host()
-        self.set_service(self.host, 'disabled', 'broken NIC')
-
-    def _assert_as_before(self) -> None:
-        self.assertEqual(('disabled', 'broken NIC'), self.service(self.host))
-        self.assertIsNone(self.aggregate(self.host))
-
-    def test_unset_while_somebody_sets(self) -> None:
-        for number in (2, 3, 4):
-            answer = self.between(
-                *(self.ann, number, ('set', self.host, '--reason', 'ann')),
-                lambda: self.done(self.ben, 'unset', self.host),
-            )
-            assert answer
-            # as if she had come after him
-            self.assert_succeeds(answer)
-            found = self.record(self.host)
-            self.assertEqual(
-                ('ann', self.ann.name, 'broken NIC'),
-                (found['reason'], found['set_by'], found['before_reason']),
-            )
-            self.done(self.ben, 'unset', self.host)
-            self._assert_as_before()
-
-    def test_set_while_somebody_unsets(self) -> None:
-        for number in (1, 2, 3):
-            self.done(self.ann, 'set', self.host)
-            answer = self.between(
-                *(self.ann, number, ('unset', self.host)),
-                lambda: self.done(
-                    self.ben, 'set', self.host, '--reason', 'ben'
-                ),
-            )
-            assert answer
-            # as if she had come after him
-            self.assert_succeeds(answer)
-            self._assert_as_before()
-
-
-class TestApplies(races.RacesTestCase):
-    """Two crons, one of which is held at each of its writes."""
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.alone()
-        self.host = self.scene.host()
-
-    def _is_due(self) -> None:
-        self.done(self.ben, 'set', self.host, '--start', '+4h')
-        self.write_metadata(self.host, window_start=PAST)
-
-    def test_two_enter_it(self) -> None:
-        for number in (1, 2):
-            self._is_due()
-            answer = self.between(
-                *(self.ann, number, ('apply',)),
-                lambda: self.done(self.ben, 'apply'),
-            )
-            assert answer
-            self.assert_succeeds(answer)
-            self.assertEqual([], self.done(self.ben, 'apply'))
-            found = self.record(self.host)
-            self.assertIn(found['set_by'], (self.ann.name, self.ben.name))
-            self.assertEqual('enabled', found['before_status'])
-            self.assertEqual('disabled', self.service(self.host)[0])
-            self.done(self.ben, 'unset', self.host)
-            self.assert_untouched(self.host)
-
-    def test_two_end_it(self) -> None:
-        for number in (1, 2, 3):
-            self.done(self.ben, 'set', self.host, '--duration', '1h')
-            self.write_metadata(self.host, window_start=PAST, window_end=PAST)
-            answer = self.between(
-                *(self.ann, number, ('apply', '--unset-overdue')),
-                lambda: self.done(self.ben, 'apply', '--unset-overdue'),
-            )
-            assert answer
-            self.assert_succeeds(answer)
-            self.assert_untouched(self.host)
-
-    def test_an_operator_ends_what_is_entered(self) -> None:
-        for number in (1, 2):
-            self._is_due()
-            answer = self.between(
-                *(self.ann, number, ('apply',)),
-                lambda: self.done(self.ben, 'unset', self.host),
-            )
-            assert answer
-            # it is not brought back
-            self.assert_succeeds(answer)
-            self.assert_untouched(self.host)

@@ -12,6 +12,7 @@
 
 import collections.abc
 import dataclasses
+import functools
 import typing
 from unittest import mock
 
@@ -168,33 +169,35 @@ class TestUnset(test_maintenance.MaintenanceTestCase):
         self.assertIsNone(host.mark)
         self.assertEqual(nova.hosts['compute1'], host)
 
-    def test_the_aggregate_is_deleted_while_a_property_is_cleared(
-        self,
-    ) -> None:
+    def test_the_record_is_lost_while_a_property_is_cleared(self) -> None:
         # by hand: nobody has ended the maintenance
-        clients = self.clients(
-            scenes.entered(request=change.Request(reason='kernel'))
-        )
-        lost = dataclasses.replace(
-            clients.nova.hosts['compute1'], aggregate=None
-        )
-        self.meanwhile(
-            *(clients.nova, 'write_record'),
-            lambda: clients.nova.hosts.update(compute1=lost),
-        )
-        self.assertRaises(
-            change.RefusedError,
-            maintenance.clear,
-            *(fakes.real(clients), 'compute1', frozenset(['reason']), NOW),
-        )
-        self.assertEqual(lost, clients.nova.hosts['compute1'])
+        entered = scenes.entered(request=change.Request(reason='kernel'))
+        for method in ('write_record', 'set_service'):
+            clients = self.clients(entered)
+            lost = dataclasses.replace(entered, aggregate=None)
+            self.meanwhile(
+                *(clients.nova, method),
+                functools.partial(clients.nova.hosts.update, compute1=lost),
+            )
+            error = self.assertRaises(
+                change.RefusedError,
+                maintenance.clear,
+                *(fakes.real(clients), 'compute1', frozenset(['reason']), NOW),
+            )
+            self.assertIn('is lost', str(error))
+            host = clients.nova.hosts['compute1']
+            self.assertEqual(
+                ('disabled', True),
+                (host.service and host.service.status, host.mark is not None),
+            )
 
     def test_ended_while_a_property_is_cleared(self) -> None:
         clients = self.clients(
             scenes.entered(request=change.Request(reason='kernel'))
         )
         self.meanwhile(
-            clients.nova, 'set_service', lambda: self.unset(clients)
+            *(clients.nova, 'write_record'),
+            lambda: self.unset(clients),
         )
         host = maintenance.clear(
             fakes.real(clients), 'compute1', frozenset(['reason']), NOW
