@@ -78,11 +78,10 @@ class Operator:
 
     def hold_at_write(self, number: int) -> None:
         """Hold the write with that number, from now on."""
-        self.line.requests.clear()
+        # two may come at once
+        writes = itertools.count(1)
         self.hold(
-            lambda method, _path: (
-                method in _WRITES and len(self.line.writes) == number
-            )
+            lambda method, _path: method in _WRITES and next(writes) == number
         )
 
     def is_held(self, command: forked.Command) -> bool:

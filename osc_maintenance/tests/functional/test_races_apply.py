@@ -81,13 +81,13 @@ class TestAppliesWithServers(races.RacesTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.alone()
-        # both go at the same time, and for longer than a run takes
+        # both go at the same time, and take longer than a run does
         self.here, self.there = (
             self.scene.host(live_migrations=2) for _ in range(2)
         )
         self.made = self.scene.servers(['web', 'db'], on=self.here)
         for server in self.made:
-            self.scene.migration_of(server, seconds=8)
+            self.scene.migration_of(server, seconds=6)
 
     def test_two_move_them(self) -> None:
         for number in itertools.count(1):
@@ -135,26 +135,27 @@ class TestAppliesWithServers(races.RacesTestCase):
         return answer is not None
 
     def test_an_operator_brings_them_back(self) -> None:
-        for meanwhile in (2, 3, 4):
+        for number in (2, 3, 4):
             self.does_well(
                 *(self.ann, 'set', self.here, '--duration', '1h'),
                 *('--migrate', 'all'),
             )
             self.write_metadata(self.here, window_start=PAST, window_end=PAST)
             before = [len(self.statuses(server)) for server in self.made]
-            answer = self.between(
-                self.ann,
-                meanwhile,
-                ('unset', self.here, '--return-servers'),
-                self._is_left_to_them,
+            self.ann.hold_at_write(number)
+            going = self.going(
+                self.ann, 'unset', self.here, '--return-servers'
             )
-            assert answer
+            self.assertTrue(self.ann.is_held(going), going.stderr)
+            (row,) = self.done(self.ben, 'apply', '--unset-overdue')
+            # it is left to them
+            self.assertEqual(
+                ('overdue', False), (row['action'], row['changed'])
+            )
+            self.ann.release()
+            answer = going.end()
             self.assertEqual(0, answer.code, str(answer))
             for server, count in zip(self.made, before, strict=True):
                 self.assertEqual(['completed'], self.statuses(server)[count:])
                 self.assert_on(self.here, server)
             self.assert_untouched(self.here)
-
-    def _is_left_to_them(self) -> None:
-        (row,) = self.done(self.ben, 'apply', '--unset-overdue')
-        self.assertEqual(('overdue', False), (row['action'], row['changed']))
