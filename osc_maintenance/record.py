@@ -72,6 +72,7 @@ _GROUPS = {
         ('window_end', 'removal'),
         ('before_status', 'before_reason'),
         ('owner_replies', 'reply_by'),
+        ('set_by', 'set_at'),
     )
     for name in names
 }

@@ -21,6 +21,7 @@ from osc_maintenance import policy
 from osc_maintenance import state
 from osc_maintenance.tests.unit import scenes
 from osc_maintenance.tests.unit import test_policy
+from osc_maintenance import times
 
 NOW, HOUR = scenes.NOW, scenes.HOUR
 ONLY_A = policy.Policy('all', only=frozenset('a'), projects=frozenset('p'))
@@ -81,6 +82,7 @@ class TestPolicy(base.BaseTestCase):
                 'maintenance:server:a': None,
                 'maintenance:project:p': None,
                 'maintenance:set_by': 'bob',
+                'maintenance:set_at': times.format_time(NOW),
             },
             step.changes,
         )

@@ -15,6 +15,7 @@
 import functools
 
 from osc_maintenance import change
+from osc_maintenance import maintenance
 from osc_maintenance import policy
 from osc_maintenance import record
 from osc_maintenance.tests.unit import fakes
@@ -202,6 +203,25 @@ class TestThree(WritesTestCase):
         )
         found = self.ends_as(clients, change.Request(duration=3 * HOUR))
         self.assertEqual(start + 3 * HOUR, found.end)
+
+
+class TestTheSameSecond(WritesTestCase):
+    def test_what_was_cleared_is_said_again(self) -> None:
+        clients = self.planned()
+        now = times.format_time(NOW)
+        self.write(clients, reason='x', set_by='alice', set_at='2026-01-01')
+        self.meanwhile(
+            *(clients.nova, 'write_record'),
+            lambda: self.write(
+                clients, reason='theirs', set_by='ben', set_at=now
+            ),
+            after=True,
+        )
+        host = maintenance.clear(
+            fakes.real(clients), 'compute1', frozenset(['reason']), NOW
+        )
+        assert host.record is not None
+        self.assertEqual('theirs', host.record.reason)
 
 
 class TestClaimed(WritesTestCase):
