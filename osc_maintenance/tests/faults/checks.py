@@ -285,7 +285,8 @@ def _at_rest(says: Json, found: facts_.Facts, wanted: Json) -> list[str]:
         **{
             name: found.metadata.get(f'maintenance:{name}')
             for name in _RECORDED
-            if found.members is not None
+            # without a record it is told as if it had the defaults
+            if 'maintenance:id' in found.metadata
         },
     }
     tells = {name: says[name] for name in wants}

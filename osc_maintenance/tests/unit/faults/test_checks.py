@@ -123,6 +123,23 @@ class TestShown(testtools.TestCase):
             ),
         )
 
+    def test_the_truth_of_a_host_without_a_record(self) -> None:
+        found = dataclasses.replace(
+            _facts(_GONE), reason='broken NIC', metadata={}
+        )
+        self.assertEqual(
+            [],
+            self._wrong(
+                found,
+                state='error',
+                cause='holds no record',
+                disabled_reason='broken NIC',
+                reason=None,
+                set_by=None,
+                migrate='none',
+            ),
+        )
+
     def test_a_lie(self) -> None:
         for lie in (
             {'state': 'error', 'cause': 'nonsense'},
