@@ -13,6 +13,7 @@
 """What the tests of races have in common."""
 
 import collections.abc
+import http
 import itertools
 import json
 import threading
@@ -46,6 +47,17 @@ def _writes_record(method: str, path: str) -> bool:
     return method == 'POST' and what.endswith('/action')
 
 
+class _Watch(proxy.Fault):
+    """No fault: sees what Nova says of a write."""
+
+    def __init__(self, who: 'Operator') -> None:
+        self.who = who
+
+    def after(self, answer: proxy.Answer) -> proxy.Answer:
+        self.who.is_refused = answer.status >= http.HTTPStatus.BAD_REQUEST
+        return answer
+
+
 class Operator:
     """Somebody whose requests can be held on their way to Nova.
 
@@ -58,8 +70,13 @@ class Operator:
         self, line: proxy.Proxy, environ: dict[str, str], name: str
     ) -> None:
         self.line, self.environ, self.name = line, environ, name
+        #: Whether Nova has refused what they wrote last to a record.
+        self.is_refused = False
         self._held, self._go_on = threading.Event(), threading.Event()
         self._lock = threading.Lock()
+        line.fault = lambda method, path: (
+            _Watch(self) if _writes_record(method, path) else None
+        )
 
     def hold(self, told: Told) -> None:
         """Hold the first request like that before Nova hears of it."""
@@ -209,6 +226,9 @@ class RacesTestCase(drains.DrainTestCase):
     ) -> None:
         """Let nobody go on with such a request before all ask for it.
 
+        Nova may fail a write where two come at once: who looks after that
+        writes again, and goes on to do it.
+
         :param going: their commands, once they are started; who has ended is
             not waited for.
         :param told: such requests, one after the other.
@@ -222,6 +242,8 @@ class RacesTestCase(drains.DrainTestCase):
             left = list(enumerate(told))
 
             def hook(method: str, path: str) -> None:
+                if who.is_refused:
+                    return
                 if left and left[0][1](method, path):
                     number, _ = left.pop(0)
                     arrived[number].add(who.name)
@@ -237,6 +259,7 @@ class RacesTestCase(drains.DrainTestCase):
             who.line.before = hook
 
         for who in everybody:
+            who.is_refused = False
             hold(who)
 
     def record(self, host: str) -> dict[str, str]:
