@@ -100,7 +100,8 @@ class Proxy(fixtures.Fixture):
     :ivar requests: what was asked, as (method, path with query).
     :ivar before: called before a request is passed on; a ConnectionError of
         its keeps the request from Nova, and the connection is closed.
-    :ivar after: called when it has been answered, before the client is told.
+    :ivar after: called when it has been answered, before the client is told,
+        or will never be.
     :ivar rewrite: changes the body of an answer.
     :ivar answer: the status of an answer that Nova has no part in, or None to
         ask it.
@@ -201,8 +202,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._tell(told)
             return
         proxy.before(self.command, self.path)
-        answer = self._ask(body)
-        proxy.after(self.command, self.path)
+        try:
+            answer = self._ask(body)
+        finally:
+            proxy.after(self.command, self.path)
         self._tell(fault.after(answer))
 
     def _ask(self, body: bytes) -> Answer:
@@ -217,9 +220,14 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             for name, value in self.headers.items()
             if name.lower() not in ('host', 'connection')
         }
-        connection.request(self.command, self.path, body, headers)
-        answer = connection.getresponse()
-        content = proxy.rewrite(answer.read())
+        try:
+            connection.request(self.command, self.path, body, headers)
+            answer = connection.getresponse()
+            content = proxy.rewrite(answer.read())
+        except OSError as exc:
+            # no fault of a test, which would pass it off as one
+            what = f'{self.command} {proxy.target.netloc}{self.path}'
+            raise RuntimeError(f'{what}: {exc!r}') from exc
         connection.close()
         told = tuple(
             (name, value)
