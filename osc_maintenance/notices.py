@@ -17,6 +17,7 @@ notice can be found again and removed, wherever its server has gone.
 """
 
 import collections.abc
+import contextlib
 import dataclasses
 import datetime
 import threading
@@ -48,7 +49,7 @@ if typing.TYPE_CHECKING:
 
 #: How many notices are removed before it may be noted that this goes on.
 _BATCH = 64
-#: How long to wait before what is left at the end is tried again, in seconds.
+#: How long to wait before what has failed is tried again, in seconds.
 _PAUSES = (1.0, 2.0, 4.0)
 _STAYS = verdict_.Verdict(verdict_.Action.LEAVE)
 #: It may have been stopped already.
@@ -91,6 +92,7 @@ def tell(
     host: state.Host,
     load: servers.Load,
     verdicts: collections.abc.Mapping[str, verdict_.Verdict],
+    pause: collections.abc.Callable[[float], object] = time.sleep,
 ) -> tuple[state.Host, dict[str, str]]:
     """Make the notices what they have to be.
 
@@ -102,6 +104,7 @@ def tell(
     :param load: what is on the host.
     :param verdicts: what is to be done with the servers, by id; those that
         are not there stay.
+    :param pause: waits for some seconds.
     :returns: the host with its record as it is now, and why owners could not
         be told, by the ids of their servers.
     :raises CommandError: if the record cannot be written.
@@ -129,14 +132,7 @@ def tell(
         for server, item in wanted.items()
         if item.lacks(here[server].said) and not here[server].moves
     ]
-    causes = parallel.each(
-        lambda server: _say(clients, server, wanted[server.id]), stale
-    )
-    failed = {
-        server.id: cause
-        for server, cause in zip(stale, causes, strict=True)
-        if cause
-    }
+    failed = _said(clients, stale, wanted, pause)
     host, over, left = _withdrawn(clients, host, here, keep=wanted.keys())
     if over:
         host = writes.note(
@@ -282,18 +278,67 @@ def _still_ending(clients: 'clients_.Clients', host: state.Host) -> state.Host:
     return writes.note(clients.nova, host, still)
 
 
+def _said(
+    clients: 'clients_.Clients',
+    stale: collections.abc.Iterable[servers.Server],
+    wanted: collections.abc.Mapping[str, notice.Notice],
+    pause: collections.abc.Callable[[float], object],
+) -> dict[str, str]:
+    """Write notices, more than once where that may help; why some are not."""
+    here = {server.id: server for server in stale}
+    failed = _attempted(clients, here.values(), wanted)
+    for seconds in _PAUSES:
+        again = [
+            here[server]
+            for server, exc in failed.items()
+            if isinstance(exc, api.TransientError)
+        ]
+        if not again:
+            break
+        pause(seconds)
+        for server in again:
+            del failed[server.id]
+        failed |= _attempted(clients, again, wanted)
+    return {server: text.escape(str(exc)) for server, exc in failed.items()}
+
+
+def _attempted(
+    clients: 'clients_.Clients',
+    stale: collections.abc.Collection[servers.Server],
+    wanted: collections.abc.Mapping[str, notice.Notice],
+) -> dict[str, exceptions.CommandError]:
+    causes = parallel.each(
+        lambda server: _say(clients, server, wanted[server.id]), stale
+    )
+    return {
+        server.id: cause
+        for server, cause in zip(stale, causes, strict=True)
+        if cause
+    }
+
+
 def _say(
     clients: 'clients_.Clients', server: servers.Server, item: notice.Notice
-) -> str | None:
-    """Write one notice; why that cannot be done, or None."""
+) -> exceptions.CommandError | None:
+    """Write one notice; why it is not there, or None."""
     values = notice.encode(item)
     try:
         clients.owned.tell(server, values)
         over = (notice.KEYS - values.keys()) & server.said.keys()
         clients.owned.untell(server, over)
     except exceptions.CommandError as exc:
-        return text.escape(str(exc))
+        return None if _is_settled(clients, server, item) else exc
     return None
+
+
+def _is_settled(
+    clients: 'clients_.Clients', server: servers.Server, item: notice.Notice
+) -> bool:
+    """Whether a notice is there all the same, or nobody to be told."""
+    with contextlib.suppress(exceptions.CommandError):
+        found = clients.servers.server(server.id)
+        return found is None or not item.lacks(found.said)
+    return False
 
 
 def _ours(host: state.Host) -> str:

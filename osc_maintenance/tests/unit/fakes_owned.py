@@ -34,6 +34,8 @@ class Owned:
         self.writes: list[tuple[str, str]] = []
         #: what is raised instead of writing to a server, by its id
         self.refusals: dict[str, Exception] = {}
+        #: what is raised once it is written
+        self.lost: dict[str, Exception] = {}
         self._one_by_one = threading.Lock()
 
     @property
@@ -89,6 +91,8 @@ class Owned:
                 self._servers.loads[host] = dataclasses.replace(
                     load, servers=changed
                 )
+        if server.id in self.lost:
+            raise self.lost[server.id]
 
 
 def _merged(

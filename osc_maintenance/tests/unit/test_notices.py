@@ -67,6 +67,7 @@ class NoticesTestCase(base.BaseTestCase):
     def have(self, host: state.Host, *here: servers.Server) -> None:
         """Begin with a host and servers on it."""
         self.clients = fakes.Clients(host)
+        self.waits: list[float] = []
         self.place(*(here or (WEB, DB)))
 
     def place(self, *here: servers.Server, on: str = 'compute1') -> None:
@@ -87,8 +88,13 @@ class NoticesTestCase(base.BaseTestCase):
                 f'{name}-id': verdict.Verdict(action)
                 for name, action in verdicts.items()
             },
+            self.pause,
         )
         return failed
+
+    def pause(self, seconds: float) -> None:
+        """Wait before what has failed is tried again."""
+        self.waits.append(seconds)
 
     def said(self, server: servers.Server) -> dict[str, str]:
         """The metadata of a server."""
@@ -138,6 +144,44 @@ class TestTell(NoticesTestCase):
         self.clients.owned.refusals['web-id'] = refusal
         self.assertEqual({'web-id': 'HTTP 403: quota \\x1b[2J'}, self.tell())
         self.assertEqual({'db': 'stay'}, self.actions())
+
+    def test_one_refusal_is_not_worth_waiting_for(self) -> None:
+        refusal = exceptions.CommandError('HTTP 409')
+        self.clients.owned.refusals['web-id'] = refusal
+        self.assertEqual({'web-id': 'HTTP 409'}, self.tell())
+        self.assertEqual([], self.waits)
+
+    def test_nova_does_not_answer_just_now(self) -> None:
+        # nobody comes back to it, unless apply is run by cron
+        refusals = self.clients.owned.refusals
+        refusals['web-id'] = api.TransientError('HTTP 503')
+        refusals['db-id'] = exceptions.CommandError('HTTP 409')
+        with mock.patch.object(self, 'pause', lambda _s: refusals.clear()):
+            self.assertEqual({'db-id': 'HTTP 409'}, self.tell())
+        self.assertEqual({'web': 'stay'}, self.actions())
+        self.assertEqual([('tell', 'web-id')], self.clients.owned.writes)
+
+    def test_nova_goes_on_not_answering(self) -> None:
+        self.clients.owned.refusals['web-id'] = api.TransientError('HTTP 503')
+        self.assertEqual({'web-id': 'HTTP 503'}, self.tell())
+        self.assertEqual({'db': 'stay'}, self.actions())
+        self.assertEqual([1.0, 2.0, 4.0], self.waits)
+
+    def test_it_is_written_and_nobody_says_so(self) -> None:
+        for lost in (exceptions.CommandError, api.TransientError):
+            self.have(telling())
+            self.clients.owned.lost['web-id'] = lost('no answer')
+            self.assertEqual({}, self.tell())
+            self.assertEqual({'web': 'stay', 'db': 'stay'}, self.actions())
+            self.assertEqual([], self.waits)
+
+    def test_one_is_deleted_meanwhile(self) -> None:
+        refusal = exceptions.CommandError('HTTP 404')
+        self.clients.owned.refusals['web-id'] = refusal
+        with mock.patch.object(
+            self.clients.servers, 'server', return_value=None
+        ):
+            self.assertEqual({}, self.tell())
 
     def test_a_change_of_plan(self) -> None:
         self.tell(web=_A.LIVE_MIGRATE)
