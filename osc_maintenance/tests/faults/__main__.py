@@ -68,6 +68,13 @@ def _parser() -> argparse.ArgumentParser:
         help=f'only this of {", ".join(stages.STAGES)} (repeat for several)',
     )
     parser.add_argument(
+        '--kind',
+        action='append',
+        type=cases.Kind,
+        metavar='KIND',
+        help=f'only this of {", ".join(cases.Kind)} (repeat for several)',
+    )
+    parser.add_argument(
         '--case',
         action='append',
         type=cases.Case.parse,
@@ -97,6 +104,7 @@ def main() -> int:
             requests = campaign.run(
                 cloud,
                 options.only or tuple(stages.STAGES),
+                options.kind or tuple(cases.Kind),
                 options.every,
                 options.workers,
                 tell,

@@ -30,6 +30,7 @@ from osc_maintenance.tests.faults import cases
 from osc_maintenance.tests.faults import checks
 from osc_maintenance.tests.faults import client as client_
 from osc_maintenance.tests.faults import facts as facts_
+from osc_maintenance.tests.faults import reading
 from osc_maintenance.tests.faults import stage as stage_
 from osc_maintenance.tests.faults import stages
 
@@ -102,7 +103,7 @@ class Worker(contextlib.ExitStack):
         left = checks.undone(first, undone)
         assert not left, f'{left} {answer}'
         return _Reference(
-            checks.told(answer, stage.here),
+            reading.essence(answer, stage.here),
             later.essence(),
             frozenset(later.metadata) & record.KEYS,
             undone.essence(),
@@ -139,7 +140,7 @@ class Worker(contextlib.ExitStack):
                 reports=stage.reports,
             )
         earlier = stage.facts()
-        if not (stage.steps and checks.says_that_more_is_left(faulty)):
+        if not (stage.steps and reading.says_that_more_is_left(faulty)):
             wrong += checks.done(
                 faulty, earlier, reference.end, reference.told
             )
@@ -184,6 +185,7 @@ class Worker(contextlib.ExitStack):
 def run(
     cloud: fixture.Cloud,
     commands: collections.abc.Sequence[str],
+    kinds: collections.abc.Container[cases.Kind],
     every: int,
     workers: int,
     tell: Told,
@@ -192,6 +194,7 @@ def run(
 
     :param cloud: a running cloud.
     :param commands: which commands.
+    :param kinds: which faults.
     :param every: only one case of so many.
     :param workers: how many cases run at a time.
     :param tell: is told each verdict.
@@ -210,7 +213,11 @@ def run(
                 cases.of_command(name, requests[name], every)
                 for name in chosen
             ]
-            found = list(itertools.chain.from_iterable(todo))
+            found = [
+                case
+                for case in itertools.chain.from_iterable(todo)
+                if case.kind in kinds
+            ]
             _work(cloud, first, found, 1 if alone else workers, tell)
     return requests
 

@@ -14,7 +14,6 @@
 
 import collections.abc
 import json
-import re
 import typing
 
 from osc_maintenance import exit_codes
@@ -22,33 +21,14 @@ from osc_maintenance.tests.faults import cases
 from osc_maintenance.tests.faults import client
 from osc_maintenance.tests.faults import facts as facts_
 from osc_maintenance.tests.faults import line
+from osc_maintenance.tests.faults import reading
 
 Exit = exit_codes.ExitCode
 Json = dict[str, typing.Any]
 
-#: What a command answers whichever way it has come to its end.
-_TOLD = (
-    'state',
-    'cause',
-    'reason',
-    'ticket_url',
-    'removal',
-    'migrate',
-    'service_status',
-    'servers',
-    'migrations_out',
-    'migrations_in',
-    'unconfirmed_resizes',
-    'emptied',
-    'reply',
-    'reply_reason',
-)
-#: What is answered of a host that is one of several.
-_ROW = ('state', 'action', 'changed', 'cause')
 #: What ``show`` says of a record as it is written there.
 _RECORDED = ('reason', 'ticket_url', 'set_by', 'migrate')
 _KILLED = -9
-_UUID = re.compile('[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}')
 _MAY_BE_UNKNOWN = {'emptied'}
 #: What a kind of fault is called, if not by its status.
 _WORDS = {
@@ -111,50 +91,14 @@ def ended(
     return wrong
 
 
-def _rows(answer: client.Answer) -> list[Json]:
-    """What it answers, which is one host or several; nothing if it is cut."""
-    try:
-        found = json.loads(answer.stdout)
-    except ValueError:
-        return []
-    return found if isinstance(found, list) else [found]
-
-
 def _changed(answer: client.Answer) -> list[str]:
     """What is wrong in whether it says that it has changed something."""
-    said = [row['changed'] for row in _rows(answer) if 'changed' in row]
+    said = [row['changed'] for row in reading.rows(answer) if 'changed' in row]
     written = [str(item) for item in answer.requests if item.writes]
     return _if(
         False in said and bool(written),
         f'tells changed: false, and did {written}',
     ) + _if(True in said and not written, 'tells changed: true, and did not')
-
-
-def told(answer: client.Answer, host: str) -> Json:
-    """What a command answers that is the same every time.
-
-    :param answer: what it said.
-    :param host: the host, if it answers several.
-    """
-    found = json.loads(answer.stdout)
-    names: tuple[str, ...] = _TOLD
-    if isinstance(found, list):
-        rows = [row for row in found if row['host'] == host]
-        found, names = rows[0] if rows else {}, _ROW
-    kept = {name: found[name] for name in names if name in found}
-    # a server that stays has a twin where the others go
-    same: Json = json.loads(_UUID.sub('*', json.dumps(kept)))
-    return same
-
-
-def says_that_more_is_left(answer: client.Answer) -> bool:
-    """Whether a command that goes step by step says that it is not over.
-
-    :param answer: what it said.
-    """
-    return any(
-        row['state'] == 'migrating' and row['cause'] for row in _rows(answer)
-    )
 
 
 def done(
@@ -174,11 +118,23 @@ def done(
     """
     if answer.code != code:
         return []
-    wrong = facts_.differences(wanted, found.essence())
+    essence = found.essence()
+    wrong = []
+    untold = reading.untold(answer, found)
+    for name in untold:
+        ours, other = (item['servers'][name] for item in (essence, wanted))
+        wrong += _if(
+            ours['metadata'] == other['metadata'],
+            f'{name} is told of, and said not to be',
+        )
+        ours['metadata'] = other['metadata']
+    wrong += facts_.differences(wanted, essence)
     try:
-        answered = told(answer, found.host)
+        answered = reading.essence(answer, found.host)
     except ValueError:
         return [*wrong, 'exits 0 without an answer']
+    if untold and reading.UNTOLD in (answered.get('cause') or ''):
+        answered['cause'] = tells['cause']
     for name in sorted(tells.keys() & _MAY_BE_UNKNOWN):
         # a warning says why it is not known
         if answered.get(name) is None and answer.stderr.strip():
@@ -195,7 +151,7 @@ def moves(answer: client.Answer, found: facts_.Facts) -> list[str]:
     """
     servers = {server.id: server for server in found.servers.values()}
     wrong = []
-    for row in _rows(answer):
+    for row in reading.rows(answer):
         for move in row.get('moves', ()):
             server, outcome = servers[move['id']], move['outcome']
             what = f'{move["name"]} is told as {outcome}, and is '
@@ -336,7 +292,7 @@ def again(
     if answer.code != code:
         wrong.append(f'exits {answer.code}: {answer.stderr.strip()}')
     elif tells:
-        answered = told(answer, found.host)
+        answered = reading.essence(answer, found.host)
         wrong += facts_.differences(
             tells, {name: answered.get(name) for name in tells}, 'answer.'
         )

@@ -23,6 +23,7 @@ from osc_maintenance.tests.faults import checks
 from osc_maintenance.tests.faults import client
 from osc_maintenance.tests.faults import facts
 from osc_maintenance.tests.faults import line
+from osc_maintenance.tests.faults import reading
 
 Kind = cases.Kind
 _REASON = 'maintenance 12345678: kernel'
@@ -238,6 +239,24 @@ class TestDone(testtools.TestCase):
             [], checks.done(_answer(tells), found, essence, tells)
         )
 
+    def test_an_owner_is_not_told(self) -> None:
+        told = dataclasses.replace(_HERE, metadata={'maintenance:id': '1'})
+        wanted, tells = _facts(told).essence(), {'cause': None}
+        says = {'cause': None, 'untold': [{'id': 'web-id', 'cause': '409'}]}
+        row = {'host': 'host1', 'cause': 'owners not told: web-id: 409'}
+        for truth in (_answer(says, stderr='web-id: 409'), _answer([row])):
+            for server, right in ((_HERE, True), (told, False)):
+                found = _facts(server)
+                wrong = checks.done(truth, found, wanted, tells)
+                self.assertEqual(right, not wrong, f'{wrong} {truth}')
+        for lie in (
+            _answer({'cause': None, 'untold': []}),
+            _answer(says),
+            _answer([row | {'cause': None}]),
+        ):
+            wrong = checks.done(lie, _facts(_HERE), wanted, tells)
+            self.assertNotEqual([], wrong, str(lie))
+
     def test_of_several_hosts(self) -> None:
         found = _facts(_GONE)
         row = {
@@ -247,7 +266,7 @@ class TestDone(testtools.TestCase):
             'changed': True,
             'cause': None,
         }
-        tells = checks.told(_answer([row]), 'host1')
+        tells = reading.essence(_answer([row]), 'host1')
         for rows in (
             [],
             [row | {'host': 'host2'}],
