@@ -154,6 +154,7 @@ class Worker(contextlib.ExitStack):
         wrong += checks.shown(
             shown, earlier, later, stage.leaving, required, reference.end
         )
+        stage.later()
         again = self._run(stage)
         end = stage.facts()
         tells = reference.told if stage.state else {}

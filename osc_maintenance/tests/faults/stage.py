@@ -94,6 +94,9 @@ class Stage:
         """The command."""
         raise NotImplementedError
 
+    def later(self) -> None:
+        """Let pass what passes until it is run again."""
+
     @property
     def named(self) -> str:
         """What its errors name."""
