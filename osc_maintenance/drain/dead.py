@@ -38,10 +38,23 @@ def give_up(moves: collections.abc.Iterable[moves_.Move], host: str) -> None:
             move.cause = _why(host)
 
 
+def that_need(
+    host: str, moves: collections.abc.Iterable[moves_.Move]
+) -> collections.abc.Iterator[moves_.Move]:
+    """Those of some moves that cannot end while a host is down.
+
+    :param host: the host.
+    :param moves: the moves.
+    """
+    for move in moves:
+        if move.migration and host in move.migration.needs:
+            yield move
+
+
 def find(
     nova: 'hosts_.Hosts', moves: collections.abc.Iterable[moves_.Move]
 ) -> collections.abc.Iterator[events.Down]:
-    """Say of what is no longer waited for that it may never end.
+    """Say of what nothing is heard of that it may never end.
 
     Until then the host that is drained is looked at now and then only, and
     others are not.

@@ -18,6 +18,7 @@ import typing
 
 from osc_lib import exceptions
 
+from osc_maintenance.drain import events
 from osc_maintenance.drain import moves as moves_
 from osc_maintenance.drain import verdict
 from osc_maintenance import servers
@@ -101,6 +102,14 @@ class Journey(typing.Protocol):
         :returns: whether the last look does not hold any more.
         :raises TransientError: if Nova does not answer.
         :raises CommandError: if it refuses.
+        """
+
+    def find_dead(
+        self, moves: collections.abc.Iterable[moves_.Move]
+    ) -> collections.abc.Iterator[events.Down]:
+        """Find the hosts that moves need, and whose nova-compute is down.
+
+        :param moves: moves, some of which are in motion.
         """
 
     def note(self, moves: collections.abc.Sequence[moves_.Move]) -> None:

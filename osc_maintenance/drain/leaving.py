@@ -19,9 +19,10 @@ import datetime
 import secrets
 import typing
 
-
 from osc_maintenance.drain import arrivals
+from osc_maintenance.drain import dead
 from osc_maintenance.drain import evacuation
+from osc_maintenance.drain import events
 from osc_maintenance.drain import failures
 from osc_maintenance.drain import interrupt
 from osc_maintenance.drain import journey
@@ -314,6 +315,11 @@ class Leaving:
         return False
 
     # -- what is ours ------------------------------------------------------
+
+    def find_dead(
+        self, moves: collections.abc.Iterable[moves_.Move]
+    ) -> collections.abc.Iterator[events.Down]:
+        return dead.find(self._clients.nova, moves)
 
     def note(self, moves: collections.abc.Sequence[moves_.Move]) -> None:
         """Note which servers are going to be moved, before they are."""

@@ -18,6 +18,8 @@ import math
 import typing
 
 from osc_maintenance import change
+from osc_maintenance.drain import dead
+from osc_maintenance.drain import events
 from osc_maintenance.drain import journey
 from osc_maintenance.drain import moves as moves_
 from osc_maintenance.drain import verdict
@@ -374,6 +376,11 @@ class Returning:
             or self._verdict(self._away[move.server.id]) != move.verdict
             for move in moves
         )
+
+    def find_dead(
+        self, moves: collections.abc.Iterable[moves_.Move]
+    ) -> collections.abc.Iterator[events.Down]:
+        return dead.find(self._clients.nova, moves)
 
     def note(self, moves: collections.abc.Sequence[moves_.Move]) -> None:
         """Note which servers are going to be moved, before they are."""

@@ -140,7 +140,7 @@ def drain(
                 continue
             report(event)
             if isinstance(event, events.Down):
-                down = {event.host} if event.down else set()
+                (down.add if event.down else down.discard)(event.host)
             if (
                 isinstance(event, events.Ended)
                 and event.move.outcome is moves.Outcome.MOVED
@@ -188,10 +188,13 @@ def bring_back(
         on, and so does the return if it is run again.
     """
     loop = loop_.Loop(clients.servers, journey, options, clock, pause)
+    down: set[str] = set()
     with _resumable('return', journey.host):
         for event in loop.run():
+            if isinstance(event, events.Down):
+                down.add(event.host)
             if isinstance(event, events.Finished | events.Interrupted):
-                _say_what_is_down(clients, loop, report)
+                _say_what_is_down(clients, loop, report, down)
             report(event)
     return Result(loop.moves, loop.ending)
 
@@ -200,7 +203,7 @@ def _say_what_is_down(
     clients: 'clients_.Clients',
     loop: loop_.Loop,
     report: collections.abc.Callable[[events.Event], None],
-    known: collections.abc.Collection[str] = (),
+    known: collections.abc.Collection[str],
 ) -> None:
     """Say at the end why what is in motion may have taken too long."""
     if loop.ending in _WAITED:

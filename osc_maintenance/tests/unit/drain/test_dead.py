@@ -163,6 +163,12 @@ class TestDrain(test_loop_stops.StopsTestCase):
             move = self.drained(host, timeout=30.0)
             self.assertIn('--timeout is over', str(move.cause))
 
+    def test_nobody_has_said_how_long(self) -> None:
+        # while it is up it may take hours
+        move = self.drained('h3', at=2000)
+        self.assertTrue(move.given_up)
+        self.assertTrue(2000 < self.world.now < 2200, self.world.now)
+
     def test_it_is_told_once(self) -> None:
         # long enough to have been seen
         self.drained(test_loop_base.HOST, timeout=200.0)
@@ -186,3 +192,18 @@ class TestReturn(test_returning_base.ReturningTestCase):
         self.assertEqual(events.Down(there, True), told[-2])
         (move,) = result.moves
         self.assertIn(f'nova-compute on {there} is down', str(move.cause))
+
+    def test_nobody_has_said_how_long(self) -> None:
+        self.drained('web')
+        there = str(self.world.guests['web'].host)
+        self.world.script('web', fails=['hang'], abortable=False)
+        journey = self.surveyed()
+        began = self.world.now
+        self.world.at(
+            began + 1000, lambda: self.world.hosts.update({there: 'down'})
+        )
+        told: list[events.Event] = []
+        result = self.bring_back(journey, told.append)
+        self.assertIs(exit_codes.ExitCode.TIMED_OUT, result.exit_code)
+        self.assertEqual(1, told.count(events.Down(there, True)))
+        self.assertTrue(1000 < self.world.now - began < 1200)
