@@ -14,9 +14,11 @@
 
 import dataclasses
 
+import fixtures
 from osc_lib import exceptions
 
 from osc_maintenance import exit_codes
+from osc_maintenance import notices
 from osc_maintenance.osc import host_maintenance
 from osc_maintenance.osc import host_maintenance_show
 from osc_maintenance.osc import host_maintenance_unset
@@ -153,6 +155,7 @@ class TestUnset(OwnersTestCase):
 
 class TestApply(OwnersTestCase):
     def test_a_notice_that_cannot_be_removed(self) -> None:
+        self.useFixture(fixtures.MockPatchObject(notices, '_PAUSES', ()))
         self.run_command(SET, *NOTIFY, '--duration', '1h')
         self.later(2)
         refusal = exceptions.CommandError('web: HTTP 409')
