@@ -54,6 +54,7 @@ class TestConfirmed(drains.DrainTestCase):
         self.assertFalse(again.told['changed'])
         self.act(web, 'confirmResize')
         self.scene.wait_for_server(web, 'ACTIVE')
+        self.at_rest(web)
         self.assert_drained(self.shown(self.here))
 
     def test_an_owner_goes_back(self) -> None:

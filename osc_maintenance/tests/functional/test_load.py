@@ -16,9 +16,10 @@ import uuid
 
 from osc_maintenance.tests.cloud import operations
 from osc_maintenance.tests.functional import base
+from osc_maintenance.tests.functional import drains
 
 
-class TestLoad(base.TestCase):
+class TestLoad(drains.DrainTestCase):
     def test_servers_of_every_project_by_status(self) -> None:
         host, other = self.scene.host(), self.scene.host()
         self.scene.server('web', on=host, project='alpha')
@@ -71,10 +72,8 @@ class TestLoad(base.TestCase):
             f'/servers/{server.id}/migrations/{migration}/action',
             {'force_complete': None},
         )
-        self.scene.wait_for_server(server, 'ACTIVE')
-        shown = operations.wait_for(
-            'the migration to end', lambda: self._at_rest(source)
-        )
+        self.at_rest(server)
+        shown = self.shown(source)
         self.assertEqual(
             ('maintenance', {}), (shown['state'], shown['servers'])
         )
@@ -87,10 +86,6 @@ class TestLoad(base.TestCase):
                 number: int = migration['id']
                 return number
         return None
-
-    def _at_rest(self, host: str) -> base.Json | None:
-        shown = self.maintenance('show', host)
-        return None if shown['migrations_out'] else shown
 
     def test_an_unconfirmed_resize_still_occupies_its_source(self) -> None:
         source, _target = self.scene.host(), self.scene.host()
@@ -113,10 +108,8 @@ class TestLoad(base.TestCase):
         self.admin.post(
             'compute', f'/servers/{server.id}/action', {'confirmResize': None}
         )
-        operations.wait_for(
-            'the confirmation',
-            lambda: self.maintenance('show', source)['emptied'],
-        )
+        self.at_rest(server)
+        self.assertIs(True, self.shown(source)['emptied'])
 
 
 class TestEmptied(base.TestCase):

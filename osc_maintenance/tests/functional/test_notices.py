@@ -167,6 +167,7 @@ class TestNotices(owners.OwnersTestCase):
         # it leaves by another way than a drain
         self.migrate(web, self.there)
         self.migration(web, 'completed')
+        self.at_rest(web)
         self.maintenance('unset', self.here)
         self.assertEqual({'color': 'blue'}, self.metadata(web))
         self.assert_untouched(self.here)

@@ -41,7 +41,8 @@ class TestReturn(drains.DrainTestCase):
 
     def on(self, server: scene.Server) -> tuple[str, str]:
         """Where Nova has a server, and its status."""
-        found = self.admin.get('compute', f'/servers/{server.id}')['server']
+        self.wound_up(*self.migrations(server))
+        found = self.server(server)
         return found['OS-EXT-SRV-ATTR:host'], found['status']
 
     def moved_by_hand(self, server: scene.Server, host: str) -> None:
