@@ -29,6 +29,8 @@ class TestConfirmed(drains.DrainTestCase):
         self.here, self.there = self.scene.host(), self.scene.host()
 
     def _assert_unconfirmed(self, server: scene.Server) -> None:
+        # Nova says first that the migration is finished
+        self.scene.wait_for_server(server, 'VERIFY_RESIZE')
         self.assert_on(self.there, server, 'VERIFY_RESIZE')
         self.assertEqual(['finished'], self.statuses(server))
 
@@ -150,10 +152,9 @@ class TestConfirmed(drains.DrainTestCase):
         drain = self.ended(going)
         self.assert_moved_once(drain, off, self.there, 'SHUTOFF')
         self.assert_drained(drain.told)
-        operations.wait_for(
-            'three requests: the move and two confirmations',
-            lambda: len(confirms) == 3,
-        )
+        # the move and two confirmations, and more if Nova has refused one:
+        # for a moment it says that it can be confirmed, and does not take it
+        self.assertLessEqual(3, len(confirms))
 
 
 class TestNoWait(drains.DrainTestCase):

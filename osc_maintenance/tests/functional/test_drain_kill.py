@@ -261,6 +261,8 @@ class TestKilled(KillTestCase):
         self.assertTrue(
             self.killed(here, 'before', is_confirm, '--migrate', 'all')
         )
+        # Nova says first that the migration is finished
+        self.scene.wait_for_server(off, 'VERIFY_RESIZE')
         self.assert_on(there, off, 'VERIFY_RESIZE')
         shown = self.shown(here)
         self.assertEqual(
