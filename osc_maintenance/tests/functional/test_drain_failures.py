@@ -175,14 +175,19 @@ class TestFailures(drains.DrainTestCase):
         here, there = self.scene.host(), self.scene.host()
         web = self._failing(here, 'pre')
         off = self._failing(here, 'cold-check', 'SHUTOFF')
-        going = self.set_going(here, '--migrate', 'all')
+        going = self.set_going(here, '--migrate', 'all', '--retries', '5')
         for server in (web, off):
             going.says(f'({server.id}): will be tried again in 10s: ')
             self.scene.migration_of(server)
         drain = self.ended(going)
         self.assert_drained(drain.told)
-        self.assertEqual(['failed', 'completed'], self.statuses(web))
-        self.assertEqual(['error', 'confirmed'], self.statuses(off))
+        # once, unless it was tried again before it was mended
+        for server, fails, ends in (
+            (web, 'failed', 'completed'),
+            (off, 'error', 'confirmed'),
+        ):
+            *before, last = self.statuses(server)
+            self.assertEqual(({fails}, ends), ({*before}, last))
         self.assert_on(there, web)
         self.assert_on(there, off, 'SHUTOFF')
         for server in (web, off):
@@ -199,6 +204,8 @@ class TestFailures(drains.DrainTestCase):
             ((), 5),
         ):
             self.set_(here, *options, code=Exit.STAYED)
+            # Nova takes it for an error at first
+            self.migration(web, 'failed')
             self.assertEqual(['failed'] * attempts, self.statuses(web))
 
     def test_what_is_hopeless_is_told_before_anything_moves(self) -> None:

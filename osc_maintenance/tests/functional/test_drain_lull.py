@@ -14,6 +14,7 @@
 
 import threading
 
+from osc_maintenance.tests.commands import forked
 from osc_maintenance.tests.functional import drains
 
 
@@ -24,6 +25,9 @@ class TestLull(drains.DrainTestCase):
         self.proxy, self.environ = self.proxied()
         self.seen: list[tuple[str, str | None]] = []
         self._first, self._lock = True, threading.Lock()
+        #: Each request goes on to Nova after the look, once this is set.
+        self._go_on = threading.Event()
+        self._go_on.set()
         self.proxy.before = self._look
 
     def _look(self, method: str, path: str) -> None:
@@ -34,6 +38,7 @@ class TestLull(drains.DrainTestCase):
             if not self._first:
                 shown = self.shown(self.here)
                 self.seen.append((shown['state'], shown['cause']))
+                self._go_on.wait(forked.SECONDS)
             self._first = False
 
     def assert_calm(self, count: int, *words: str) -> None:
@@ -73,10 +78,12 @@ class TestLull(drains.DrainTestCase):
     def test_before_a_move_is_tried_again(self) -> None:
         web = self.scene.server('web', on=self.here)
         self.scene.migration_of(web, fails='pre')
+        self._go_on.clear()
         going = self.set_going(
             self.here, '--migrate', 'all', environ=self.environ
         )
         going.says('will be tried again in 10s')
         self.scene.migration_of(web)
+        self._go_on.set()
         self.assert_drained(self.ended(going).told)
         self.assert_calm(1, '1 server left')
