@@ -256,7 +256,7 @@ class TestAnsible(drains.DrainTestCase):
         self.scene.migration_of(web, hangs=True)
         options = {
             'maintenance_servers_may_stay': True,
-            'maintenance_timeout': '5s',
+            'maintenance_timeout': '20s',
         }
         played = self.play('reboot.yml', here, there, **options)
         moving = f'web ({web.id}) moving'

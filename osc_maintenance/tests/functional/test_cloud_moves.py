@@ -80,18 +80,17 @@ class TestMoves(base.SceneTestCase):
         self.scene.migration_of(web, cold_seconds=1, spawn_seconds=2)
         began = time.monotonic()
         self.act(web, 'migrate')
-        self.migration(web, 'post-migrating')
+        # and who looks late sees what comes of that
+        self.migration(web, 'post-migrating', 'finished')
         self.assertLess(1, time.monotonic() - began)
         self.scene.wait_for_server(web, 'VERIFY_RESIZE')
         self.assertLess(3, time.monotonic() - began)
         self.act(web, 'confirmResize')
         self.scene.wait_for_server(web, 'ACTIVE')
         # A live migration has no part in that.
-        began = time.monotonic()
-        self.scene.migration_of(web, seconds=0, spawn_seconds=20)
+        self.scene.migration_of(web, seconds=0, spawn_seconds=math.inf)
         self.migrate(web)
         self.migration(web, 'completed')
-        self.assertLess(time.monotonic() - began, 20)
 
         self.scene.migration_of(web, spawn_seconds=2)
         self.scene.host_down(here)

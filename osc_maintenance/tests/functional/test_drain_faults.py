@@ -23,9 +23,9 @@ from osc_maintenance.tests.functional import proxy
 
 Exit = drains.Exit
 _ALL = ('--migrate', 'all')
-#: An ``openstack`` that waits for an answer for three seconds only.
+#: An ``openstack`` that waits for an answer for fifteen seconds only.
 _IMPATIENT = (
-    'from osc_maintenance import clients; clients._ANSWER = 3.0; '
+    'from osc_maintenance import clients; clients._ANSWER = 15.0; '
     'from openstackclient import shell; raise SystemExit(shell.main())'
 )
 Told = collections.abc.Callable[[str, str], bool]
@@ -270,7 +270,7 @@ class TestStarts(FaultTestCase):
         web = self.scene.server('web', on=self.here)
         self.scene.migration_of(web, hangs=True)
         going = self.set_going(
-            self.here, *_ALL, '--timeout', '8s', environ=self.environ
+            self.here, *_ALL, '--timeout', '20s', environ=self.environ
         )
         going.says('live migration started')
         self.proxy.answer = lambda _method, _path: 503

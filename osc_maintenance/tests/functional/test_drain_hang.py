@@ -52,10 +52,10 @@ class TestHang(drains.DrainTestCase):
         self._hanging()
         db = self.scene.server('db', on=self.here)
         drain = self.set_(
-            *(self.here, '--migrate', 'all', '--server-timeout', '3s'),
+            *(self.here, '--migrate', 'all', '--server-timeout', '15s'),
             code=Exit.STAYED,
         )
-        cause = 'took longer than 3s and was aborted (cancelled)'
+        cause = 'took longer than 15s and was aborted (cancelled)'
         move = drain.of(self.web)
         self.assertEqual(('failed', cause), (move['outcome'], move['cause']))
         # one that was stopped on purpose is not tried again
@@ -117,6 +117,7 @@ class TestHang(drains.DrainTestCase):
             ),
             (move['outcome'], move['destination'], move['cause']),
         )
+        self.migration(self.web, 'running')
         self.assertEqual(['running'], self.statuses(self.web))
         for told in (drain.told, self.shown(self.here)):
             self.assertEqual('migrating', told['state'])
@@ -197,7 +198,7 @@ class TestTimeout(drains.DrainTestCase):
         for server in made:
             self.scene.migration_of(server, hangs=True)
         drain = self.set_(
-            *(here, '--migrate', 'all', '--timeout', '5s'),
+            *(here, '--migrate', 'all', '--timeout', '20s'),
             *('--max-parallel', '1'),
             code=Exit.TIMED_OUT,
         )

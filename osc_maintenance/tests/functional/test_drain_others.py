@@ -13,6 +13,7 @@
 """Tokens that expire, and other people, in the middle of a drain."""
 
 import json
+import math
 import signal
 
 from osc_maintenance.tests.cloud import accounts
@@ -137,11 +138,12 @@ class TestTooLate(drains.DrainTestCase):
         super().setUp()
         self.here, self.there = self.scene.host(), self.scene.host()
         self.off = self.scene.server('off', on=self.here, status='SHUTOFF')
-        self.scene.migration_of(self.off, cold_seconds=6)
+        self.scene.migration_of(self.off, cold_seconds=math.inf)
         self.going = self.set_going(self.here, *_ALL)
         self.going.says('cold migration started')
 
     def _assert_told(self, state: str) -> None:
+        self.scene.migration_of(self.off)
         answer = self.going.end()
         self.assertEqual(Exit.ERROR, answer.code, str(answer))
         told = json.loads(answer.stdout)
