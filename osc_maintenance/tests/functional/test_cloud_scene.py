@@ -17,7 +17,6 @@ import json
 import time
 import typing
 
-from oslotest import base
 import testtools
 
 from osc_maintenance.tests.cloud import api
@@ -26,16 +25,11 @@ from osc_maintenance.tests.cloud import fixture
 from osc_maintenance.tests.cloud import layout
 from osc_maintenance.tests.cloud import operations
 from osc_maintenance.tests.cloud import scene
+from osc_maintenance.tests.functional import base
 
 
-class SceneTestCase(base.BaseTestCase):
+class SceneTestCase(base.TestCase):
     """A test with a scene in the cloud that tests share."""
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.cloud = self.useFixture(fixture.Cloud())
-        self.admin = self.cloud.api()
-        self.scene = self.cloud.scene()
 
     def act(
         self, server: scene.Server, action: str, **how: typing.Any
