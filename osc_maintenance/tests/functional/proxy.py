@@ -25,6 +25,8 @@ from urllib import parse
 
 import fixtures
 
+from osc_maintenance.tests.cloud import operations
+
 #: Decides about a request: called with its method and path before it is
 #: passed on, and again when Nova has answered.
 Hook = collections.abc.Callable[[str, str], None]
@@ -98,6 +100,7 @@ class Proxy(fixtures.Fixture):
     :param tls: serve TLS with this context.
     :ivar url: where to reach the proxy.
     :ivar requests: what was asked, as (method, path with query).
+    :ivar passing: the threads whose request is on its way.
     :ivar before: called before a request is passed on; a ConnectionError of
         its keeps the request from Nova, and the connection is closed.
     :ivar after: called when it has been answered, before the client is told,
@@ -113,6 +116,7 @@ class Proxy(fixtures.Fixture):
         self.target = parse.urlsplit(target)
         self.tls = tls
         self.requests: list[tuple[str, str]] = []
+        self.passing: set[int] = set()
         self.before: Hook = _nothing
         self.after: Hook = _nothing
         self.rewrite: collections.abc.Callable[[bytes], bytes] = bytes
@@ -127,6 +131,10 @@ class Proxy(fixtures.Fixture):
     def writes(self) -> list[tuple[str, str]]:
         """The requests that change something."""
         return [item for item in self.requests if item[0] in _WRITES]
+
+    def settle(self) -> None:
+        """Wait until the service has answered all that is on its way."""
+        operations.wait_for('all is answered', lambda: not self.passing)
 
     def _setUp(self) -> None:
         proxy = self
@@ -190,6 +198,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         for part in (self.rfile, self.wfile, self.connection):
             part.close()
 
+    def _serve(self) -> None:
+        self.proxy.passing.add(threading.get_ident())
+        try:
+            self._pass_on()
+        finally:
+            self.proxy.passing.discard(threading.get_ident())
+
     def _pass_on(self) -> None:
         proxy = self.proxy
         proxy.requests.append((self.command, self.path))
@@ -247,7 +262,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if answer.missing:
             self.close_connection = True
 
-    do_GET = do_POST = do_PUT = do_DELETE = _pass_on
+    do_GET = do_POST = do_PUT = do_DELETE = _serve
 
     def log_message(self, format: str, *args: typing.Any) -> None:  # noqa: A002
         pass

@@ -58,6 +58,8 @@ class KillTestCase(drains.DrainTestCase):
         going = self.set_going(host, *options, environ=self.environ)
         ready.set()
         answer = going.end()
+        # requests to move go side by side: the other one may be on its way
+        self.proxy.settle()
         setattr(self.proxy, when, proxy._nothing)
         if killed.is_set():
             self.assertEqual(-signal.SIGKILL, answer.code, str(answer))

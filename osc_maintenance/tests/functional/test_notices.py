@@ -183,7 +183,10 @@ class TestNotices(owners.OwnersTestCase):
                 raise ConnectionError
 
         made.before = die
-        return going.end().code != 0
+        code = going.end().code
+        # what is said to owners goes side by side: some may be on its way
+        made.settle()
+        return code != 0
 
     def test_killed_in_between(self) -> None:
         made = self.scene.servers(['a', 'b', 'c'], on=self.here)
