@@ -192,6 +192,15 @@ class DrainTestCase(base.TestCase):
 
         return operations.wait_for(f'{server.name} is {statuses}', look)
 
+    def force(self, server: scene.Server) -> None:
+        """Have Nova end a live migration that hangs."""
+        running = self.migration(server, 'running')
+        self.admin.post(
+            'compute',
+            f'/servers/{server.id}/migrations/{running["id"]}/action',
+            {'force_complete': None},
+        )
+
     def wound_up(self, *migrations: Json) -> None:
         """Wait until Nova is done with moves that it says are complete.
 

@@ -12,6 +12,7 @@
 
 """Cold migrations: ours are confirmed, and nobody else's."""
 
+import functools
 import math
 
 from osc_maintenance.tests.cloud import operations
@@ -171,7 +172,12 @@ class TestNoWait(drains.DrainTestCase):
         self.assertEqual(['moving', 'moving', 'waiting', 'waiting'], outcomes)
         moving = [s for s in (*made, off) if drain.outcome(s) == 'moving']
         for server in moving:
-            self.assertEqual(1, len(self.migrations(server)))
+            # Nova may list it a moment later
+            found = operations.wait_for(
+                f'{server.name} is listed',
+                functools.partial(self.migrations, server),
+            )
+            self.assertEqual(1, len(found))
         # nothing has ended: nothing is started
         again = self.set_(here, '--no-wait', '--max-parallel', '2')
         self.assertEqual(2, sum(len(self.migrations(s)) for s in (*made, off)))

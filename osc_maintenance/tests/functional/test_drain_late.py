@@ -13,9 +13,11 @@
 """Servers that come late, are busy, or go by themselves in the middle."""
 
 import math
+import threading
 
 from osc_maintenance.tests.cloud import operations
 from osc_maintenance.tests.cloud import scene
+from osc_maintenance.tests.commands import forked
 from osc_maintenance.tests.functional import drains
 
 Exit = drains.Exit
@@ -26,14 +28,6 @@ class LateTestCase(drains.DrainTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.here, self.there = self.scene.host(), self.scene.host()
-
-    def force(self, server: scene.Server) -> None:
-        running = self.migration(server, 'running')
-        self.admin.post(
-            'compute',
-            f'/servers/{server.id}/migrations/{running["id"]}/action',
-            {'force_complete': None},
-        )
 
     def rebuild(self, server: scene.Server) -> None:
         """Let its owner rebuild a server where it is, which takes long."""
@@ -108,18 +102,32 @@ class TestLate(LateTestCase):
         web = self.scene.server('web', on=here)
         slow = self.scene.server('slow', on=here)
         self.scene.migration_of(slow, hangs=True)
+        before, environ = self.proxied()
+        as_it_was = threading.Event()
+        as_it_was.set()
+        self.addCleanup(as_it_was.set)
+
+        def hold(_method: str, path: str) -> None:
+            if '/os-services' in path:
+                as_it_was.wait(forked.SECONDS)
+
+        before.before = hold
         going = self.set_going(
             *(here, *_ALL, '--target-host', self.there),
             *('--max-parallel', '2'),
+            environ=environ,
         )
         going.says(f'web ({web.id}): moved to {self.there}')
-        # somebody enables the host for a moment, and sends it back
+        # somebody enables the host for a moment, in which the drain does not
+        # look at it, and sends it back
+        as_it_was.clear()
         _status, reason = self.service(here)
         self.set_service(here, 'enabled')
         self.migrate(web, here)
         self.migration(web, 'completed')
         self.at_rest(web)
         self.set_service(here, 'disabled', reason)
+        as_it_was.set()
         going.says(f'web ({web.id}): has come to {here}')
         self.force(slow)
         drain = self.ended(going)

@@ -194,8 +194,13 @@ class TestEvacuate(drains.DrainTestCase):
         for server in made:
             self.scene.migration_of(server, hangs=True)
         going = self.set_going(self.here, '--migrate', 'all')
-        for server in made:
-            self.migration(server, 'running', 'queued')
+        operations.wait_for(
+            'one runs, and one waits for its turn',
+            lambda: (
+                sorted(itertools.chain(*map(self.statuses, made)))
+                == ['queued', 'running']
+            ),
+        )
         self.scene.host_down(self.here)
         going.send(signal.SIGINT)
         going.end()
@@ -393,7 +398,15 @@ class TestNeverTwice(drains.DrainTestCase):
         self._lost('before')
 
     def test_two_at_the_same_time(self) -> None:
+        # whoever comes late finds it under way
+        self.scene.migration_of(self.web, spawn_seconds=math.inf)
         both = [self.set_going(self.here, *_EVACUATE) for _ in range(2)]
+        operations.wait_for(
+            'one has given way',
+            lambda: any(going.code is not None for going in both),
+            forked.SECONDS,
+        )
+        self.scene.migration_of(self.web)
         answers = [going.end() for going in both]
         codes = sorted(answer.code for answer in answers)
         self.assertEqual([Exit.DONE, Exit.ERROR], codes, str(answers))
@@ -403,10 +416,13 @@ class TestNeverTwice(drains.DrainTestCase):
         self._assert_once()
 
     def test_one_takes_over_from_another(self) -> None:
-        self.scene.migration_of(self.web, spawn_seconds=15)
+        self.scene.migration_of(self.web, spawn_seconds=math.inf)
         first = self.set_going(self.here, *_EVACUATE)
         first.says('evacuation started')
-        drain = self.set_(self.here, *_EVACUATE)
+        second = self.set_going(self.here, *_EVACUATE)
+        second.says('is on its way already: evacuation')
+        self.scene.migration_of(self.web)
+        drain = self.ended(second)
         self.assertEqual('moved', drain.outcome(self.web))
         self.assertIn(first.end().code, (Exit.DONE, Exit.ERROR))
         self._assert_once()

@@ -16,6 +16,7 @@ The newest Nova answers as an older one does, to who believes its version
 document.
 """
 
+import math
 import re
 
 from osc_maintenance.tests.cloud import scene
@@ -69,6 +70,7 @@ class TestDrain(OldNovaTestCase):
         theirs = self._sized('theirs', 256)
         pet = self.scene.server('pet', on=self.here, locked='billing')
         self.scene.migration_of(slow, hangs=True)
+        self.scene.migration_of(theirs, cold_seconds=math.inf)
         old, environ = self.at(version)
         answer = self.run_openstack(
             *('host', 'maintenance', 'set', self.here, *_ALL, '--dry-run'),
@@ -99,12 +101,15 @@ class TestDrain(OldNovaTestCase):
                 colleague.post('compute', path, action)
 
         old.before = self.once(self.moves_of(live), interfere)
-        drain = self.set_(
+        going = self.set_going(
             *(self.here, *_ALL, '--max-parallel', '2'),
             *('--server-timeout', '20s', '--on-timeout', 'abort'),
-            code=Exit.TIMED_OUT,
             environ=environ,
         )
+        # once it is finished, nothing says that it was on its way
+        going.says(f'theirs ({theirs.id}): is on its way already')
+        self.scene.migration_of(theirs)
+        drain = self.ended(going, Exit.TIMED_OUT)
         self.assertEqual([*lacking], self.lacks(version, drain.stderr))
         self.assert_moved_once(drain, live, self.there)
         self.assert_moved_once(drain, off, self.there, 'SHUTOFF')

@@ -81,7 +81,7 @@ class TestAppliesWithServers(races.RacesTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.alone()
-        # both go at the same time, and take longer than a run does
+        # both go at the same time
         self.here, self.there = (
             self.scene.host(live_migrations=2) for _ in range(2)
         )
@@ -90,6 +90,9 @@ class TestAppliesWithServers(races.RacesTestCase):
             self.scene.migration_of(server, seconds=6)
 
     def test_two_move_them(self) -> None:
+        # until both runs are over
+        for server in self.made:
+            self.scene.migration_of(server, hangs=True)
         for number in itertools.count(1):
             if not self._moved_once(number):
                 break
@@ -114,6 +117,8 @@ class TestAppliesWithServers(races.RacesTestCase):
         )
         if answer:
             self.assert_succeeds(answer)
+        for server in self.made:
+            self.force(server)
         self.assertIn(
             self.record(self.here)['set_by'], (self.ann.name, self.ben.name)
         )

@@ -228,7 +228,7 @@ class TestServersComeBack(races.RacesTestCase):
             self.does_well(self.ann, 'set', self.here, '--migrate', 'all')
 
     def test_while_it_is(self) -> None:
-        self.scene.migration_of(self.web, seconds=6)
+        self.scene.migration_of(self.web, seconds=15)
         going = self.going(self.ann, *self.back)
         going.says('live migration started')
         self.does_well(self.ben, 'set', self.here, '--reason', 'ben')

@@ -13,6 +13,7 @@
 """The servers that a maintenance has moved away come back."""
 
 import json
+import math
 import signal
 
 from osc_maintenance.tests.cloud import scene
@@ -154,14 +155,16 @@ class TestReturn(drains.DrainTestCase):
     def test_it_is_interrupted_and_the_host_is_set_again(self) -> None:
         web = self.scene.server('web', on=self.here)
         self.set_(self.here, '--migrate', 'all')
-        self.scene.migration_of(web, seconds=4)
+        self.scene.migration_of(web, hangs=True)
         going = self.unset_going()
         going.says('live migration started')
         going.send(signal.SIGINT)
         back = self.ended(going, drains.Exit.INTERRUPTED)
         self.assertIn('--return-servers" continues', back.stderr)
         self.assertEqual('moving', back.outcome(web))
-        self.scene.wait_for_server(web, 'ACTIVE')
+        self.scene.migration_of(web)
+        self.force(web)
+        self.at_rest(web)
 
         drain = self.set_(self.here)
         self.assert_drained(drain.told)
@@ -173,10 +176,12 @@ class TestReturn(drains.DrainTestCase):
     def test_it_is_interrupted_while_one_comes_back_cold(self) -> None:
         off = self.scene.server('off', on=self.here, status='SHUTOFF')
         self.set_(self.here, '--migrate', 'all')
+        self.scene.migration_of(off, cold_seconds=math.inf)
         going = self.unset_going()
         going.says('cold migration started')
         going.send(signal.SIGINT)
         self.ended(going, drains.Exit.INTERRUPTED)
+        self.scene.migration_of(off)
 
         drain = self.set_(self.here)
         self.assert_drained(drain.told)
