@@ -15,10 +15,12 @@
 import json
 import math
 import signal
+import threading
 
 from osc_maintenance.tests.cloud import accounts
 from osc_maintenance.tests.cloud import api
 from osc_maintenance.tests.cloud import operations
+from osc_maintenance.tests.commands import forked
 from osc_maintenance.tests.functional import drains
 
 Exit = drains.Exit
@@ -169,9 +171,22 @@ class TestAnswer(drains.DrainTestCase):
     def test_ctrl_c_when_all_is_over(self) -> None:
         here, there = self.scene.host(), self.scene.host()
         web = self.scene.server('web', on=here)
-        going = self.set_going(here, *_ALL)
+        before, environ = self.proxied()
+        moved, go_on = threading.Event(), threading.Event()
+        self.addCleanup(go_on.set)
+
+        def hold(method: str, path: str) -> None:
+            """Hold the note of the end, or all may be over before Ctrl-C."""
+            if method == 'POST' and '/servers/' in path:
+                moved.set()
+            elif method == 'POST' and moved.is_set():
+                go_on.wait(forked.SECONDS)
+
+        before.before = hold
+        going = self.set_going(here, *_ALL, environ=environ)
         going.says('the end: 1 moved')
         going.send(signal.SIGINT)
+        go_on.set()
         drain = self.ended(going)
         self.assert_moved_once(drain, web, there)
         self.assert_drained(drain.told)
