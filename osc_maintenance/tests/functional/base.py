@@ -60,7 +60,7 @@ class TestCase(testtools.TestCase):
         path = self.cloud.state.directory / 'tests.lock'
         self._others = path.open('w')
         self.addCleanup(self._others.close)
-        fcntl.flock(self._others, fcntl.LOCK_SH)
+        self._wait_for_others(fcntl.LOCK_SH)
         self.scene = self.cloud.scene()
         self.admin = self.cloud.api()
 
@@ -237,4 +237,13 @@ class TestCase(testtools.TestCase):
         ``apply`` acts on every host of the cloud, those of the tests that run
         at the same time as well.
         """
-        fcntl.flock(self._others, fcntl.LOCK_EX)
+        # who waits for their turn must not keep it from who has that
+        fcntl.flock(self._others, fcntl.LOCK_UN)
+        self._wait_for_others(fcntl.LOCK_EX)
+
+    def _wait_for_others(self, how: int) -> None:
+        """Get the lock in turn: who begins does not overtake who waits."""
+        path = self.cloud.state.directory / 'tests.turn'
+        with path.open('w') as turn:
+            fcntl.flock(turn, fcntl.LOCK_EX)
+            fcntl.flock(self._others, how)
