@@ -92,13 +92,13 @@ class TestHang(drains.DrainTestCase):
     def test_forced_to_complete(self) -> None:
         self._hanging()
         drain = self.set_(
-            *(self.here, '--migrate', 'all', '--server-timeout', '3s'),
+            *(self.here, '--migrate', 'all', '--server-timeout', '8s'),
             *('--on-timeout', 'force-complete'),
         )
         self.assert_moved_once(drain, self.web, self.there)
         self.assert_drained(drain.told)
         self.assertIn(
-            'took longer than 3s and was forced to complete', drain.stderr
+            'took longer than 8s and was forced to complete', drain.stderr
         )
 
     def test_left_to_go_on(self) -> None:
@@ -128,7 +128,7 @@ class TestHang(drains.DrainTestCase):
 
     def _without_effect(self, how: str, done: str) -> None:
         drain = self.set_(
-            *(self.here, '--migrate', 'all', '--server-timeout', '3s'),
+            *(self.here, '--migrate', 'all', '--server-timeout', '8s'),
             *('--on-timeout', how),
             code=Exit.TIMED_OUT,
         )
@@ -136,7 +136,7 @@ class TestHang(drains.DrainTestCase):
         self.assertEqual(
             (
                 'moving',
-                f'took longer than 3s and was {done}, without effect so far',
+                f'took longer than 8s and was {done}, without effect so far',
             ),
             (move['outcome'], move['cause']),
         )
