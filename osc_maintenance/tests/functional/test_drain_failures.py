@@ -65,6 +65,7 @@ class TestFailures(drains.DrainTestCase):
             self.assertEqual(1, len(self.migrations(server)), fails)
             status = 'ERROR' if fails in ('driver', 'post') else 'ACTIVE'
             at = there if fails == 'post' else here
+            self.at_rest(server)
             self.assert_on(at, server, status)
             if fails == 'post':
                 self.assertNotIn(server.id, shown['cause'])
@@ -109,6 +110,9 @@ class TestFailures(drains.DrainTestCase):
         )
 
         self.assert_moved_once(drain, good, there, 'SHUTOFF')
+        # Nova says that a move has failed before it lets go of the server
+        for server in (wary, broken, lost):
+            self.at_rest(server)
         self.assert_on(here, wary, 'SHUTOFF')
         self.assert_on(here, broken, 'ERROR')
         self.assert_on(there, lost, 'ERROR')
@@ -159,6 +163,7 @@ class TestFailures(drains.DrainTestCase):
             self.assertEqual('failed', move['outcome'])
             self.assertIn('No valid host was found', move['cause'])
             self.assertEqual(['error'], self.statuses(server))
+            self.at_rest(server)
         self.assert_on(here, web)
         self.assert_on(here, off, 'SHUTOFF')
         shown = self.shown(here)
