@@ -152,7 +152,9 @@ def drain(
                 clients.servers, journey, options, report, clock, pause
             ).run(loop.moves, until)
         if early:
-            ending, last = early, events.Interrupted((), early.value)
+            # what is no longer waited for goes on all the same
+            left = tuple(move for move in loop.moves if move.in_motion)
+            ending, last = early, events.Interrupted(left, early.value)
         if last:
             report(last)
         lost = False

@@ -23,6 +23,7 @@ from osc_lib import exceptions
 from osc_maintenance.drain import events
 from osc_maintenance.drain import leaving
 from osc_maintenance.drain import loop
+from osc_maintenance.drain import options
 from osc_maintenance.drain import run
 from osc_maintenance import exit_codes
 from osc_maintenance import journal
@@ -342,6 +343,18 @@ class TestStopping(test_loop_stops.StopsTestCase):
         self.assertIn('is being stopped', str(move.cause))
         self.assertIsInstance(self.told[-1], events.Interrupted)
         self.assertEqual({'pet'}, self.stopped())
+
+    def test_what_goes_on_then_is_told(self) -> None:
+        self.world.script('web', seconds=600)
+        self.world.interrupted = 31.5
+        found = self.whole(
+            server_timeout=30, on_timeout=options.OnTimeout.LEAVE
+        )
+        self.assertIs(CODE.INTERRUPTED, found.exit_code)
+        self.assertEqual({'pet'}, self.stopped())
+        last = self.told[-1]
+        assert isinstance(last, events.Interrupted)
+        self.assertEqual(['web'], [move.server.id for move in last.moves])
 
     def test_killed_at_each_request(self) -> None:
         self.whole()
