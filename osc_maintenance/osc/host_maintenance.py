@@ -142,14 +142,19 @@ class SetHostMaintenance(base.ChangingCommand):
         """Fail if others have ended what the servers were moved for."""
         from osc_maintenance import text
 
-        if 'moves' in self.more and self.shown and not self.shown.ours:
-            self.log.error(
-                '%s is no longer in maintenance: somebody else has ended it, '
-                'or has changed the compute service, while its servers were '
-                'moved; new servers may come to it',
-                text.escape(self.shown.name),
-            )
-            self.exit_code = exit_codes.ExitCode.ERROR
+        host = self.shown
+        if 'moves' not in self.more or host is None or host.ours:
+            return
+        if host.aggregate and host.service and host.service.lost:
+            # nobody knows, and nobody has done anything
+            return
+        self.log.error(
+            '%s is no longer in maintenance: somebody else has ended it, '
+            'or has changed the compute service, while its servers were '
+            'moved; new servers may come to it',
+            text.escape(host.name),
+        )
+        self.exit_code = exit_codes.ExitCode.ERROR
 
     def _planned(
         self, parsed_args: argparse.Namespace, request: 'change.Request'

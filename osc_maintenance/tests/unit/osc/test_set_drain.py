@@ -331,6 +331,25 @@ class TestMigrate(DrainTestCase):
             self.assertEqual('moved', told['moves'][0]['outcome'])
             self.assertIn('is no longer in maintenance', self.log.output)
 
+    def test_a_cell_that_goes_down_is_nobody_s_doing(self) -> None:
+        self.given(scenes.host(), WEB)
+        move = self.clients.servers.live_migrate
+
+        def once(server: servers.Server, target: str | None) -> str | None:
+            host = self.clients.nova.hosts['compute1']
+            lost = state.Service('compute1', '', 'UNKNOWN', '')
+            self.clients.nova.hosts['compute1'] = dataclasses.replace(
+                host, service=lost
+            )
+            return move(server, target)
+
+        with mock.patch.object(self.clients.servers, 'live_migrate', once):
+            told = self.run_command(SET, 'compute1', '--migrate', 'all')
+        self.assertEqual('error', told['state'])
+        self.assertIn('its cell is down', told['cause'])
+        self.assertIsNone(told['emptied'])
+        self.assertNotIn('no longer in maintenance', self.log.output)
+
     def test_set_alone_goes_on(self) -> None:
         host = scenes.entered(request=change.Request(policy=ALL))
         self.given(host, WEB)
