@@ -107,10 +107,15 @@ class Returning:
             if server and self._leaves(server, migrations)
         ]
         if leaving:
+            who = (
+                '1 server is still on its way'
+                if len(leaving) == 1
+                else f'{len(leaving)} servers are still on their way'
+            )
             raise change.RefusedError(
-                f'{len(leaving)} servers are still on their way off {name}, '
-                f'or not confirmed: {", ".join(leaving)}: run set first, and '
-                'it goes on with them, or leave --return-servers out'
+                f'{who} off {name}, or not confirmed: {", ".join(leaving)}: '
+                'run set first, which goes on with that, or leave '
+                '--return-servers out'
             )
         for server, migrations in found.values():
             if server and server.host != self.host:

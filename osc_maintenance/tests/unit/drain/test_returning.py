@@ -140,7 +140,7 @@ class TestSurvey(test_returning_base.ReturningTestCase):
                     self.surveyed()
                     continue
                 words = self.refusal()
-                self.assertIn('1 servers are still on their way off', words)
+                self.assertIn('1 server is still on its way off', words)
                 self.assertIn('web (web)', words)
 
     def test_it_does_not_refuse_because_of_others(self) -> None:
@@ -173,7 +173,7 @@ class TestSurvey(test_returning_base.ReturningTestCase):
         self.drain().run()
         (row,) = self.world.rows
         self.assertTrue(row.migration.queued)
-        self.assertIn('on their way', self.refusal())
+        self.assertIn('on its way', self.refusal())
         self.world.set('web', task_state=None, status='ACTIVE')
         look = self.surveyed().look(fresh=True, moving=set())
         self.assertEqual({}, look.here)
