@@ -309,7 +309,8 @@ def listing(
 
     :param clients: Nova. It is asked once for all services and all
         aggregates, and once for the migrations of each host in maintenance,
-        and for its servers if some of them have to go or something moves.
+        and for its servers if some of them have to go, were stopped for it,
+        or something moves.
     :param everything: hosts that are not in maintenance as well.
     :param now: the present, in UTC.
     :returns: the fields of each host, without those that say what is on it,
@@ -343,7 +344,7 @@ def loads(
     :param clients: Nova, which is asked side by side.
     :param hosts: the hosts.
     :returns: for each host its migrations, and its servers if some have to
-        go or something moves; None if there was no need.
+        go, were stopped, or something moves; None if there was no need.
     :raises CommandError: if Nova does not answer for one of them.
     """
     return parallel.each(lambda host: _load_of_one(clients, host), hosts)
@@ -354,7 +355,8 @@ def _load_of_one(
 ) -> servers_.Load | None:
     if not host.aggregate or not (host.ours or host.journal.returning):
         return None
-    if host.known and host.known.policy.migrate != policy.NONE:
+    wanted = host.known.policy if host.known else policy.NOTHING
+    if wanted.migrate != policy.NONE or host.journal.stopped:
         return load(clients.servers, host.name)
     migrations = clients.servers.migrations(host.name)
     found = servers_.Load(host.name, None, migrations)

@@ -383,6 +383,20 @@ class TestListing(base.BaseTestCase):
                     self.assertEqual(statuses, found.statuses)
                     self.assertEqual(load.migrations, found.migrations)
 
+    def test_what_was_stopped_is_named_though_nothing_has_to_go(self) -> None:
+        stopped = scenes.after(
+            scenes.entered(),
+            change.WriteRecord(noting.stopping(journal.Journal(), ['pet-id'])),
+        )
+        clients = fakes.Clients(stopped)
+        pet = scenes.server('pet', vm_state='stopped', status='SHUTOFF')
+        clients.servers.loads = {'compute1': servers.Load('compute1', (pet,))}
+        (row,) = facts.listing(fakes.real(clients), everything=False, now=NOW)
+        self.assertEqual('maintenance', row['state'])
+        self.assertEqual(
+            '1 server stopped for this maintenance: pet (pet-id)', row['cause']
+        )
+
     def test_migrations_are_read_before_the_servers(self) -> None:
         # one that ends in between is then seen elsewhere, not missed
         clients = fakes.Clients(scenes.host())
