@@ -299,7 +299,7 @@ class Story:
                     return f'{kind} started again (attempt {move.attempts})'
                 return f'{kind} started'
             case events.Adopted():
-                who = 'another run' if move.ours else 'somebody else'
+                who = 'another run' if move.ours else move.mover
                 return (
                     f'is on its way already: {kind}{_to(move)}, started by '
                     f'{who}'

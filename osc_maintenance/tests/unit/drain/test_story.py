@@ -40,6 +40,8 @@ class TestChanges(stories.StoryTestCase):
         ours = reports.in_motion('web1')
         theirs = reports.in_motion('web1')
         theirs.ours, theirs.migration = False, None
+        unclaimed = reports.in_motion('web1')
+        unclaimed.ours = False
         overdue = reports.in_motion('web1')
         overdue.overdue = 'took longer than 5m and was aborted'
         given_up = reports.in_motion('web1')
@@ -75,6 +77,11 @@ class TestChanges(stories.StoryTestCase):
                 events.Adopted(theirs),
                 'is on its way already: live migration, started by somebody '
                 'else',
+            ),
+            (
+                events.Adopted(unclaimed),
+                'is on its way already: live migration to compute2, started '
+                'by somebody whom Nova does not name',
             ),
             (
                 events.Appeared(
