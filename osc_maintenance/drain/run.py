@@ -88,7 +88,10 @@ class Result:
             if self.overruled:
                 return exit_codes.ExitCode.ERROR
             return exit_codes.ExitCode.DONE
-        if all(move.verdict.then for move in left):
+        if all(
+            move.verdict.then and move.outcome is moves.Outcome.BLOCKED
+            for move in left
+        ):
             return exit_codes.ExitCode.OWNERS
         return exit_codes.ExitCode.STAYED
 

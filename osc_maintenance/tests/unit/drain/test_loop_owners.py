@@ -104,6 +104,19 @@ class TestWait(OwnersTestCase):
             self.assertTrue(HOUR <= moved <= HOUR + 30, f'{name}: {moved}')
         self.assertIs(exit_codes.ExitCode.DONE, self.of(drain).exit_code)
 
+    def test_one_that_somebody_else_has_broken_waits_for_no_owner(
+        self,
+    ) -> None:
+        self.world.add('web')
+        self.world.script('web', fails=['post'])
+        self.world.at(
+            60,
+            lambda: self.world.begin('web', servers.LIVE_MIGRATION, 'carol'),
+        )
+        drain = self.drain().run()
+        self.assertEqual({'web': 'failed'}, drain.outcomes())
+        self.assertIs(exit_codes.ExitCode.STAYED, self.of(drain).exit_code)
+
     def test_a_reply_is_heeded_while_it_is_waited_for(self) -> None:
         self.world.add('web')
         self.world.at(600, lambda: self.reply('web', 'move'))
