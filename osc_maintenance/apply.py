@@ -305,7 +305,7 @@ def _noted(
     elif now - since >= _PATIENCE and not awaited:
         changes = noting.ended(old, stayed)
     else:
-        changes = noting.idle(old, stayed, since)
+        changes = noting.idle(old, stayed, None if awaited else since)
     if aggregate and changes.items() - aggregate.metadata.items():
         host = writes.note(clients.nova, host, changes)
     return host

@@ -33,7 +33,7 @@ DOWN = (
     'it is up again'
 )
 TO_BE_STOPPED = 'to be stopped when all others have gone'
-_REPLIED = 'its owner has replied since, or is waited for no more: set again'
+_REPLIED = 'its owner has replied since, or is waited for no more'
 
 
 def unconfirmed(record: record_.Record, count: int) -> str:
@@ -234,8 +234,9 @@ def _whys(
     journal: journal_.Journal, awaited: collections.abc.Mapping[str, str]
 ) -> dict[str, str]:
     """Why servers are left: what was noted, but owners may have replied."""
+    replied = _REPLIED if journal.by_apply else f'{_REPLIED}: set again'
     noted = {
-        server: awaited.get(server, _REPLIED)
+        server: awaited.get(server, replied)
         if why.startswith(owners.AWAITED)
         else why
         for server, why in journal.stayed.items()

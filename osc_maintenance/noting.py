@@ -119,17 +119,19 @@ def ended(  # nosec B107
 def idle(
     old: journal.Journal,
     stayed: collections.abc.Mapping[str, str],
-    since: datetime.datetime,
+    since: datetime.datetime | None,
 ) -> dict[str, str | None]:
     """The notes of a drain by ``apply`` that can do nothing but wait.
 
     :param old: what is noted already.
     :param stayed: why servers have not moved yet, by id.
-    :param since: when it was first so.
+    :param since: when it was first so; None if that has no end of its own.
     :returns: metadata to write.
     """
-    known = {journal.IDLE_KEY: times.format_time(since)}
-    return moving(old) | known | _causes(stayed)
+    changes = moving(old) | _causes(stayed)
+    if since:
+        changes[journal.IDLE_KEY] = times.format_time(since)
+    return changes
 
 
 def moving(old: journal.Journal) -> dict[str, str | None]:

@@ -16,10 +16,13 @@ from unittest import mock
 
 from osc_maintenance import apply
 from osc_maintenance import change
+from osc_maintenance import facts
 from osc_maintenance import noting
 from osc_maintenance.nova import api
+from osc_maintenance import owners
 from osc_maintenance import policy
 from osc_maintenance import servers
+from osc_maintenance import state
 from osc_maintenance.tests.unit import fakes
 from osc_maintenance.tests.unit import scenes
 from osc_maintenance.tests.unit import test_maintenance
@@ -151,6 +154,36 @@ class TestDrain(test_maintenance.MaintenanceTestCase):
         here = servers.Load('compute1', (stuck,))
         self.all.servers.loads = {'compute1': here}
         self.assertEqual(('drained', True), (self._apply() or ())[:2])
+
+    def test_owners_who_reply_between_two_runs(self) -> None:
+        window = change.Request(
+            start=NOW + 4 * HOUR,
+            policy=policy.Policy(policy.ALL),
+            notify=True,
+            replies=owners.Heed.WAIT,
+            reply_by=NOW + 9 * HOUR,
+        )
+        host = scenes.entered(request=window)
+        self.all.nova.hosts['compute1'] = host
+        for _ in range(2):
+            self._apply()
+            self.assertIn('3 servers left: a (a-id): waits', self.cause)
+        assert host.record
+        said = {owners.REPLY: f'{host.record.id} move'}
+        replied = 'its owner has replied since, or is waited for no more; '
+        for name, told in (
+            ('a', f'a (a-id): {replied}b (b-id): waits'),
+            ('b', f'b (b-id): {replied}c (c-id): waits'),
+            ('c', '3 servers left: apply moves the next at its next run'),
+        ):
+            self.all.servers.become(f'{name}-id', said=said)
+            found = state.derive(
+                self.all.nova.hosts['compute1'],
+                facts.load(fakes.real(self.all).servers, 'compute1'),
+                NOW + 5 * HOUR,
+            )
+            self.assertIs(state.State.MIGRATING, found.state)
+            self.assertIn(told, str(found.cause))
 
     def test_a_drain_that_cannot_work_is_told(self) -> None:
         down = scenes.entered(
