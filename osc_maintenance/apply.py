@@ -110,18 +110,13 @@ def _report(
     clients: 'clients_.Clients', host: state.Host, now: datetime.datetime
 ) -> dict[str, typing.Any]:
     """The row of a host to which nothing is done."""
-    action, cause, load = 'overdue', None, None
     try:
         (load,) = facts.loads(clients, [host])
     except exceptions.CommandError as exc:
-        action, cause = 'failed', text.escape(str(exc))
+        row = facts.unread(host, text.escape(str(exc)), now)
+        return {**row, 'action': 'failed', 'changed': False}
     row = view.fields(host, load, None, now)
-    return {
-        **row,
-        'action': action,
-        'changed': False,
-        'cause': cause or row['cause'],
-    }
+    return {**row, 'action': 'overdue', 'changed': False}
 
 
 @dataclasses.dataclass
@@ -151,7 +146,7 @@ def _carry_out(
     if called_for is None and not (_drains(host) or notices.concern(host)):
         return None
     before, changes = host, clients.changes
-    action, cause, load = None, None, None
+    action, cause, load, read = None, None, None, True
     met = _Met()
     try:
         if called_for:
@@ -182,13 +177,18 @@ def _carry_out(
         cause = text.escape(str(exc))
         if action:
             cause = f'{action}, but then: {cause}'
-        action = 'failed'
+        action, read = 'failed', False
         with contextlib.suppress(exceptions.CommandError):
             host = facts.find(clients.nova, host.name, host.aggregate)
             (load,) = facts.loads(clients, [host])
+            read = True
     if action is None and not met.untold:
         return None
-    row = view.fields(host, load, None, now)
+    row = (
+        view.fields(host, load, None, now)
+        if read
+        else facts.unread(host, cause, now)
+    )
     row['action'] = action or 'told'
     # a change may have been made although no answer came
     row['changed'] = clients.changes > changes or (

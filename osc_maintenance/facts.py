@@ -328,12 +328,23 @@ def listing(
         except exceptions.CommandError as exc:
             # the others are shown nevertheless
             why = text.escape(str(exc))
-            unread = {'state': state.State.ERROR.value, 'cause': why}
-            told = view.fields(host, None, None, now)
-            return {**told, **unread, 'unread': why}
+            return {**unread(host, why, now), 'unread': why}
         return {**view.fields(host, load, None, now), 'unread': None}
 
     return parallel.each(row, hosts)
+
+
+def unread(
+    host: state.Host, why: str | None, now: datetime.datetime
+) -> dict[str, typing.Any]:
+    """The fields of a host of which Nova does not tell what is on it.
+
+    :param host: the host, as far as it is known.
+    :param why: why, in Nova's words.
+    :param now: the present, in UTC.
+    """
+    told = view.fields(host, None, None, now)
+    return {**told, 'state': state.State.ERROR.value, 'cause': why}
 
 
 def loads(

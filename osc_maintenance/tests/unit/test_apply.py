@@ -43,6 +43,7 @@ class TestApply(test_maintenance.MaintenanceTestCase):
             now=lambda: NOW + 4 * HOUR,
         )
         self.causes = {row['host']: row['cause'] for row in rows}
+        self.states = {row['host']: row['state'] for row in rows}
         return [(r['host'], r['action'], r['changed']) for r in rows]
 
     def _clients(self) -> fakes.Clients:
@@ -370,6 +371,8 @@ class TestApply(test_maintenance.MaintenanceTestCase):
         )
         self.assertEqual('Migrations: no', self.causes['a-over'])
         self.assertIn('entered, but', str(self.causes['b-due']))
+        # nobody knows whether what had to go has gone
+        self.assertEqual({'a-over': 'error', 'b-due': 'error'}, self.states)
         self.assertTrue(clients.nova.hosts['b-due'].ours)
 
     def test_a_damaged_record_is_told(self) -> None:
