@@ -60,6 +60,8 @@ class Stopping:
         self._report = report
         self._clock = clock
         self._pause = pause
+        # what Nova has said instead of an answer, by the ids of the servers
+        self._unanswered: dict[str, str] = {}
 
     def run(
         self, moves: collections.abc.Collection[moves_.Move], until: float
@@ -142,9 +144,9 @@ class Stopping:
         """Ask Nova to stop one; whether it is to be waited for."""
         try:
             api.patiently(lambda: self._servers.stop(move.server), self._pause)
-        except api.TransientError:
+        except api.TransientError as exc:
             # whether Nova has taken it will be seen
-            pass
+            self._unanswered[move.server.id] = str(exc)
         except exceptions.CommandError as exc:
             now = self._servers.server(move.server.id)
             if now and not (now.stopping or now.vm_state == 'stopped'):
@@ -181,7 +183,9 @@ class Stopping:
             return True
         if server.task_state is None:
             told = self._servers.trouble(server, 'stop')
-            why = told or 'Nova does not tell why'
+            why = told or self._unanswered.get(
+                server.id, 'Nova does not tell why'
+            )
             self._failed(move, f'was not stopped: {why}')
             return True
         return False

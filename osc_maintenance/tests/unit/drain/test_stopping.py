@@ -277,6 +277,14 @@ class TestStopping(test_loop_stops.StopsTestCase):
             move = next(m for m in found.moves if m.server.id == 'pet')
             self.assertIn(cause, str(move.cause))
 
+    def test_nova_does_not_answer_that_it_is_to_stop(self) -> None:
+        refusal = api.TransientError('pet: HTTP 503')
+        with mock.patch.object(base.Client, 'stop', side_effect=refusal):
+            found = self.whole()
+        move = next(m for m in found.moves if m.server.id == 'pet')
+        self.assertEqual('failed', move.outcome)
+        self.assertEqual('was not stopped: pet: HTTP 503', move.cause)
+
     def test_it_takes_too_long(self) -> None:
         def stop(_client: base.Client, _server: object) -> None:
             guest = self.world.guests['pet']
