@@ -77,6 +77,17 @@ def by_apply(
     return f'{_to_do(left, unconfirmed)}: apply {does} at its next run'
 
 
+def down_by_apply(left: list[servers.Server]) -> str:
+    """Why a drain by ``apply`` does not go on.
+
+    :param left: the servers that should be gone.
+    """
+    return (
+        f'{_count(left)} left, and nova-compute on this host is down: apply '
+        'fails, and goes on when it is up again'
+    )
+
+
 def lull_of_drain(
     left: list[servers.Server], unconfirmed: int, seconds: int
 ) -> str:

@@ -312,8 +312,8 @@ def _in_maintenance(
     over: bool,
 ) -> Standing:
     """How a host stands that is disabled for its maintenance."""
+    down = host.service is not None and host.service.state == 'down'
     if load.moving:
-        down = host.service is not None and host.service.state == 'down'
         held_up = down and any(host.name in item.needs for item in load.going)
         return Standing(State.MIGRATING, causes.DOWN if held_up else None)
     left = left_behind(record, load)
@@ -335,6 +335,8 @@ def _in_maintenance(
         return _error(causes.unconfirmed(record, unconfirmed))
     if any(server.moves for server in left):
         return Standing(State.MIGRATING)
+    if by_apply and left and down:
+        return Standing(State.MIGRATING, causes.down_by_apply(left))
     whys = {
         server.id: causes.TO_BE_STOPPED
         for server in left

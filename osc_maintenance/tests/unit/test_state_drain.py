@@ -146,6 +146,25 @@ class TestLeftBehind(base.BaseTestCase):
                 )
                 self.assertIs(told, bool(found.cause))
 
+    def test_apply_does_not_go_on_while_the_host_is_down(self) -> None:
+        host = drained(noting.started(journal.Journal(), {}, how='apply'))
+        assert host.service
+        dead = dataclasses.replace(host.service, state='down')
+        for here, told in (
+            ((WEB,), '1 server left, and nova-compute on this host is down: '),
+            ((WEB, DB), '2 servers left, and nova-compute on this host is '),
+            ((), None),
+        ):
+            load = with_servers(*here)
+            found = state.derive(
+                dataclasses.replace(host, service=dead), load, scenes.NOW
+            )
+            self.assertEqual(
+                S.MIGRATING if here else S.MAINTENANCE, found.state
+            )
+            self.assertIn(str(told), str(found.cause))
+            self.assertNotIn('at its next run', str(found.cause))
+
     def test_those_that_are_kept_are_named(self) -> None:
         said = {'maintenance:policy': 'keep'}
         web, db = (dataclasses.replace(item, said=said) for item in (WEB, DB))
