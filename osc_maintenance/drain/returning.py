@@ -13,6 +13,7 @@
 """The servers that a maintenance has moved away on their way back."""
 
 import collections.abc
+import contextlib
 import dataclasses
 import math
 import typing
@@ -345,22 +346,29 @@ class Returning:
         :raises LostError: if somebody has ended the maintenance, or has put
             the host into maintenance again.
         """
-        name = text.escape(self.host)
         if self._at.aggregate is None:
-            raise journey.LostError(
-                f'the maintenance of {name} was ended by somebody else'
-            )
-        try:
+            raise self._lost()
+        with self._while_it_lasts():
             aggregate = self._clients.nova.aggregate(self._at.aggregate)
-        except api.OvertakenError as exc:
-            raise journey.LostError(
-                f'the maintenance of {name} was ended by somebody else'
-            ) from exc
         self._at = dataclasses.replace(self._at, aggregate=aggregate)
         if not self._at.journal.returning:
             raise journey.LostError(
-                f'{name} was put into maintenance again by somebody else'
+                f'{text.escape(self.host)} was put into maintenance again by '
+                'somebody else'
             )
+
+    def _lost(self) -> journey.LostError:
+        name = text.escape(self.host)
+        return journey.LostError(
+            f'the maintenance of {name} was ended by somebody else'
+        )
+
+    @contextlib.contextmanager
+    def _while_it_lasts(self) -> collections.abc.Iterator[None]:
+        try:
+            yield
+        except api.OvertakenError as exc:
+            raise self._lost() from exc
 
     def outdated(self, moves: collections.abc.Sequence[moves_.Move]) -> bool:
         """Look once more at servers that are about to be moved.
@@ -412,16 +420,18 @@ class Returning:
 
     def _write(self, moves: dict[str, journal.Move]) -> None:
         if moves and self._at.aggregate:
-            aggregate = self._clients.nova.write_record(
-                self._at.aggregate,
-                noting.returning(moves, times.now(), brings_back=True),
-            )
+            with self._while_it_lasts():
+                aggregate = self._clients.nova.write_record(
+                    self._at.aggregate,
+                    noting.returning(moves, times.now(), brings_back=True),
+                )
             self._at = dataclasses.replace(self._at, aggregate=aggregate)
 
     def _read_record(self) -> None:
         """Look at the notes again; write ours again if they were replaced."""
         if self._at.aggregate:
-            aggregate = self._clients.nova.aggregate(self._at.aggregate)
+            with self._while_it_lasts():
+                aggregate = self._clients.nova.aggregate(self._at.aggregate)
             self._at = dataclasses.replace(self._at, aggregate=aggregate)
         self._write(
             journal.replaced(

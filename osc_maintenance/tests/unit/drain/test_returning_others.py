@@ -378,6 +378,21 @@ class TestEnded(test_returning_base.ReturningTestCase):
     def test_the_rest_is_left_where_it_is(self) -> None:
         self.assertIn('was ended by somebody else', self._lost(self._end))
 
+    def test_it_is_ended_just_before_it_is_noted_who_moves(self) -> None:
+        journey = self.surveyed()
+        look_again = journey.outdated
+
+        def outdated(chosen: collections.abc.Sequence[moves.Move]) -> bool:
+            self._end()
+            return look_again(chosen)
+
+        with mock.patch.object(journey, 'outdated', outdated):
+            error = self.assertRaises(
+                exceptions.CommandError, self.bring_back, journey
+            )
+        self.assertIn('of h1 was ended by somebody else', str(error))
+        self.assertNotIn('run the same command again', str(error))
+
     def test_it_is_put_into_maintenance_again(self) -> None:
         told = self._lost(lambda: self.noted({'maintenance:return': None}))
         self.assertIn('put into maintenance again by somebody else', told)
