@@ -33,6 +33,7 @@ DOWN = (
     'it is up again'
 )
 TO_BE_STOPPED = 'to be stopped when all others have gone'
+NOT_STOPPED = 'to be stopped, and the drain has ended: set again'
 _REPLIED = 'its owner has replied since, or is waited for no more'
 
 

@@ -337,8 +337,9 @@ def _in_maintenance(
         return Standing(State.MIGRATING)
     if by_apply and left and down:
         return Standing(State.MIGRATING, causes.down_by_apply(left))
+    ended = host.journal.ended
     whys = {
-        server.id: causes.TO_BE_STOPPED
+        server.id: causes.NOT_STOPPED if ended else causes.TO_BE_STOPPED
         for server in left
         if owners.wish(server.said) is owners.Wish.STOP
         and server.vm_state == 'active'

@@ -139,6 +139,18 @@ class TestOwners(base.BaseTestCase):
         )
         self.assertIn('web (web-id): to be stopped when', str(found.cause))
 
+    def test_one_that_runs_again_is_stopped_by_the_next_set(self) -> None:
+        said = {owners.POLICY: 'stop'}
+        noted = noting.stopping(journal.Journal(), ['web-id'])
+        found = self.standing(
+            dataclasses.replace(WEB, said=said),
+            notes=(ended({}), noted),
+            later=900,
+        )
+        self.assertEqual(S.ERROR, found.state)
+        self.assertIn('web (web-id): to be stopped, and', str(found.cause))
+        self.assertIn('set again', str(found.cause))
+
     def test_those_that_were_stopped_are_named(self) -> None:
         off = dataclasses.replace(WEB, vm_state='stopped', status='SHUTOFF')
         noted = noting.stopping(journal.Journal(), ['web-id'])
