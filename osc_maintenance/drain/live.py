@@ -81,6 +81,7 @@ class Live:
         self._counts = story.Tally(0, 0, 0, 0)
         self._rows: tuple[_Row, ...] = ()
         self._time_left: str | None = None
+        self._owners: str | None = None
         # this asks for the display at once
         self._live = live.Live(
             console=self._console,
@@ -118,6 +119,7 @@ class Live:
         if isinstance(event, events.Looked):
             self._time_left = figures.time_left(event.time_left)
         self._counts = story.tally(self._story.moves.values())
+        self._owners = story.waiting_for_owners(self._story.moves.values())
         self._rows = tuple(map(self._row, self._story.in_motion))
         # a drain does not end because the terminal is gone
         with contextlib.suppress(OSError):
@@ -183,6 +185,8 @@ class Live:
         words.append(f'{counts.failed} failed', style)
         if self._time_left:
             words.append(f', {self._time_left}')
+        if self._owners:
+            words.append(f', {self._owners}')
         grid = table.Table.grid(padding=(0, 1, 0, 0), expand=True)
         grid.add_column(ratio=1, min_width=8)
         grid.add_column(no_wrap=True)

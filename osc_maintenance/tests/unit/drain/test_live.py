@@ -114,6 +114,14 @@ class TestDisplay(Base):
         self.assertEqual(len(screen), len(self.terminal.screen()))
         self.assertIn(' 1m1s', self.terminal.screen()[-1])
 
+    def test_waiting_for_owners(self) -> None:
+        web = reports.server_move('web', _A.BLOCKED, 'waits for its owner')
+        web.verdict = dataclasses.replace(web.verdict, then=_A.LIVE_MIGRATE)
+        *_lines, overall = self.looked(reports.ended('gone', _O.MOVED), web)
+        # all is not over although the bar is full
+        self.assertIn('1 of 1 done, ', overall)
+        self.assertTrue(overall.endswith(', 1 waiting for its owner'), overall)
+
     def test_overdue(self) -> None:
         move = reports.in_motion('web1')
         move.overdue = 'took longer than 5m and was aborted'
