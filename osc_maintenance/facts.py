@@ -40,6 +40,8 @@ if typing.TYPE_CHECKING:
 
 #: How long the source of a move is at it at most when its server has gone.
 _CLEANING_UP = datetime.timedelta(minutes=15)
+#: How long to wait until Nova lets go of what has moved, in seconds.
+_LETTING_GO = (0.5, 1.0, 2.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -246,6 +248,33 @@ def emptied(
             f'has allocations of {", ".join(sorted(left))} ({why})',
         )
     return Emptied(True)
+
+
+def emptied_by_now(
+    clients: 'clients_.Clients',
+    host: state.Host,
+    load: servers_.Load,
+    pause: collections.abc.Callable[[float], object] = time.sleep,
+) -> Emptied:
+    """The same of a host that servers have just left.
+
+    Nova says that a move has ended, and then lets go of what it held in
+    Placement.
+
+    :param clients: Nova and Placement.
+    :param host: the host.
+    :param load: what Nova knows to be there.
+    :param pause: waits for some seconds.
+    :returns: whether it is emptied.
+    :raises TransientError: as :func:`emptied`.
+    """
+    up = host.service is not None and host.service.state == 'up'
+    for seconds in _LETTING_GO:
+        found = emptied(clients, host, load)
+        if not (up and found.note and found.known is False):
+            return found
+        pause(seconds)
+    return emptied(clients, host, load)
 
 
 def unlisted(

@@ -163,7 +163,8 @@ class HostCommand(Command, command.ShowOne):
             # what has been noted, and done by others, in the meantime
             host = facts.find(self.clients.nova, host.name)
         self.shown = host
-        emptied = facts.emptied(self.clients, host, load)
+        look = facts.emptied_by_now if moved else facts.emptied
+        emptied = look(self.clients, host, load)
         if emptied.note:
             self.log.warning('%s', emptied.note)
         if host.service is None:

@@ -26,6 +26,7 @@ from osc_maintenance.nova import api
 from osc_maintenance import parallel
 from osc_maintenance import policy
 from osc_maintenance import servers
+from osc_maintenance import state
 from osc_maintenance.tests.unit import fakes
 from osc_maintenance.tests.unit import scenes
 from osc_maintenance import windows
@@ -155,6 +156,54 @@ class TestEmptied(base.BaseTestCase):
         told = self._emptied(scenes.NOTHING, None)
         self.assertIsNone(told.known)
         self.assertIn(r'Placement says no \x1b[2J', str(told.note))
+
+
+class TestEmptiedByNow(base.BaseTestCase):
+    """A host that servers have just left."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.clients = fakes.Clients(scenes.host())
+        self.waits: list[float] = []
+
+    def _found(self, host: state.Host, gone: int = 9) -> facts.Emptied:
+        """What is found if it is gone after so many looks."""
+
+        def pause(seconds: float) -> None:
+            self.waits.append(seconds)
+            if len(self.waits) == gone:
+                self.clients.placement.left = set()
+
+        return facts.emptied_by_now(
+            fakes.real(self.clients), host, scenes.NOTHING, pause
+        )
+
+    def test_nova_lets_go_of_it(self) -> None:
+        self.clients.placement.left = {'migration-uuid'}
+        found = self._found(scenes.host(), gone=2)
+        self.assertEqual(facts.Emptied(True), found)
+        self.assertEqual([0.5, 1.0], self.waits)
+
+    def test_something_is_left(self) -> None:
+        self.clients.placement.left = {'migration-uuid'}
+        found = self._found(scenes.host())
+        self.assertIs(False, found.known)
+        self.assertIn('migration-uuid', str(found.note))
+        self.assertEqual([0.5, 1.0, 2.0], self.waits)
+
+    def test_there_is_nothing_to_wait_for(self) -> None:
+        down = dataclasses.replace(
+            scenes.host(), service=scenes.service(state='down')
+        )
+        for left, host in (
+            (set(), scenes.host()),
+            (None, scenes.host()),
+            # evacuated servers keep it until that is back
+            ({'web-id'}, down),
+        ):
+            self.clients.placement.left = left
+            self._found(host)
+            self.assertEqual([], self.waits)
 
 
 class TestFind(base.BaseTestCase):
