@@ -19,6 +19,7 @@ import dataclasses
 from osc_lib import exceptions
 
 from osc_maintenance import change
+from osc_maintenance import journal
 from osc_maintenance import noting
 from osc_maintenance.nova import api
 from osc_maintenance.nova import hosts
@@ -41,14 +42,18 @@ def carry_out(
     :param host: the host, with its aggregate if a step needs one.
     :param steps: from :mod:`osc_maintenance.change`.
     :returns: the host as it is now, from Nova's answers.
-    :raises OvertakenError: if somebody else was quicker with a step, or has
-        enabled or disabled the service since it was looked at; or if Nova has
-        failed with a step, and the record is not as it was.
+    :raises OvertakenError: if somebody else was quicker with a step, has
+        enabled or disabled the service since it was looked at, or has noted
+        something in a record that is to be deleted; or if Nova has failed
+        with a step, and the record is not as it was.
     :raises CommandError: if Nova refuses a step; those before it are done.
     """
+    known = host
     for number, step in enumerate(steps):
         if number and isinstance(step, change.SetService) and host.service:
             _check_theirs(nova, host.service)
+        if isinstance(step, change.DeleteAggregate):
+            _check_notes(known, host)
         try:
             host = _do(nova, host, step)
         except api.TransientError as exc:
@@ -107,6 +112,23 @@ def _check_theirs(nova: hosts.Hosts, service: state.Service) -> None:
         raise api.OvertakenError(
             f'{text.escape(service.host)}: somebody else is enabling or '
             'disabling the compute service at the same time'
+        )
+
+
+def _check_notes(known: state.Host, host: state.Host) -> None:
+    """See that nobody notes what would have to be undone first.
+
+    A drain that does not know yet that it is over stops a server, or somebody
+    tells an owner: nobody would look for these once the record is gone. The
+    answer to the removal of the host shows the notes.
+    """
+    if known.aggregate is None or host.aggregate is None:
+        return
+    new = host.aggregate.metadata.keys() - known.aggregate.metadata.keys()
+    if new - {journal.RETURN_KEY}:
+        raise api.OvertakenError(
+            f'{text.escape(host.name)}: somebody else is writing to the '
+            'record at the same time'
         )
 
 

@@ -91,8 +91,8 @@ class UnsetHostMaintenance(base.ChangingCommand):
             ),
         )
         drain.add_pace(parser, 'They go with --return-servers.')
-        #: The host before it was ended, at each attempt.
-        self._ending: list[state.Host] = []
+        #: The host before it was ended, with its record if it had one.
+        self._ending: state.Host | None = None
         #: Which servers are left, as it was said last.
         self._left = ''
         return parser
@@ -102,7 +102,7 @@ class UnsetHostMaintenance(base.ChangingCommand):
         from osc_maintenance import notice
 
         load = super().look(name)
-        for host in self._ending[:1]:
+        if host := self._ending:
             if told := host.journal.abandoned(load):
                 self.log.warning('%s', told)
             lost = host.mark if host.aggregate is None else None
@@ -159,7 +159,9 @@ class UnsetHostMaintenance(base.ChangingCommand):
 
     def _seen(self, force: bool, host: 'state.Host') -> None:
         """Take leave of a host whose record is about to be deleted."""
-        self._ending.append(host)
+        if self._ending is None or host.aggregate:
+            # at a later attempt more may have been noted
+            self._ending = host
         self._start_again(host, force=force)
         told = notify.withdraw(self.clients, self.log, host, force=force)
         self.more.update(told)

@@ -13,6 +13,7 @@
 """``unset`` where others are at work as well, or have been."""
 
 import collections.abc
+import dataclasses
 import typing
 from unittest import mock
 
@@ -22,6 +23,7 @@ from osc_maintenance import change
 from osc_maintenance.drain import run
 from osc_maintenance import journal
 from osc_maintenance import maintenance
+from osc_maintenance import notices
 from osc_maintenance import noting
 from osc_maintenance import servers
 from osc_maintenance.tests.unit import fakes
@@ -88,6 +90,70 @@ class TestReturn(test_set_drain.DrainTestCase):
         error = self.assertRaises(exceptions.CommandError, command.run, parsed)
         self.assertIn('put into maintenance again', str(error))
         self.assertTrue(self.clients.nova.hosts['compute1'].ours)
+
+
+class TestNoted(test_set_drain.DrainTestCase):
+    """A drain or a set notes something while the service is put back."""
+
+    def _unset(
+        self,
+        request: change.Request,
+        act: collections.abc.Callable[[], object],
+    ) -> typing.Any:
+        here = dataclasses.replace(WEB, host='compute1')
+        self.given(scenes.entered(request=request), here)
+        nova = self.clients.nova
+        real, acts = nova.set_service, [act]
+
+        def set_service(*given: typing.Any) -> object:
+            if acts:
+                acts.pop()()
+            return real(*given)
+
+        with mock.patch.object(nova, 'set_service', set_service):
+            told = self.run_command(UNSET, 'compute1')
+        self.assertEqual('none', told['state'])
+        self.assertIsNone(nova.hosts['compute1'].aggregate)
+        return told
+
+    def _note(self, changes: dict[str, str | None]) -> None:
+        aggregate = self.clients.nova.hosts['compute1'].aggregate
+        assert aggregate
+        self.clients.nova.write_record(aggregate, changes)
+
+    def test_a_server_is_stopped(self) -> None:
+        def stop() -> None:
+            old, user = journal.Journal(), 'id-of-alice'
+            self._note(noting.stopping(old, ['web-id'], user=user))
+            self.clients.servers.stop(WEB)
+
+        told = self._unset(change.Request(policy=test_set_drain.ALL), stop)
+        (web,) = self.clients.servers.on('compute1')
+        self.assertEqual('active', web.vm_state)
+        self.assertEqual(['web-id'], [row['id'] for row in told['started']])
+
+    def test_an_owner_is_told(self) -> None:
+        def tell() -> None:
+            host = self.clients.nova.hosts['compute1']
+            notices.tell_all(fakes.real(self.clients), host, scenes.NOW)
+
+        told = self._unset(change.Request(notify=True), tell)
+        (web,) = self.clients.servers.on('compute1')
+        self.assertEqual({}, web.said)
+        self.assertEqual([], told['untold'])
+
+    def test_a_server_is_cold_migrated(self) -> None:
+        def move() -> None:
+            noted = journal.Move('cold-migrate', 6, ('id-of-alice',))
+            self._note(noting.started(journal.Journal(), {'web-id': noted}))
+            load = servers.Load(
+                'compute1',
+                migrations=(_cold('finished', 'compute1', 'compute2'),),
+            )
+            self.clients.servers.loads['compute1'] = load
+
+        self._unset(change.Request(policy=test_set_drain.ALL), move)
+        self.assertIn('1 cold migrated and not confirmed', self.log.output)
 
 
 class TestUnconfirmed(test_set_drain.DrainTestCase):
