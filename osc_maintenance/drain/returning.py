@@ -346,16 +346,7 @@ class Returning:
         :raises LostError: if somebody has ended the maintenance, or has put
             the host into maintenance again.
         """
-        if self._at.aggregate is None:
-            raise self._lost()
-        with self._while_it_lasts():
-            aggregate = self._clients.nova.aggregate(self._at.aggregate)
-        self._at = dataclasses.replace(self._at, aggregate=aggregate)
-        if not self._at.journal.returning:
-            raise journey.LostError(
-                f'{text.escape(self.host)} was put into maintenance again by '
-                'somebody else'
-            )
+        self._read_record()
 
     def _lost(self) -> journey.LostError:
         name = text.escape(self.host)
@@ -428,11 +419,22 @@ class Returning:
             self._at = dataclasses.replace(self._at, aggregate=aggregate)
 
     def _read_record(self) -> None:
-        """Look at the notes again; write ours again if they were replaced."""
-        if self._at.aggregate:
-            with self._while_it_lasts():
-                aggregate = self._clients.nova.aggregate(self._at.aggregate)
-            self._at = dataclasses.replace(self._at, aggregate=aggregate)
+        """See that it still says so; write our notes again if replaced.
+
+        What is written says that the servers return, so nothing is before.
+
+        :raises LostError: as :meth:`check`.
+        """
+        if self._at.aggregate is None:
+            raise self._lost()
+        with self._while_it_lasts():
+            aggregate = self._clients.nova.aggregate(self._at.aggregate)
+        self._at = dataclasses.replace(self._at, aggregate=aggregate)
+        if not self._at.journal.returning:
+            raise journey.LostError(
+                f'{text.escape(self.host)} was put into maintenance again by '
+                'somebody else'
+            )
         self._write(
             journal.replaced(
                 self._at.journal.returns, self._noted, self._clients.user_id

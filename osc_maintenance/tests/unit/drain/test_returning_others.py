@@ -397,6 +397,40 @@ class TestEnded(test_returning_base.ReturningTestCase):
         told = self._lost(lambda: self.noted({'maintenance:return': None}))
         self.assertIn('put into maintenance again by somebody else', told)
 
+    def test_just_before_the_first_is_noted(self) -> None:
+        for act, words in (
+            (self._end, 'was ended by somebody else'),
+            (
+                lambda: self.noted({'maintenance:return': None}),
+                'put into maintenance again by somebody else',
+            ),
+        ):
+            with self.subTest(words=words):
+                self.afresh()
+                self.drained('first')
+                journey = self.surveyed()
+                # the record was looked at, and now the servers are
+                with mock.patch.object(journey, 'outdated', self._after(act)):
+                    error = self.assertRaises(
+                        exceptions.CommandError, self.bring_back, journey
+                    )
+                self.assertIn(words, str(error))
+                self.assertNotIn('run the same command again', str(error))
+                self.assertNotEqual('h1', self.world.guests['first'].host)
+                found = self.world.aggregate
+                self.assertFalse(
+                    found and journal.decode(found.metadata).returning
+                )
+
+    def _after(
+        self, act: collections.abc.Callable[[], object]
+    ) -> collections.abc.Callable[[object], bool]:
+        def outdated(_moves: object) -> bool:
+            act()
+            return False
+
+        return outdated
+
     def test_nothing_was_left_to_start(self) -> None:
         # another return has ended, and the record with it
         journey = self.surveyed()
