@@ -205,9 +205,10 @@ class Journal:
         if not left:
             return None
         return (
-            f'{len(left)} cold migrated and not confirmed, and the maintenance'
-            ' that did so is over: "openstack server migration confirm" or '
-            f'"revert" them once they have moved: {", ".join(left)}'
+            f'{len(left)} cold migrated and not confirmed, which nobody does '
+            'once the maintenance is over: "openstack server migration '
+            'confirm" or "revert" them when they have moved: '
+            f'{", ".join(left)}'
         )
 
 

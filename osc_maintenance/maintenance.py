@@ -238,8 +238,11 @@ def end(
     nova: hosts.Hosts, host: state.Host, *, force: bool = False
 ) -> state.Host:
     """Carry out ``unset``, and look whether somebody enters it meanwhile."""
-    if host.journal.stopped or host.journal.told:
-        # to start servers, or to tell owners that it is over, takes minutes
+    noted = host.journal
+    looked = noted.moves or noted.returns or host.aggregate is None
+    if noted.stopped or noted.told or looked:
+        # to start servers, or to tell owners that it is over, takes minutes,
+        # and to look what is left takes its time as well
         host = dataclasses.replace(host, service=nova.service(host.name))
     steps = change.to_unset(host, force=force)
     host = writes.carry_out(nova, host, steps)

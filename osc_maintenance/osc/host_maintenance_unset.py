@@ -29,7 +29,6 @@ from osc_maintenance.osc import drain
 from osc_maintenance.osc import notify
 
 if typing.TYPE_CHECKING:
-    from osc_maintenance import servers
     from osc_maintenance import state
 
 
@@ -91,24 +90,9 @@ class UnsetHostMaintenance(base.ChangingCommand):
             ),
         )
         drain.add_pace(parser, 'They go with --return-servers.')
-        #: The host before it was ended, with its record if it had one.
-        self._ending: state.Host | None = None
-        #: Which servers are left, as it was said last.
-        self._left = ''
+        #: What was said of what is left as it is.
+        self._left: set[str] = set()
         return parser
-
-    def look(self, name: str) -> 'servers.Load':
-        """What is on the host; what nobody confirms any more is told."""
-        from osc_maintenance import notice
-
-        load = super().look(name)
-        if host := self._ending:
-            if told := host.journal.abandoned(load):
-                self.log.warning('%s', told)
-            lost = host.mark if host.aggregate is None else None
-            if lost and (told := notice.orphaned(lost.id, load)):
-                self.log.warning('%s', told)
-        return load
 
     def take_action(
         self, parsed_args: argparse.Namespace
@@ -159,12 +143,31 @@ class UnsetHostMaintenance(base.ChangingCommand):
 
     def _seen(self, force: bool, host: 'state.Host') -> None:
         """Take leave of a host whose record is about to be deleted."""
-        if self._ending is None or host.aggregate:
-            # at a later attempt more may have been noted
-            self._ending = host
+        self._look_for_the_last_time(host, force=force)
         self._start_again(host, force=force)
         told = notify.withdraw(self.clients, self.log, host, force=force)
         self.more.update(told)
+
+    def _look_for_the_last_time(
+        self, host: 'state.Host', *, force: bool
+    ) -> None:
+        """Name what nobody looks for once the record is gone.
+
+        Afterwards would be too late: a look that fails is not repeated.
+        """
+        from osc_maintenance import change
+        from osc_maintenance import facts
+        from osc_maintenance import notice
+
+        noted = host.journal
+        lost = host.mark if host.aggregate is None else None
+        if not (noted.moves or noted.returns or lost):
+            return
+        change.to_unset(host, force=force)
+        load = facts.load(self.clients.servers, host.name)
+        self._leave(noted.abandoned(load))
+        if lost:
+            self._leave(notice.orphaned(lost.id, load))
 
     def _start_again(
         self, host: 'state.Host', *, force: bool, brings_back: bool = False
@@ -184,7 +187,7 @@ class UnsetHostMaintenance(base.ChangingCommand):
             host,
             force=force,
             brings_back=brings_back,
-            hear=functools.partial(self._leave, name),
+            hear=lambda told: self._leave(f'{name}: {told}'),
         )
         for row in rows:
             if row['cause'] and row != known.get(row['id']):
@@ -196,11 +199,11 @@ class UnsetHostMaintenance(base.ChangingCommand):
         known |= {row['id']: row for row in rows}
         self.more['started'] = list(known.values())
 
-    def _leave(self, name: str, told: str) -> None:
-        """Say once which servers are left as they are."""
-        if told != self._left:
-            self.log.warning('%s: %s', name, told)
-        self._left = told
+    def _leave(self, told: str | None) -> None:
+        """Say once what is left as it is."""
+        if told and told not in self._left:
+            self.log.warning('%s', told)
+            self._left.add(told)
 
     def _bring_back(self, parsed_args: argparse.Namespace) -> 'state.Host':
         """End the maintenance once its servers are back."""

@@ -25,6 +25,7 @@ from osc_maintenance import journal
 from osc_maintenance import maintenance
 from osc_maintenance import notices
 from osc_maintenance import noting
+from osc_maintenance.nova import api
 from osc_maintenance import servers
 from osc_maintenance.tests.unit import fakes
 from osc_maintenance.tests.unit.osc import test_set_drain
@@ -222,23 +223,56 @@ class TestUnconfirmed(test_set_drain.DrainTestCase):
                 self._given(*migrations)
                 self.assertEqual('', self._said())
 
-    def test_it_costs_no_request(self) -> None:
-        for migrations in ((), (_cold('finished', 'compute1', 'compute2'),)):
-            self._given(*migrations)
+    def test_they_are_named_before_it_is_over(self) -> None:
+        # nobody could find them afterwards
+        self._given(_cold('finished', 'compute1', 'compute2'))
+        nova = self.clients.nova
+        lost = api.TransientError('HTTP 503')
+        command, parsed = self.parsed(UNSET, 'compute1')
+        with mock.patch.object(nova, 'delete', side_effect=lost):
+            self.assertRaises(api.TransientError, command.run, parsed)
+        self.assertIn('web-id', self.log.output)
+
+    def test_disabled_by_others_while_it_looks(self) -> None:
+        self._given(_cold('finished', 'compute1', 'compute2'))
+        nova, real = self.clients.nova, self.clients.servers.on
+
+        def on(host: str) -> tuple[servers.Server, ...]:
+            found = nova.hosts['compute1']
+            if found.ours:
+                nova.hosts['compute1'] = scenes.disabled_by_somebody(found)
+            return real(host)
+
+        with mock.patch.object(self.clients.servers, 'on', on):
+            told = self.refused(UNSET, 'compute1')
+        self.assertIn('disabled (mine)', told)
+
+    def test_it_is_not_said_where_it_is_refused(self) -> None:
+        self._given(_cold('finished', 'compute1', 'compute2'))
+        hosts = self.clients.nova.hosts
+        hosts['compute1'] = scenes.disabled_by_somebody(hosts['compute1'])
+        self.refused(UNSET, 'compute1')
+        self.assertNotIn('not confirmed', self.log.output)
+
+    def test_it_costs_a_look_where_servers_were_moved(self) -> None:
+        for moved in (False, True):
+            self._given(_cold('finished', 'compute1', 'compute2'))
+            if not moved:
+                self.clients.nova.hosts['compute1'] = scenes.entered()
             asked: list[str] = []
-            for api, method in (
+            for part, method in (
                 (self.clients.nova, 'service'),
                 (self.clients.nova, 'aggregates'),
                 (self.clients.servers, 'migrations'),
                 (self.clients.servers, 'on'),
             ):
-                self._counted(api, method, asked)
+                self._counted(part, method, asked)
             self._said()
-            self.assertEqual(
-                # and whether somebody else enters it meanwhile
-                ['aggregates', 'migrations', 'on', 'service', 'service'],
-                sorted(asked),
-            )
+            # and the service again, after that look
+            more = ['migrations', 'on', 'service'] * moved
+            # the last tells whether somebody else enters it meanwhile
+            every = ['aggregates', 'migrations', 'on', 'service', 'service']
+            self.assertEqual(sorted([*every, *more]), sorted(asked))
 
     def _counted(self, api: object, method: str, asked: list[str]) -> None:
         real = getattr(api, method)
