@@ -63,6 +63,9 @@ PREFIXES = tuple(
 #: The keys of servers that a drain has stopped, each with an id behind it.
 STOPPED = AGGREGATE_PREFIX + 'stopped:'
 
+#: The disabled_reason that the service had before.
+BEFORE_REASON = AGGREGATE_PREFIX + 'before_reason'
+
 #: Who has written the record, and when.
 STAMP = frozenset(AGGREGATE_PREFIX + name for name in ('set_by', 'set_at'))
 

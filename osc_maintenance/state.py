@@ -163,7 +163,12 @@ class Host:
         if before is None or (
             before.reason is None and before.status == mark.before.status
         ):
-            return mark_.in_full(mark.before, self.remembered)
+            metadata = self.aggregate.metadata if self.aggregate else {}
+            # it may be just the status that the record has lost
+            reason = metadata.get(record_.BEFORE_REASON)
+            kept = record_.ServiceStatus('disabled', reason)
+            told = mark_.in_full(mark.before, kept)
+            return mark_.in_full(told, self.remembered)
         return before
 
     @property

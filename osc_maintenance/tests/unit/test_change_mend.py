@@ -161,6 +161,11 @@ class TestMend(base.BaseTestCase):
             ),
             (scenes.host_of(scenes.NIC), {'maintenance:before_reason': None}),
             (scenes.host_of(scenes.NIC), {'maintenance:before_status': None}),
+            # there is room for less of it in the disabled_reason
+            (
+                scenes.host('disabled', 'broken ' * 36),
+                {'maintenance:before_status': None},
+            ),
             (scenes.host(), {'maintenance:id': 'x'}),
         ):
             with self.subTest(damage=damage):
