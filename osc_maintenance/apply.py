@@ -161,7 +161,7 @@ def _carry_out(
                 # Nova may have failed with the last request, and done it
                 action = 'unset'
             if off := causes.not_started(met.started):
-                off, action = f'{action}, but {off}', None
+                off, action = f'{action or "ended"}, but {off}', None
                 raise exceptions.CommandError(off)
         else:
             # those that came before it may have taken minutes
@@ -348,6 +348,8 @@ def _act(
             )
             # what an earlier attempt has found may be otherwise by now
             met.started, met.theirs, met.untold = rows, theirs, {}
+            if host.journal.stopped:
+                host = starting.check_ending(clients, host)
             met.untold = notices.withdraw(clients, host)
             return maintenance.end(clients.nova, host), 'unset'
         case windows.Call.END:

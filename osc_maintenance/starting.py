@@ -166,7 +166,9 @@ def again(
     :param hear: is told which servers are left, as somebody else has started
         or stopped them since.
     :param pause: waits for some seconds.
-    :returns: the host then, and what is told of each server.
+    :returns: the host then, and what is told of each server; whether it is
+        still about to end is for :func:`check_ending` to see, as a drain may
+        have stopped them again.
     :raises RefusedError: if it cannot end; nothing has been written then.
     :raises OvertakenError: if somebody else has ended it.
     :raises CommandError: if Nova does not answer.
@@ -181,8 +183,7 @@ def again(
     rows = start(clients, found, pause)
     if left := causes.left_stopped(found.theirs):
         hear(left)
-    # a drain may have stopped them again
-    return check_ending(clients, host), rows
+    return host, rows
 
 
 def check_ending(clients: 'clients_.Clients', host: state.Host) -> state.Host:

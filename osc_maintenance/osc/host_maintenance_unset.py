@@ -176,13 +176,16 @@ class UnsetHostMaintenance(base.ChangingCommand):
         from osc_maintenance import starting
         from osc_maintenance import text
 
+        if 'started' in self.more:
+            # at a second attempt others may have started or stopped some
+            self.more['started'] = starting.look_again(
+                self.clients, self.more['started']
+            )
         if not host.journal.stopped:
             return
-        # at a second attempt a drain may have stopped them again
-        told = starting.look_again(self.clients, self.more.get('started', ()))
-        known = {row['id']: row for row in told}
+        known = {row['id']: row for row in self.more.get('started', ())}
         name = text.escape(host.name)
-        _host, rows = starting.again(
+        host, rows = starting.again(
             self.clients,
             host,
             force=force,
@@ -198,6 +201,7 @@ class UnsetHostMaintenance(base.ChangingCommand):
                 )
         known |= {row['id']: row for row in rows}
         self.more['started'] = list(known.values())
+        starting.check_ending(self.clients, host)
 
     def _leave(self, told: str | None) -> None:
         """Say once what is left as it is."""

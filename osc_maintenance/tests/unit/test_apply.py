@@ -214,6 +214,29 @@ class TestApply(test_maintenance.MaintenanceTestCase):
         self.assertIn(('a-over', 'failed', True), rows)
         self.assertIn('web (x): No valid host', str(self.causes['a-over']))
 
+    def test_what_did_not_run_when_it_was_found_ended(self) -> None:
+        clients = self._clients()
+        nova = clients.nova
+        note = noting.stopping(journal.Journal(), ['x'], user='alice')
+        # an earlier run has announced the end, and was interrupted
+        note |= noting.returning({}, NOW, brings_back=False)
+        over = scenes.after(nova.hosts['a-over'], change.WriteRecord(note))
+        nova.hosts['a-over'] = over
+        off = servers.Server('x', 'x', host='a-over', vm_state='stopped')
+        clients.servers.loads['a-over'] = servers.Load('a-over', (off,))
+
+        def start(_server: servers.Server) -> None:
+            nova.hosts['a-over'] = fakes.named(scenes.host(), 'a-over')
+            raise exceptions.CommandError('no disk')
+
+        with mock.patch.object(clients.servers, 'start', start):
+            rows = self._apply(clients, unset_overdue=True)
+        self.assertIn('a-over', [row[0] for row in rows])
+        self.assertEqual(
+            'ended, but not started again: x (x): no disk',
+            self.causes['a-over'],
+        )
+
     def test_one_that_somebody_else_is_ending(self) -> None:
         move = {'web-id': journal.Move('live-migrate', 5)}
         now = NOW + 4 * HOUR

@@ -253,15 +253,18 @@ class TestStarting(base.BaseTestCase):
             note: dict[str, str | None] = {'maintenance:return': None}
             self.clients.nova.write_record(aggregate, note)
 
+        clients = fakes.real(self.clients)
         with mock.patch.object(self.clients.servers, 'start', start):
-            self.assertRaises(
-                api.OvertakenError,
-                starting.again,
-                *(fakes.real(self.clients), self.host),
+            host, (row,) = starting.again(
+                *(clients, self.host),
                 force=False,
                 hear=self.fail,
                 pause=self.pause,
             )
+        self.assertIsNone(row['cause'])
+        self.assertRaises(
+            api.OvertakenError, starting.check_ending, clients, host
+        )
 
     def test_that_it_ends_is_announced(self) -> None:
         clients = fakes.real(self.clients)

@@ -21,12 +21,14 @@ from osc_lib import exceptions
 
 from osc_maintenance import change
 from osc_maintenance.drain import run
+from osc_maintenance import exit_codes
 from osc_maintenance import journal
 from osc_maintenance import maintenance
 from osc_maintenance import notices
 from osc_maintenance import noting
 from osc_maintenance.nova import api
 from osc_maintenance import servers
+from osc_maintenance import starting
 from osc_maintenance.tests.unit import fakes
 from osc_maintenance.tests.unit.osc import test_set_drain
 from osc_maintenance.tests.unit import scenes
@@ -155,6 +157,47 @@ class TestNoted(test_set_drain.DrainTestCase):
 
         self._unset(change.Request(policy=test_set_drain.ALL), move)
         self.assertIn('1 cold migrated and not confirmed', self.log.output)
+
+
+class TestStarted(test_set_drain.DrainTestCase):
+    """Somebody else ends it while what was stopped is started."""
+
+    def _unset(self, *, code: int, later: bool = False) -> typing.Any:
+        note = noting.stopping(journal.Journal(), ['web-id'], user='alice')
+        off = dataclasses.replace(
+            WEB, host='compute1', vm_state='stopped', status='SHUTOFF'
+        )
+        host = scenes.after(scenes.entered(), change.WriteRecord(note))
+        self.given(host, off)
+        clients = self.clients
+        end, become = maintenance.end, clients.servers.become
+
+        def start(_server: servers.Server) -> None:
+            end(fakes.real(clients).nova, clients.nova.hosts['compute1'])
+            raise exceptions.CommandError('no disk')
+
+        def looks(*given: typing.Any) -> object:
+            if later:
+                become('web-id', vm_state='active')
+            return real(*given)
+
+        real = starting.look_again
+        with (
+            mock.patch.object(clients.servers, 'start', start),
+            mock.patch.object(starting, 'look_again', looks),
+        ):
+            told = self.run_command(UNSET, 'compute1', code=code)
+        self.assertEqual('none', told['state'])
+        (row,) = told['started']
+        return row['cause']
+
+    def test_what_does_not_run_is_told(self) -> None:
+        code = exit_codes.ExitCode.STAYED
+        self.assertEqual('no disk', self._unset(code=code))
+        self.assertIn('does not run again: no disk', self.log.output)
+
+    def test_somebody_has_started_it(self) -> None:
+        self.assertIsNone(self._unset(code=0, later=True))
 
 
 class TestUnconfirmed(test_set_drain.DrainTestCase):
