@@ -107,6 +107,8 @@ def tell(
     :param pause: waits for some seconds.
     :returns: the host with its record as it is now, and why owners could not
         be told, by the ids of their servers.
+    :raises OvertakenError: if nobody was to be told any more, and somebody
+        else tells them again.
     :raises CommandError: if the record cannot be written.
     """
     if not concern(host):
@@ -136,7 +138,9 @@ def tell(
     host, over, left = _withdrawn(clients, host, here, keep=wanted.keys())
     if over:
         host = writes.note(
-            clients.nova, host, noting.telling((), sorted(over))
+            clients.nova,
+            _still_over(clients, host),
+            noting.telling((), sorted(over)),
         )
     return host, failed | left
 
@@ -276,6 +280,23 @@ def _still_ending(clients: 'clients_.Clients', host: state.Host) -> state.Host:
         {}, times.now(), brings_back=host.journal.brings_back
     )
     return writes.note(clients.nova, host, still)
+
+
+def _still_over(clients: 'clients_.Clients', host: state.Host) -> state.Host:
+    """See that nobody tells those again who are to be told no more.
+
+    What was noted of them is theirs then.
+    """
+    if host.aggregate is None or not _is_over(host):
+        return host
+    found = clients.nova.aggregate(host.aggregate)
+    host = dataclasses.replace(host, aggregate=found)
+    if not _is_over(host):
+        raise api.OvertakenError(
+            f'{text.escape(host.name)}: somebody else is telling owners of '
+            'the maintenance again'
+        )
+    return host
 
 
 def _said(

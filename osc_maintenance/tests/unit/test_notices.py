@@ -413,6 +413,49 @@ class TestWithdraw(NoticesTestCase):
         self.assertEqual([], self.clients.nova.writes)
 
 
+class TestAgain(NoticesTestCase):
+    """Nobody is to be told any more, and somebody goes on and tells them."""
+
+    def _check(self, over: state.Host, again: dict[str, str | None]) -> None:
+        self.have(over)
+        self.clients.nova.hosts['compute1'] = telling()
+        self.tell()
+        self.clients.nova.hosts['compute1'] = over
+        clients = fakes.real(self.clients)
+        load = self.clients.servers.loads['compute1']
+        real = self.clients.owned.untell
+
+        def untell(
+            server: servers.Server, keys: collections.abc.Iterable[str]
+        ) -> None:
+            real(server, keys)
+            if not self.actions():
+                # all are gone, and that is to be noted
+                writes.note(clients.nova, self.host, again)
+                self.tell()
+
+        with mock.patch.object(self.clients.owned, 'untell', untell):
+            self.assertRaises(
+                api.OvertakenError,
+                notices.tell,
+                *(clients, over, load, {}, self.pause),
+            )
+        # whoever ends it finds them
+        self.assertEqual({'web': 'stay', 'db': 'stay'}, self.actions())
+        self.assertEqual({'web-id', 'db-id'}, self.host.journal.told)
+
+    def test_its_servers_were_to_return(self) -> None:
+        told = noting.telling(['web-id', 'db-id'])
+        notes = noting.returning({}, scenes.NOW, brings_back=True)
+        self._check(telling(told, notes), {'maintenance:return': None})
+
+    def test_owners_were_to_be_told_no_more(self) -> None:
+        told = noting.telling(['web-id', 'db-id'])
+        self._check(
+            telling(told, notify=False), {'maintenance:notify_owners': 'true'}
+        )
+
+
 class TestFarewell(NoticesTestCase):
     def test_one_that_has_moved_away(self) -> None:
         self.tell()
