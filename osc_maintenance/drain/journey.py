@@ -18,7 +18,6 @@ import typing
 
 from osc_lib import exceptions
 
-from osc_maintenance.drain import events
 from osc_maintenance.drain import moves as moves_
 from osc_maintenance.drain import verdict
 from osc_maintenance import servers
@@ -104,12 +103,10 @@ class Journey(typing.Protocol):
         :raises CommandError: if it refuses.
         """
 
-    def find_dead(
-        self, moves: collections.abc.Iterable[moves_.Move]
-    ) -> collections.abc.Iterator[events.Down]:
-        """Find the hosts that moves need, and whose nova-compute is down.
+    def is_down(self, host: str) -> bool:
+        """Whether nova-compute on a host is down that looks do not tell of.
 
-        :param moves: moves, some of which are in motion.
+        :param host: the host.
         """
 
     def note(self, moves: collections.abc.Sequence[moves_.Move]) -> None:

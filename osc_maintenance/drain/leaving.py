@@ -22,7 +22,6 @@ import typing
 from osc_maintenance.drain import arrivals
 from osc_maintenance.drain import dead
 from osc_maintenance.drain import evacuation
-from osc_maintenance.drain import events
 from osc_maintenance.drain import failures
 from osc_maintenance.drain import interrupt
 from osc_maintenance.drain import journey
@@ -316,10 +315,9 @@ class Leaving:
 
     # -- what is ours ------------------------------------------------------
 
-    def find_dead(
-        self, moves: collections.abc.Iterable[moves_.Move]
-    ) -> collections.abc.Iterator[events.Down]:
-        return dead.find(self._clients.nova, moves)
+    def is_down(self, host: str) -> bool:
+        # a look tells of the host itself
+        return host != self.host and dead.is_down(self._clients.nova, host)
 
     def note(self, moves: collections.abc.Sequence[moves_.Move]) -> None:
         """Note which servers are going to be moved, before they are."""

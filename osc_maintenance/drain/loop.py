@@ -63,8 +63,6 @@ _AT_ONCE = 8
 _LOOK_HOLDS, _JUST_NOW = 0.5, 0.5
 #: How long Nova may be silent.
 _SILENCE = 900.0
-#: How often it is seen whether what moves still can, where nothing happens.
-_SEARCH = 60.0
 
 
 class Loop:
@@ -99,9 +97,9 @@ class Loop:
         self._slots = options.max_parallel
         self._company = False
         self._down_since: float | None = None
-        self._search_at = -math.inf
         self._waiting: tuple[str, ...] = ()
         self._settler = settle.Settler(nova, options, clock)
+        self._search = dead.Search(journey.is_down, clock)
         self._starter = start.Starter(nova, journey, self._settler, clock)
         self._follower = follow.Follower(
             nova, options, clock, journey.is_ours, self._settler
@@ -150,7 +148,11 @@ class Loop:
             else:
                 silent_since, pause = None, 1.0
                 yield events.Looked(tuple(self.moves), self._time_left())
-                yield from self._give_up_what_cannot_end()
+                if not self._options.server_timeout:
+                    # nobody has said how long a move may take
+                    yield from self._search.look(
+                        self._follower.in_motion, self._settler.changed
+                    )
                 if self._finished(look, started):
                     if look.arriving:
                         coming = ', '.join(sorted(look.arriving))
@@ -337,26 +339,6 @@ class Loop:
         return True
 
     # -- the end -----------------------------------------------------------
-
-    def _give_up_what_cannot_end(
-        self,
-    ) -> collections.abc.Iterator[events.Event]:
-        """Give up what needs a host whose nova-compute is down.
-
-        The host that is drained is looked at all the time, and those that
-        servers go to just where nothing has happened for long, and nobody has
-        said how long a move may take.
-        """
-        now = self._clock()
-        moving = [m for m in self._follower.in_motion if not m.given_up]
-        since = max(self._settler.changed + limit.PATIENCE, self._search_at)
-        if self._options.server_timeout or not moving or now < since:
-            return
-        self._search_at = now + _SEARCH
-        for event in self._journey.find_dead(moving):
-            if self._down_since is None or event.host != self._journey.host:
-                yield event
-                dead.give_up(dead.that_need(event.host, moving), event.host)
 
     def _finished(self, look: journey_.Look, started: bool) -> bool:
         """Whether there is nothing left to start or to wait for."""

@@ -20,7 +20,6 @@ import typing
 
 from osc_maintenance import change
 from osc_maintenance.drain import dead
-from osc_maintenance.drain import events
 from osc_maintenance.drain import journey
 from osc_maintenance.drain import moves as moves_
 from osc_maintenance.drain import verdict
@@ -381,10 +380,8 @@ class Returning:
             for move in moves
         )
 
-    def find_dead(
-        self, moves: collections.abc.Iterable[moves_.Move]
-    ) -> collections.abc.Iterator[events.Down]:
-        return dead.find(self._clients.nova, moves)
+    def is_down(self, host: str) -> bool:
+        return dead.is_down(self._clients.nova, host)
 
     def note(self, moves: collections.abc.Sequence[moves_.Move]) -> None:
         """Note which servers are going to be moved, before they are."""

@@ -197,7 +197,7 @@ def bring_back(
     with _resumable('return', journey.host):
         for event in loop.run():
             if isinstance(event, events.Down):
-                down.add(event.host)
+                (down.add if event.down else down.discard)(event.host)
             if isinstance(event, events.Finished | events.Interrupted):
                 _say_what_is_down(clients, loop, report, down)
             report(event)
