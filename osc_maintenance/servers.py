@@ -217,6 +217,15 @@ class Migration:
         return self.status == 'queued'
 
     @property
+    def untaken(self) -> bool:
+        """Whether no nova-compute is known to have taken it up yet.
+
+        Of a cold migration Nova does not tell where it goes before that.
+        """
+        asked = self.status == _PRE_MIGRATING and self.dest is None
+        return asked or (self.waiting and not self.queued)
+
+    @property
     def seconds(self) -> int | None:
         """How long it has taken, by Nova's clock; None if not known."""
         if self.created is None or self.updated is None:

@@ -251,7 +251,7 @@ class Follower:
             move.seen = now
             if migration.queued:
                 move.begun = now
-            elif not migration.waiting and move.running is None:
+            elif not migration.untaken and move.running is None:
                 move.running = now
             if limit.enforce(self._servers, self._options, move, now):
                 self._settler.changed = now

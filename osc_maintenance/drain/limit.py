@@ -52,7 +52,7 @@ def enforce(
     :returns: whether something was done; ``move.overdue`` says what.
     """
     limit, migration = options.server_timeout, move.migration
-    if migration and migration.waiting and not migration.queued:
+    if migration and migration.untaken:
         return _never_begins(options, move, now)
     if limit is None or migration is None or move.running is None:
         return False

@@ -289,12 +289,20 @@ class TestNoEnd(StopsTestCase):
                     self.assertLess(self.world.now - patience, 20)
                     self.assertGreaterEqual(self.world.now, patience)
 
-    def test_one_that_nova_never_records(self) -> None:
-        for timeout, patience in ((None, 660), (60, 120)):
-            with self.subTest(timeout=timeout):
+    def test_one_that_nova_never_begins(self) -> None:
+        for timeout, patience, state_, how in (
+            (None, 660, 'active', 'unseen'),
+            (60, 120, 'active', 'unseen'),
+            (None, 660, 'active', 'scheduling'),
+            # it may have gone to a host that had just died
+            (None, 660, 'stopped', 'scheduling'),
+            (60, 120, 'stopped', 'scheduling'),
+        ):
+            with self.subTest(timeout=timeout, state=state_, how=how):
                 self.afresh()
                 self.world.end = 1500
-                self.world.script(self.world.add('web'), unseen=1e9)
+                self.world.add('web', vm_state=state_)
+                self.world.script('web', **{how: 1e9})
                 result = self.whole(server_timeout=timeout)
                 self.assertEqual(4, result.exit_code)
                 (move,) = result.moves
