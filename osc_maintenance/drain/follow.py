@@ -240,6 +240,9 @@ class Follower:
             move.ours = asked_for or self._is_ours(migration)
         if move.migration is None or move.migration.status != migration.status:
             self._settler.changed = now
+            if move.running is None or not move.overdue:
+                # it goes on, though nobody knew whether it would
+                move.overdue, move.given_up, move.cause = None, False, None
         move.migration, move.unsure, move.idle = migration, False, None
         if migration.succeeded:
             yield from self._settler.arrived(move, look, here=here)

@@ -313,6 +313,29 @@ class TestNoEnd(StopsTestCase):
                 self.assertLess(self.world.now - patience, 20)
                 self.assertGreaterEqual(self.world.now, patience)
 
+    def test_one_that_begins_after_all(self) -> None:
+        for state_, how in (
+            ('active', 'unseen'),
+            ('active', 'scheduling'),
+            ('stopped', 'scheduling'),
+        ):
+            with self.subTest(state=state_, how=how):
+                self.afresh()
+                self.world.add('web', vm_state=state_)
+                self.world.script('web', seconds=500, **{how: 700})
+                # the drain does not end meanwhile
+                self.world.script(self.world.add('app'), seconds=900)
+                result = self.whole()
+                self.assertEqual(0, result.exit_code)
+                self.check_gone('web')
+
+    def test_one_of_which_nova_did_not_answer(self) -> None:
+        # it has taken it
+        self.world.script(self.world.add('web'), answers=['lost'], seconds=99)
+        self.world.interrupted = 50
+        (move,) = self.whole().moves
+        self.assertEqual('interrupted: goes on in Nova', move.cause)
+
     def test_one_that_may_not_be_stopped(self) -> None:
         for how, method in ((_ABORT, 'abort'), (_FORCE, 'force_complete')):
             with self.subTest(method=method):
