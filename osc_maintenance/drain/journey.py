@@ -39,8 +39,8 @@ class Look:
     :ivar fresh: the servers were looked at, and not just their migrations.
     :ivar watched: when their migrations had been looked at, by the clock of
         the drain, if that is not when the look ended.
-    :ivar listing: when listing the servers began and ended, if that is not
-        when the look did.
+    :ivar listing: when listing the servers began, if that is not when the
+        look did.
     :ivar arriving: ids of servers that are on their way here.
     :ivar up: nova-compute is up, where it has to be.
     """
@@ -51,7 +51,7 @@ class Look:
     groups: collections.abc.Mapping[str, verdict.Group]
     fresh: bool = True
     watched: float | None = None
-    listing: tuple[float, float] | None = None
+    listing: float | None = None
     arriving: frozenset[str] = frozenset()
     up: bool = True
 

@@ -49,6 +49,9 @@ _KNOWN = frozenset(('enabled', 'disabled'))
 #: How old a look whether the maintenance is still what it was may be, in
 #: seconds: to move a server, and at all, or where Nova is slow.
 _CHECK, _CHECK_SLOW = 20.0, 60.0
+#: How many times longer at least than it and a look at the migrations take:
+#: that comes between it and a move.
+_LEAST = 3
 #: How many times sooner the record alone is looked at before a move.
 _SOONER = 2
 
@@ -110,8 +113,8 @@ class Leaving:
         self._load = plan.load
         self.listed = plan.load.read
         self._planned: servers.Load | None = plan.load
-        self._seen = clock()
-        self._listing: tuple[float, float] | None = None
+        self._seen, self._took = clock(), 0.0
+        self._listing: float | None = None
         self._arriving: frozenset[str] = frozenset()
         self._forgotten = _forgotten(plan.load)
         self._asked_for: set[int] = set()
@@ -130,21 +133,24 @@ class Leaving:
         :param again: look at the migrations, and not only at the servers.
         """
         # of a host that is down nothing is started, but looked at here
-        most = _CHECK_SLOW if self._outlook.around.up else self._check_again
+        most = self._check_again
+        if self._outlook.around.up:
+            most = max(most, _CHECK_SLOW)
         if self._clock() - self._checked >= most:
             self._check()
         # in this order: a server whose migration has ended is seen elsewhere
         if again:
+            before = self._clock()
             self._watch.look()
             self._seen = self._clock()
+            self._took = self._seen - before
         migrations = self._watch.known
         fresh = fresh or self._left_since(migrations)
         if self._evacuate:
             migrations = evacuation.records(migrations)
         if fresh:
-            before = self._clock()
+            self._listing = self._clock()
             found = self._clients.servers.on(self.host)
-            self._listing = before, self._clock()
             self._check_listed(found, migrations)
             self._load = facts.load_of(
                 self._clients.servers,
@@ -239,7 +245,10 @@ class Leaving:
         self._checked = self._clock()
         # a Nova that is slow is asked more seldom
         cost = self._checked - before
-        self._check_again = min(max(_CHECK, 10 * cost), _CHECK_SLOW)
+        self._check_again = max(
+            min(max(_CHECK, 10 * cost), _CHECK_SLOW),
+            _LEAST * (cost + self._took),
+        )
 
     def _read_record(self) -> None:
         """See whether the record still says the same.

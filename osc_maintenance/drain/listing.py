@@ -37,14 +37,13 @@ class Listing:
         self._cost = _USUAL
         self._pause = False
 
-    def looked(self, before: float, now: float) -> None:
+    def looked(self, at: float, cost: float) -> None:
         """Note that they were looked at.
 
-        :param before: when that began, by our clock.
-        :param now: when it had ended.
+        :param at: when that began, by our clock: what it shows was so then.
+        :param cost: how long all of the look took, in seconds.
         """
-        # what it shows was so when it began
-        self._at, self._cost, self._pause = before, now - before, False
+        self._at, self._cost, self._pause = at, cost, False
 
     def known(self, at: float) -> None:
         """Note that somebody else looked at them.

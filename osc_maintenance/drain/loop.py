@@ -205,7 +205,8 @@ class Loop:
         if again:
             self._looked = now if look.watched is None else look.watched
         if look.fresh:
-            self._listing.looked(*(look.listing or (before, now)))
+            listed = before if look.listing is None else look.listing
+            self._listing.looked(listed, now - before)
         return look
 
     def _outdate(self) -> None:

@@ -54,7 +54,8 @@ class Client:
         if sum(world.requests.values()) >= world.killed:
             raise simulation.KilledError
         world.requests[method] += 1
-        world.advance(world.now + world.latency)
+        latency = world.latency + world.slower[method]
+        world.advance(world.now + latency)
         if any(a <= world.now < b for a, b in world.outages):
             raise api.TransientError(f'{method}: HTTP 503')
 

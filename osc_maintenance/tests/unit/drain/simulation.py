@@ -112,6 +112,8 @@ class World:
         self.now = 0.0
         self.end = 4000.0
         self.latency = 0.01
+        #: how much longer some requests take than the others
+        self.slower: dict[str, float] = collections.defaultdict(float)
         self.limit = limit
         self.hosts = {HOST: 'up', 'h2': 'up', 'h3': 'up'}
         self.guests: dict[str, servers.Server] = {}

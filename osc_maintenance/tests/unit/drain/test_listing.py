@@ -19,7 +19,7 @@ class TestListing(base.BaseTestCase):
     def looked(self, cost: float = 0.2) -> listing.Listing:
         """The servers were looked at, at 100 s."""
         found = listing.Listing()
-        found.looked(100.0, 100.0 + cost)
+        found.looked(100.0, cost)
         return found
 
     def test_at_first_they_have_to_be_looked_at(self) -> None:
@@ -52,7 +52,7 @@ class TestListing(base.BaseTestCase):
             found = self.looked()
             self.assertIs(fits, found.fits(now, pause))
             self.assertIs(fits, found.due(now, urgent=False))
-            found.looked(now, now)
+            found.looked(now, 0.0)
             self.assertFalse(found.due(now, urgent=True))
 
     def test_by_somebody_else(self) -> None:

@@ -313,6 +313,21 @@ class TestNoEnd(StopsTestCase):
                 self.assertLess(self.world.now - patience, 20)
                 self.assertGreaterEqual(self.world.now, patience)
 
+    def test_nova_takes_tens_of_seconds(self) -> None:
+        for all_, migrations in ((15, 15), (30, 30), (0.3, 20), (0.6, 40)):
+            with self.subTest(all=all_, migrations=migrations):
+                self.afresh()
+                for name in ('app', 'web', 'db'):
+                    self.world.add(name)
+                # where servers can go is asked time and again
+                self.world.add('old', vm_state='suspended')
+                self.world.latency = all_
+                self.world.slower['migrations'] = migrations - all_
+                result = self.whole()
+                self.assertIs(_CODE.STAYED, result.exit_code)
+                self.check_gone('app', 'web', 'db')
+                self.assertEqual(3, len(self.world.rows))
+
     def test_one_that_begins_after_all(self) -> None:
         for state_, how in (
             ('active', 'unseen'),
@@ -448,7 +463,7 @@ class TestNotWaiting(StopsTestCase):
         self.assertEqual(1, sum(self.world.requests.values()))
 
     def test_nova_is_slow(self) -> None:
-        for latency in (0.01, 0.6, 1.5, 5.0):
+        for latency in (0.01, 0.6, 1.5, 5.0, 30.0):
             with self.subTest(latency=latency):
                 self.afresh()
                 for name in 'abcdefgh':
