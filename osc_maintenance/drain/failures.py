@@ -30,21 +30,31 @@ if typing.TYPE_CHECKING:
 _TRIES = 2
 #: What Nova calls a live migration that was aborted.
 ABORTED = 'cancelled'
+#: What it calls a cold migration that was reverted, and never is by itself.
+_REVERTED = 'reverted'
 
 
-def aborted(nova: 'servers_api.Servers', server: str) -> str | None:
-    """That somebody has aborted the live migration of a server.
+def undone(
+    nova: 'servers_api.Servers', migration: servers.Migration
+) -> str | None:
+    """That somebody has aborted or reverted a migration.
 
     libvirt aborts one as well that takes too long for it, and that one may be
     tried again.
 
     :param nova: the servers of Nova.
-    :param server: the server's id.
+    :param migration: one that has failed.
     :returns: the words; None if nobody has, or that is not known.
     :raises TransientError: if Nova does not answer.
     """
+    if migration.status == _REVERTED:
+        cold = migration.kind == servers.COLD_MIGRATION
+        # who reverts a resize says nothing of where the server is to be
+        return 'its cold migration was reverted by somebody' if cold else None
+    if migration.status != ABORTED:
+        return None
     try:
-        user = nova.aborted_by(server)
+        user = nova.aborted_by(migration.server)
     except api.TransientError:
         raise
     except exceptions.CommandError:
@@ -64,7 +74,7 @@ class Failures:
     def __init__(self, nova: 'servers_api.Servers') -> None:
         self._servers = nova
         self._whys: dict[str, str] = {}
-        self._aborted: dict[int, str | None] = {}
+        self._undone: dict[int, str | None] = {}
 
     def given_up(
         self,
@@ -90,9 +100,9 @@ class Failures:
             found, count = verdicts.get(server), counts[server]
             if not found or not found.moves:
                 continue
-            if aborted_ := self._aborted_by(latest):
+            if words := self._undone_by(latest):
                 given_up[server] = verdict.Verdict(
-                    verdict.Action.BLOCKED, aborted_
+                    verdict.Action.BLOCKED, words
                 )
             if count < _TRIES or server in given_up:
                 continue
@@ -105,14 +115,10 @@ class Failures:
             )
         return given_up
 
-    def _aborted_by(self, migration: servers.Migration) -> str | None:
-        if migration.status != ABORTED:
-            return None
-        if migration.id not in self._aborted:
-            self._aborted[migration.id] = aborted(
-                self._servers, migration.server
-            )
-        return self._aborted[migration.id]
+    def _undone_by(self, migration: servers.Migration) -> str | None:
+        if migration.id not in self._undone:
+            self._undone[migration.id] = undone(self._servers, migration)
+        return self._undone[migration.id]
 
     def _why(self, server: str, kind: str) -> str:
         """Why the move of a server failed, in Nova's words."""

@@ -280,7 +280,7 @@ class Settler:
         """
         try:
             server = self._servers.server(move.server.id)
-            aborted = self._aborted(move)
+            undone = self._undone(move)
         except api.TransientError as exc:
             # the others do not wait for it
             move.asked_why += 1
@@ -290,9 +290,16 @@ class Settler:
         if server is None:
             yield self.end(move, moves_.Outcome.DELETED)
             return
-        if aborted and server.host == move.server.host:
+        if (
+            undone
+            and server.moves
+            and not self._long_since(self.changed, limit.UNRECORDED)
+        ):
+            # it is on its way back
+            return
+        if undone and server.host == _origin(move):
             move.server = server
-            yield self.end(move, moves_.Outcome.FAILED, aborted)
+            yield self.end(move, moves_.Outcome.FAILED, undone)
             return
         why = self._why(move, server)
         if why is None and move.asked_why < _PATIENT:
@@ -316,15 +323,15 @@ class Settler:
         else:
             yield from self.again(move, cause)
 
-    def _aborted(self, move: moves_.Move) -> str | None:
-        """That somebody has aborted a move, whose word that is.
+    def _undone(self, move: moves_.Move) -> str | None:
+        """That somebody has aborted or reverted a move, whose word that is.
 
         An abort of ours whose answer was lost is found as well.
         """
         known = move.migration
-        if move.overdue or known is None or known.status != failures.ABORTED:
+        if move.overdue or known is None:
             return None
-        return failures.aborted(self._servers, move.server.id)
+        return failures.undone(self._servers, known)
 
     def _why(self, move: moves_.Move, server: servers.Server) -> str | None:
         """Why a move failed, in Nova's words."""

@@ -395,6 +395,19 @@ class World:
         yield 0.05
         self._back(row, row.migration.dest)
 
+    def reverted(self, row: Row) -> _Process:
+        """A cold migration is reverted: noted by the host that it went to."""
+        self.set(
+            row.migration.server,
+            task_state='resize_reverting',
+            status='REVERT_RESIZE',
+        )
+        self.save(row, 'reverting')
+        yield 0.1
+        self.save(row, 'reverted')
+        yield 20.0
+        self._back(row)
+
     def _evacuation(self, row: Row, fail: str, script: Script) -> _Process:
         yield script.unseen
         self.save(row, 'accepted')

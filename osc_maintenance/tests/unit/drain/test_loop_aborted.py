@@ -18,6 +18,7 @@ from osc_lib import exceptions
 
 from osc_maintenance.drain import options
 from osc_maintenance.nova import api
+from osc_maintenance import owners
 from osc_maintenance import state
 from osc_maintenance.tests.unit.drain import simulation
 from osc_maintenance.tests.unit.drain import test_drain_apply
@@ -116,8 +117,43 @@ class TestDrain(base.LoopTestCase):
         self.assertIn('by user alice', str(drain.move('web').cause))
         self.assertEqual(1, len(self.world.rows))
 
+    def test_a_cold_migration_is_reverted(self) -> None:
+        for state_ in ('stopped', 'active'):
+            self.afresh()
+            wish = {owners.POLICY: owners.Wish.COLD_MIGRATE.value}
+            self.world.add('web', vm_state=state_, said=wish)
+
+            def confirm(_client: base.Client, _server: object) -> None:
+                # somebody was quicker
+                row = self.world.rows[-1]
+                if row.migration.unconfirmed:
+                    self.world.go(row, self.world.reverted(row))
+                raise api.OvertakenError("Cannot 'confirmResize'")
+
+            with mock.patch.object(base.Client, 'confirm', confirm):
+                drain = self.drain().run()
+            self.assertEqual({'web': 'failed'}, drain.outcomes())
+            self.assertEqual(
+                'its cold migration was reverted by somebody',
+                drain.move('web').cause,
+            )
+            self.assertEqual(1, len(self.world.rows))
+            # and until somebody says otherwise
+            self.assertEqual({'web': 'moved'}, self.drain().run().outcomes())
+
 
 class TestApply(test_drain_apply.ApplyTestCase):
+    def test_what_is_reverted_is_not_tried_again(self) -> None:
+        self.world.add('web', vm_state='stopped')
+        self.apply()
+        (row,) = self.world.rows
+        self.assertTrue(row.migration.unconfirmed)
+        self.world.go(row, self.world.reverted(row))
+        self.world.advance(self.world.now + 30)
+        self.runs()
+        self.assertIn('was reverted by somebody', str(self.standing().cause))
+        self.assertEqual(1, len(self.world.rows))
+
     def test_it_is_not_tried_again(self) -> None:
         self.world.script(self.world.add('web'), seconds=400)
         self.world.add('db')
