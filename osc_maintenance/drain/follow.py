@@ -104,8 +104,7 @@ class Follower:
                 yield self._settler.end(
                     move,
                     moves_.Outcome.LEFT,
-                    f'its {migration.kind} away from here is not confirmed, '
-                    'and keeps its disk here: its owner has to confirm it',
+                    settle.to_confirm(migration),
                 )
 
     def _goes_on(self, migration: servers.Migration) -> bool:

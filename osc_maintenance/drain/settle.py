@@ -208,6 +208,8 @@ class Settler:
                 else 'not moved by this drain'
             )
             cause = f'{what}, but it is now {where}'
+            if migration and migration.unconfirmed:
+                cause = f'{cause}; {to_confirm(migration)}'
             yield self.end(move, moves_.Outcome.LEFT, cause)
 
     def _record_of(self, move: moves_.Move) -> servers.Migration | None:
@@ -424,6 +426,18 @@ class Settler:
         self.changed = self._clock()
         move.end(outcome, cause)
         return events.Ended(move)
+
+
+def to_confirm(migration: servers.Migration) -> str:
+    """What is to be done about a migration that is not ours to confirm.
+
+    :param migration: the migration.
+    :returns: words for people to read.
+    """
+    return (
+        f'its {migration.kind} away from here is not confirmed, and keeps its '
+        'disk here: its owner has to confirm it'
+    )
 
 
 def _origin(move: moves_.Move) -> str | None:

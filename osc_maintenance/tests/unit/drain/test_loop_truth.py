@@ -103,6 +103,21 @@ class TestAtTheEnd(TruthTestCase):
                 self.assertEqual(how, drain.outcomes()['bad'])
                 self.assertIs(Exit.DONE, self.code(drain))
 
+    def test_one_that_was_resized_between_two_looks(self) -> None:
+        for kind in (servers.RESIZE, servers.COLD_MIGRATION):
+            self.afresh()
+            self.world.script(self.world.add('app', ram=9999), seconds=300)
+            self.world.script(
+                self.world.add('web'), seconds=0.1, scheduling=0.1
+            )
+            resize = functools.partial(self.world.begin, 'web', kind, 'bob')
+            self.world.at(151, resize)
+            drain = self.drain(max_parallel=1).run()
+            self.assertEqual('left', drain.outcomes()['web'])
+            cause = str(drain.move('web').cause)
+            self.assertIn('not moved by this drain', cause)
+            self.assertIn(f'its {kind} away from here is not', cause)
+
 
 class TestOnce(TruthTestCase):
     def test_it_has_left_since_the_plan_was_made(self) -> None:
