@@ -99,7 +99,7 @@ class TestDead(drains.DrainTestCase):
         is_down = 'nova-compute on this host is down'
         self.assertIs(up == 'down', is_down in (shown['cause'] or ''))
         told = self.maintenance(
-            'unset', self.here, says='not confirmed, and the maintenance'
+            'unset', self.here, says='not confirmed, which nobody does once'
         )
         self.assertEqual('none', told['state'])
         self.assert_untouched(self.here)
