@@ -12,6 +12,7 @@
 
 """What the functional tests have in common."""
 
+import contextlib
 import fcntl
 import json
 import pathlib
@@ -52,14 +53,16 @@ class TestCase(testtools.TestCase):
         if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
             # a shell starts its background jobs so, and they hand it on
             signal.signal(signal.SIGINT, signal.default_int_handler)
+        # others wait until the hosts of this test are gone, and their records
+        last = contextlib.ExitStack()
+        self.addCleanup(last.close)
         self.cloud = self.useFixture(fixture.Cloud())
         self._log = self.cloud.state.log('compute')
         self._log_began = self._log.stat().st_size
         self.addOnException(self._show_errors)
         # one that applies waits for the others, and they for it
         path = self.cloud.state.directory / 'tests.lock'
-        self._others = path.open('w')
-        self.addCleanup(self._others.close)
+        self._others = last.enter_context(path.open('w'))
         self._wait_for_others(fcntl.LOCK_SH)
         self.scene = self.cloud.scene()
         self.admin = self.cloud.api()
