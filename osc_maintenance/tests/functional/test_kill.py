@@ -307,7 +307,13 @@ class TestKilled(base.TestCase):
                 *('host', 'maintenance', 'list', '--all'),
                 environ=self.environ,
             )
-            counts.append(len(self.proxy.requests))
+            # a test that was cut short may have left a host in maintenance
+            of_one_host = [
+                path
+                for _m, path in self.proxy.requests
+                if '/os-migrations' in path or '/servers' in path
+            ]
+            counts.append(len(self.proxy.requests) - len(of_one_host))
             for _ in range(3):
                 self.scene.host()
         self.assertEqual(3, counts[0])
