@@ -239,7 +239,8 @@ def end(
 ) -> state.Host:
     """Carry out ``unset``, and look whether somebody enters it meanwhile."""
     noted = host.journal
-    looked = noted.moves or noted.returns or host.aggregate is None
+    lost = host.aggregate is None and host.mark
+    looked = noted.moves or noted.returns or lost
     if noted.stopped or noted.told or looked:
         # to start servers, or to tell owners that it is over, takes minutes,
         # and to look what is left takes its time as well
