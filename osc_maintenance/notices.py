@@ -185,6 +185,7 @@ def withdraw(
     :param host: the host, with its record.
     :param pause: waits for some seconds.
     :returns: why notices are left, by the ids of their servers.
+    :raises ResumedError: if somebody goes on with it.
     :raises OvertakenError: if somebody else has told owners meanwhile, or has
         ended it.
     :raises CommandError: if that cannot be noted.
@@ -200,14 +201,12 @@ def withdraw(
         pause(seconds)
         keep = told - left.keys()
         host, _over, left = _withdrawn(clients, host, {}, keep=keep)
-    if host.aggregate:
-        found = clients.nova.aggregate(host.aggregate)
-        since = dataclasses.replace(host, aggregate=found).journal
-        if not since.returning or since.told - told:
-            raise api.OvertakenError(
-                f'{text.escape(host.name)}: somebody else is telling owners '
-                'of the maintenance at the same time'
-            )
+    host = starting.check_ending(clients, host)
+    if host.journal.told - told:
+        raise api.OvertakenError(
+            f'{text.escape(host.name)}: somebody else is telling owners of '
+            'the maintenance at the same time'
+        )
     return left
 
 

@@ -43,6 +43,10 @@ _NOT_RUNNING = frozenset(('stopped', 'error', 'resized'))
 Row = dict[str, str | None]
 
 
+class ResumedError(api.OvertakenError):
+    """Somebody goes on with a maintenance that was about to end."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Stopped:
     """The servers that a maintenance has stopped.
@@ -192,14 +196,16 @@ def check_ending(clients: 'clients_.Clients', host: state.Host) -> state.Host:
     :param clients: Nova.
     :param host: the host, with its record.
     :returns: the host then.
-    :raises OvertakenError: if it is not.
+    :raises ResumedError: if it is not.
+    :raises OvertakenError: if somebody else has ended it.
     """
     if host.aggregate:
         aggregate = clients.nova.aggregate(host.aggregate)
         host = dataclasses.replace(host, aggregate=aggregate)
         if not host.journal.returning:
-            raise api.OvertakenError(
-                f'{text.escape(host.name)} is being put into maintenance again'
+            raise ResumedError(
+                f'{text.escape(host.name)} was put into maintenance again by '
+                'somebody else while it was being ended'
             )
     return host
 

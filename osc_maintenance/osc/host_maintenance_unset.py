@@ -143,9 +143,17 @@ class UnsetHostMaintenance(base.ChangingCommand):
 
     def _seen(self, force: bool, host: 'state.Host') -> None:
         """Take leave of a host whose record is about to be deleted."""
+        from osc_maintenance import starting
+
         self._look_for_the_last_time(host, force=force)
-        self._start_again(host, force=force)
-        told = notify.withdraw(self.clients, self.log, host, force=force)
+        try:
+            self._start_again(host, force=force)
+            told = notify.withdraw(self.clients, self.log, host, force=force)
+        except starting.ResumedError as exc:
+            # they came later: minutes may have gone by
+            raise exceptions.CommandError(
+                f'{exc}; run unset again if it is to end all the same'
+            ) from exc
         self.more.update(told)
 
     def _look_for_the_last_time(

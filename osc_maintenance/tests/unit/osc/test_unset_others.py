@@ -200,6 +200,63 @@ class TestStarted(test_set_drain.DrainTestCase):
         self.assertIsNone(self._unset(code=0, later=True))
 
 
+class TestResumed(test_set_drain.DrainTestCase):
+    """A set goes on with it while servers start, or owners are told."""
+
+    def _unset(self, patch: typing.Any) -> str:
+        command, parsed = self.parsed(UNSET, 'compute1')
+        with patch:
+            error = self.assertRaises(
+                exceptions.CommandError, command.run, parsed
+            )
+        host = self.clients.nova.hosts['compute1']
+        self.assertTrue(host.ours)
+        self.assertEqual('theirs', host.record and host.record.reason)
+        self.assertFalse(host.journal.returning)
+        return str(error)
+
+    def _set(self) -> None:
+        request = change.Request(reason='theirs')
+        maintenance.set_(
+            fakes.real(self.clients), 'compute1', request, scenes.NOW
+        )
+
+    def test_while_servers_start(self) -> None:
+        note = noting.stopping(journal.Journal(), ['web-id'], user='alice')
+        off = dataclasses.replace(
+            WEB, host='compute1', vm_state='stopped', status='SHUTOFF'
+        )
+        host = scenes.after(scenes.entered(), change.WriteRecord(note))
+        self.given(host, off)
+        real = self.clients.servers.start
+
+        def start(server: servers.Server) -> None:
+            self._set()
+            real(server)
+
+        said = self._unset(
+            mock.patch.object(self.clients.servers, 'start', start)
+        )
+        self.assertIn('compute1 was put into maintenance again by', said)
+        self.assertIn('run unset again', said)
+
+    def test_while_owners_are_told(self) -> None:
+        self.given(scenes.entered(request=change.Request(notify=True)), WEB)
+        notices.tell_all(
+            fakes.real(self.clients),
+            self.clients.nova.hosts['compute1'],
+            scenes.NOW,
+        )
+        real = notices._withdrawn
+
+        def withdrawn(*given: typing.Any, **how: typing.Any) -> typing.Any:
+            self._set()
+            return real(*given, **how)
+
+        said = self._unset(mock.patch.object(notices, '_withdrawn', withdrawn))
+        self.assertIn('compute1 was put into maintenance again by', said)
+
+
 class TestUnconfirmed(test_set_drain.DrainTestCase):
     """Cold migrations of a drain or a return that was interrupted."""
 
