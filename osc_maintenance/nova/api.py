@@ -27,6 +27,7 @@ from osc_maintenance import text
 
 SERVER_ERROR = 500
 _REFUSED = 400
+_NOT_FOUND = 404
 _TOO_MANY = 429
 #: More of them no listing has: a page has up to 1,000 items by default.
 PAGES = 10_000
@@ -74,7 +75,8 @@ def by_status(
     """Let a refusal be what its status says, whoever has written it.
 
     novaclient does not look at the status where the JSON of a load balancer,
-    say, is not in the form of Nova's.
+    say, is not in the form of Nova's. That something is not there is for Nova
+    to say: a server is not gone because a balancer knows no way to it.
 
     :param request: of a novaclient HTTP client.
     :returns: what is to take its place.
@@ -88,6 +90,8 @@ def by_status(
         if words is None:
             raw = response.content.decode(errors='replace')
             words = text.shorten(' '.join(raw.split()), _SHOWN)
+            if response.status_code == _NOT_FOUND and method == 'GET':
+                raise nova_exceptions.ClientException(_NOT_FOUND, words)
         told = {'message': words}
         raise nova_exceptions.from_response(response, told, url, method)
 
@@ -129,8 +133,12 @@ def explained(subject: str) -> collections.abc.Iterator[None]:
 
 def _passing(exc: Exception) -> bool:
     """Whether a failure says nothing of the request itself."""
+    if isinstance(exc, nova_exceptions.NotFound):
+        return False
     if isinstance(exc, nova_exceptions.ClientException):
-        return bool(exc.code >= SERVER_ERROR or exc.code == _TOO_MANY)
+        # any other 404 is not Nova's
+        passing = exc.code in (_TOO_MANY, _NOT_FOUND)
+        return bool(exc.code >= SERVER_ERROR or passing)
     if isinstance(exc, ksa_exceptions.HttpError):
         status = exc.http_status
         return bool(status >= SERVER_ERROR or status == _TOO_MANY)

@@ -161,6 +161,34 @@ class TestByStatus(base.BaseTestCase):
                     f'{json.dumps(body)} (HTTP {status})', str(error)
                 )
 
+    def test_what_nova_does_not_know_is_for_nova_to_say(self) -> None:
+        response = _response(404)
+        for content, body in (
+            (b'<h1>no route</h1>', None),
+            (b'{"error": "no route"}', {'error': 'no route'}),
+        ):
+            response.content = content
+            ask = api.by_status(mock.Mock(return_value=(response, body)))
+
+            def look(
+                ask: typing.Callable[..., object] = ask, method: str = 'GET'
+            ) -> object:
+                with api.explained('Server web'):
+                    try:
+                        return ask('/servers/web', method)
+                    except nova_exceptions.NotFound:
+                        return None
+
+            error = self.assertRaises(api.TransientError, look)
+            self.assertEqual(
+                f'Server web: {content.decode()} (HTTP 404)', str(error)
+            )
+            # what changes something is looked at again anyway
+            self.assertIsNone(look(method='DELETE'))
+        told = {'itemNotFound': {'code': 404, 'message': 'no such server'}}
+        ask = api.by_status(mock.Mock(return_value=(response, told)))
+        self.assertRaises(nova_exceptions.NotFound, ask, '/servers/x', 'GET')
+
     def test_novas_own_words(self) -> None:
         for body in (
             {'badRequest': {'code': 400, 'message': 'no such thing'}},
