@@ -71,8 +71,9 @@ class UnsetHostMaintenance(base.ChangingCommand):
             action='store_true',
             help=(
                 'Make the service what it was before the maintenance even if '
-                'somebody else has changed it since, and leave servers '
-                'stopped that cannot be started again'
+                'somebody else has changed it since, leave servers stopped '
+                'that cannot be started again, and do without a look at what '
+                'is left where Nova does not list it'
             ),
         )
         for name, what in self._PROPERTIES.items():
@@ -172,7 +173,16 @@ class UnsetHostMaintenance(base.ChangingCommand):
         if not (noted.moves or noted.returns or lost):
             return
         change.to_unset(host, force=force)
-        load = facts.load(self.clients.servers, host.name)
+        try:
+            load = facts.load(self.clients.servers, host.name)
+        except exceptions.CommandError as exc:
+            if not force:
+                raise exceptions.CommandError(
+                    f'{exc}; with --force it ends without a look at what is '
+                    'left unconfirmed'
+                ) from exc
+            self._leave(f'{exc}: what is left unconfirmed is not known')
+            return
         self._leave(noted.abandoned(load))
         if lost:
             self._leave(notice.orphaned(lost.id, load))

@@ -306,6 +306,27 @@ class TestUnconfirmed(test_set_drain.DrainTestCase):
                 self.assertIn('web-id', said)
                 self.assertNotIn('db-id', said)
 
+    def test_nova_does_not_list_them(self) -> None:
+        self._given(_cold('finished', 'compute1', 'compute2'))
+        refusal = exceptions.CommandError('Migrations of compute1: HTTP 403')
+        with mock.patch.object(
+            self.clients.servers, 'migrations', side_effect=refusal
+        ):
+            for force, ended, words in (
+                ((), False, 'HTTP 403; with --force'),
+                (('--force',), True, 'This is done, but what to answer'),
+            ):
+                command, parsed = self.parsed(UNSET, 'compute1', *force)
+                error = self.assertRaises(
+                    exceptions.CommandError, command.run, parsed
+                )
+                self.assertIn(words, str(error))
+                host = self.clients.nova.hosts['compute1']
+                self.assertIs(ended, host.aggregate is None)
+        self.assertIn(
+            'HTTP 403: what is left unconfirmed is not known', self.log.output
+        )
+
     def test_nothing_is_to_be_said(self) -> None:
         away, here = ('compute1', 'compute2'), ('compute2', 'compute1')
         for migrations in (
