@@ -15,6 +15,7 @@
 import datetime
 import enum
 
+from osc_maintenance import lull
 from osc_maintenance import state
 
 
@@ -53,7 +54,8 @@ def called_for(host: state.Host, now: datetime.datetime) -> Call | None:
     if service is None or service.others or host.strangers:
         return Call.MEND
     if host.journal.returning:
-        # somebody is ending it right now
-        return None
+        # somebody is ending it right now; of a plan no server comes back
+        ends = record.entered or lull.just_begun(host.journal, now)
+        return None if ends else Call.MEND
     waiting = not record.entered or service.as_set == record.before
     return Call.ENTER if waiting else None

@@ -11,10 +11,12 @@
 #   under the License.
 
 import dataclasses
+import datetime
 
 from oslotest import base
 
 from osc_maintenance import change
+from osc_maintenance import noting
 from osc_maintenance import record
 from osc_maintenance.tests.unit import scenes
 from osc_maintenance import windows
@@ -39,6 +41,20 @@ class TestCalledFor(base.BaseTestCase):
             ),
         )
         gone = dataclasses.replace(planned, service=None)
+        begun = NOW + 4 * HOUR - datetime.timedelta(seconds=5)
+        dropping, dropped, ending = (
+            scenes.after(
+                host,
+                change.WriteRecord(
+                    noting.returning({}, noted, brings_back=True)
+                ),
+            )
+            for host, noted in (
+                (planned, begun),
+                (planned, NOW),
+                (interrupted, NOW),
+            )
+        )
         enter, end, mend = (
             windows.Call.ENTER,
             windows.Call.END,
@@ -50,6 +66,10 @@ class TestCalledFor(base.BaseTestCase):
             ('planned', planned, 3, None),
             ('its start has come', planned, 4, enter),
             ('its end has come too', planned, 6, end),
+            ('a plan that is being dropped', dropping, 4, None),
+            ('that was interrupted', dropped, 4, mend),
+            ('and its start is yet to come', dropped, 3, None),
+            ('it is being ended', ending, 4, None),
             ('inside', limited, 0, None),
             ('over', limited, 1, end),
             ('without an end', inside, 10000, None),
