@@ -152,6 +152,7 @@ class UnsetHostMaintenance(base.ChangingCommand):
             told = notify.withdraw(self.clients, self.log, host, force=force)
         except starting.ResumedError as exc:
             # they came later: minutes may have gone by
+            notify.tell_again(self.clients, self.log, host)
             raise exceptions.CommandError(
                 f'{exc}; run unset again if it is to end all the same'
             ) from exc

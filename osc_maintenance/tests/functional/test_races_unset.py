@@ -245,3 +245,43 @@ class TestServersComeBack(races.RacesTestCase):
             ('maintenance', 'ben', self.ben.name),
             tuple(shown[name] for name in ('state', 'reason', 'set_by')),
         )
+
+
+class TestOwnersAreTold(races.RacesTestCase):
+    """Somebody sets the host while its notices are removed."""
+
+    def test_it_goes_on(self) -> None:
+        host = self.scene.host()
+        web = self.scene.server('web', on=host)
+        self.done(self.ann, 'set', host, '--notify-owners')
+        self.ann.hold(lambda _method, path: '/metadata/' in path)
+        unsets = self.going(self.ann, 'unset', host)
+        self.assertTrue(self.ann.is_held(unsets))
+        self.done(self.ben, 'set', host, '--reason', 'ben')
+        self.ann.release()
+        answer = unsets.end()
+        self.assertEqual(
+            (Exit.ERROR, ''), (answer.code, answer.stdout), str(answer)
+        )
+        self.assertEqual(
+            f'{host} was put into maintenance again by somebody else while it '
+            'was being ended; run unset again if it is to end all the same',
+            answer.stderr.splitlines()[-1],
+        )
+        shown = self.done(self.ann, 'show', host)
+        self.assertEqual(
+            ('maintenance', 'ben', self.ben.name),
+            tuple(shown[name] for name in ('state', 'reason', 'set_by')),
+        )
+        # what she has removed is there again
+        said = self.server(web)['metadata']
+        self.assertEqual(
+            (shown['id'], shown['window_start'], 'stay'),
+            tuple(
+                said[f'maintenance:{key}']
+                for key in ('id', 'window_start', 'action')
+            ),
+        )
+        self.done(self.ben, 'unset', host)
+        self.assertEqual({}, self.server(web)['metadata'])
+        self.assert_untouched(host)
