@@ -14,6 +14,7 @@
 
 import collections.abc
 import dataclasses
+import functools
 import time
 import typing
 
@@ -35,6 +36,8 @@ if typing.TYPE_CHECKING:
 
 #: How soon to look again whether a server runs, and for how long, in seconds.
 _AGAIN, _PATIENCE = 2.0, 120.0
+#: After how many answers that cannot be read it is given up.
+_ODD = 5
 
 #: What has been stopped becomes one of these; all else its owner has done.
 _NOT_RUNNING = frozenset(('stopped', 'error', 'resized'))
@@ -258,25 +261,41 @@ def _started(
 ) -> str | None:
     """Start one; why it does not run, or None."""
     asked, why = False, 'it is still being stopped, or something else is done'
-    try:
-        for _ in range(int(_PATIENCE / _AGAIN)):
+    refusal, odd = None, 0
+    for _ in range(int(_PATIENCE / _AGAIN)):
+        try:
             now = api.patiently(lambda: clients.servers.server(server), pause)
-            if now is None or (now.vm_state == 'active' and not now.stopping):
-                return None
-            if now.task_state is None and now.vm_state == 'stopped':
-                if asked:
-                    told = clients.servers.trouble(now, 'start')
-                    return told or 'it is stopped, and Nova tells no more'
-                refused = _ask(clients, now, pause)
-                asked = refused is None
-                why = refused or (
-                    'Nova was asked to start it, and has not done so yet'
-                )
-            elif now.task_state is None:
-                return now.fault or f'it is {now.status}'
+        except api.TransientError as exc:
+            return str(exc)
+        except exceptions.CommandError as exc:
+            # nobody starts it later: one odd answer is no reason to give up
+            why, odd = str(exc), odd + 1
+            if odd == _ODD:
+                break
             pause(_AGAIN)
-    except exceptions.CommandError as exc:
-        return str(exc)
+            continue
+        if now is None or (now.vm_state == 'active' and not now.stopping):
+            return None
+        if now.task_state is None and now.vm_state == 'stopped':
+            if asked:
+                told = refusal or clients.servers.trouble(now, 'start')
+                return told or 'it is stopped, and Nova tells no more'
+            try:
+                ask = functools.partial(clients.servers.start, now)
+                api.patiently(ask, pause)
+            except api.OvertakenError as exc:
+                # somebody else is at it
+                why = str(exc)
+            except exceptions.CommandError as exc:
+                # Nova may have done it all the same
+                asked, why = True, str(exc)
+                refusal = why
+            else:
+                asked = True
+                why = 'Nova was asked to start it, and has not done so yet'
+        elif now.task_state is None:
+            return now.fault or f'it is {now.status}'
+        pause(_AGAIN)
     return why
 
 
@@ -299,16 +318,3 @@ def look_again(
         return {**row, 'cause': None} if runs else row
 
     return parallel.each(look, list(rows))
-
-
-def _ask(
-    clients: 'clients_.Clients',
-    server: servers.Server,
-    pause: collections.abc.Callable[[float], object],
-) -> str | None:
-    """Ask Nova to start one; what it says if somebody else is at it."""
-    try:
-        api.patiently(lambda: clients.servers.start(server), pause)
-    except api.OvertakenError as exc:
-        return str(exc)
-    return None

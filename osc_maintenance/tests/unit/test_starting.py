@@ -14,6 +14,7 @@
 
 import dataclasses
 import functools
+import typing
 from unittest import mock
 
 from osc_lib import exceptions
@@ -122,6 +123,45 @@ class TestStarting(base.BaseTestCase):
                 [{'id': 'web-id', 'name': 'web', 'cause': 'it is slow'}],
             )
             self.assertEqual(cause, row['cause'])
+
+    def test_an_answer_that_cannot_be_read(self) -> None:
+        for count, cause in ((1, None), (4, None), (5, 'no JSON')):
+            self.have(WEB)
+            odd = [exceptions.CommandError('no JSON')] * count
+            real = self.clients.servers.server
+
+            def look(
+                server: str,
+                odd: list[exceptions.CommandError] = odd,
+                real: typing.Callable[[str], servers.Server | None] = real,
+            ) -> servers.Server | None:
+                if odd:
+                    raise odd.pop()
+                return real(server)
+
+            clients = fakes.real(self.clients)
+            found = starting.find(clients, self.host, force=False)
+            with mock.patch.object(self.clients.servers, 'server', look):
+                (row,) = starting.start(clients, found, self.pause)
+            self.assertEqual(cause, row['cause'])
+
+    def test_whether_it_was_asked_cannot_be_read(self) -> None:
+        for done, cause in ((True, None), (False, 'no JSON')):
+            self.have(WEB)
+            real = self.clients.servers.start
+
+            def start(
+                server: servers.Server,
+                *,
+                done: bool = done,
+                real: typing.Callable[[servers.Server], object] = real,
+            ) -> None:
+                if done:
+                    real(server)
+                raise exceptions.CommandError('no JSON')
+
+            with mock.patch.object(self.clients.servers, 'start', start):
+                self.assertEqual({'web-id': cause}, self.start())
 
     def test_nova_compute_is_down(self) -> None:
         self.down()
