@@ -18,6 +18,7 @@ from osc_lib import exceptions
 
 from osc_maintenance.drain import ending as ending_
 from osc_maintenance.drain import events
+from osc_maintenance.drain import journey
 from osc_maintenance.drain import leaving
 from osc_maintenance.drain import limit
 from osc_maintenance.drain import loop
@@ -97,8 +98,6 @@ class Stopping:
         for move in chosen:
             if self._pause(0):
                 return _left(pending, loop.Ending.INTERRUPTED)
-            # who ends the maintenance starts what is stopped by then
-            self._journey.check_now()
             if self._begin(move):
                 pending.append(move)
         patience = self._options.server_timeout or limit.PATIENCE
@@ -142,8 +141,16 @@ class Stopping:
 
     def _begin(self, move: moves_.Move) -> bool:
         """Ask Nova to stop one; whether it is to be waited for."""
+
+        def ask() -> None:
+            # who ends the maintenance starts what is stopped by then
+            self._journey.check_now()
+            self._servers.stop(move.server)
+
         try:
-            api.patiently(lambda: self._servers.stop(move.server), self._pause)
+            api.patiently(ask, self._pause)
+        except journey.LostError:
+            raise
         except api.TransientError as exc:
             # whether Nova has taken it will be seen
             self._unanswered[move.server.id] = str(exc)

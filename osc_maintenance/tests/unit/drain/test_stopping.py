@@ -285,6 +285,24 @@ class TestStopping(test_loop_stops.StopsTestCase):
         self.assertEqual('failed', move.outcome)
         self.assertEqual('was not stopped: pet: HTTP 503', move.cause)
 
+    def test_it_ends_until_nova_answers(self) -> None:
+        asked = []
+
+        def stop(client: base.Client, server: object) -> None:
+            asked.append(server)
+            assert self.world.aggregate
+            client.write_record(
+                self.world.aggregate,
+                noting.returning({}, scenes.NOW, brings_back=False),
+            )
+            raise api.TransientError('pet: HTTP 503')
+
+        with mock.patch.object(base.Client, 'stop', stop):
+            error = self.assertRaises(exceptions.CommandError, self.whole)
+        self.assertIn('brings the servers of h1 back', str(error))
+        # nobody would start it again
+        self.assertEqual(1, len(asked))
+
     def test_it_takes_too_long(self) -> None:
         def stop(_client: base.Client, _server: object) -> None:
             guest = self.world.guests['pet']
