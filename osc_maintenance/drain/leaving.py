@@ -258,11 +258,7 @@ class Leaving:
         name = text.escape(self.host)
         if self._at.aggregate is None:
             raise AssertionError(f'{name} has no record to be drained by')
-        try:
-            aggregate = self._clients.nova.aggregate(self._at.aggregate)
-        except api.OvertakenError as exc:
-            raise self._ended() from exc
-        self._at = dataclasses.replace(self._at, aggregate=aggregate)
+        self._read_aggregate(self._at.aggregate)
         if self._token and self._at.journal.evacuating != self._token:
             raise journey.LostError(
                 f'somebody else evacuates {name} as well, and has taken over'
@@ -295,6 +291,16 @@ class Leaving:
             self._write(changes)
         self._read = self._clock()
 
+    def _read_aggregate(self, aggregate: state.Aggregate) -> None:
+        try:
+            found = self._clients.nova.aggregate(aggregate)
+        except api.OvertakenError as exc:
+            name = text.escape(self.host)
+            raise journey.LostError(
+                f'the maintenance of {name} was ended by somebody else'
+            ) from exc
+        self._at = dataclasses.replace(self._at, aggregate=found)
+
     def _heed(self, service: state.Service | None) -> None:
         """See whether the host is still disabled for this maintenance.
 
@@ -310,12 +316,6 @@ class Leaving:
             )
         if service and service.state and not self._evacuate:
             self._outlook.up(service.state == 'up')
-
-    def _ended(self) -> journey.LostError:
-        name = text.escape(self.host)
-        return journey.LostError(
-            f'the maintenance of {name} was ended by somebody else'
-        )
 
     def outdated(self, moves: collections.abc.Sequence[moves_.Move]) -> bool:
         """A look shows all servers that are here: it holds."""
@@ -419,7 +419,9 @@ class Leaving:
                 self._at.aggregate, changes
             )
         except api.OvertakenError as exc:
-            raise self._ended() from exc
+            # unless it is gone, that is no answer of Nova's
+            self._read_aggregate(self._at.aggregate)
+            raise api.TransientError(str(exc)) from exc
         self._at = state.Host(self.host, self._at.service, aggregate)
 
     def is_ours(self, migration: servers.Migration) -> bool:

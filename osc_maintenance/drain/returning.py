@@ -13,7 +13,6 @@
 """The servers that a maintenance has moved away on their way back."""
 
 import collections.abc
-import contextlib
 import dataclasses
 import math
 import typing
@@ -353,12 +352,12 @@ class Returning:
             f'the maintenance of {name} was ended by somebody else'
         )
 
-    @contextlib.contextmanager
-    def _while_it_lasts(self) -> collections.abc.Iterator[None]:
+    def _read_aggregate(self, aggregate: state.Aggregate) -> None:
         try:
-            yield
+            found = self._clients.nova.aggregate(aggregate)
         except api.OvertakenError as exc:
             raise self._lost() from exc
+        self._at = dataclasses.replace(self._at, aggregate=found)
 
     def outdated(self, moves: collections.abc.Sequence[moves_.Move]) -> bool:
         """Look once more at servers that are about to be moved.
@@ -408,11 +407,15 @@ class Returning:
 
     def _write(self, moves: dict[str, journal.Move]) -> None:
         if moves and self._at.aggregate:
-            with self._while_it_lasts():
+            changes = noting.returning(moves, times.now(), brings_back=True)
+            try:
                 aggregate = self._clients.nova.write_record(
-                    self._at.aggregate,
-                    noting.returning(moves, times.now(), brings_back=True),
+                    self._at.aggregate, changes
                 )
+            except api.OvertakenError as exc:
+                # unless it is gone, that is no answer of Nova's
+                self._read_aggregate(self._at.aggregate)
+                raise api.TransientError(str(exc)) from exc
             self._at = dataclasses.replace(self._at, aggregate=aggregate)
 
     def _read_record(self) -> None:
@@ -424,9 +427,7 @@ class Returning:
         """
         if self._at.aggregate is None:
             raise self._lost()
-        with self._while_it_lasts():
-            aggregate = self._clients.nova.aggregate(self._at.aggregate)
-        self._at = dataclasses.replace(self._at, aggregate=aggregate)
+        self._read_aggregate(self._at.aggregate)
         if not self._at.journal.returning:
             raise journey.LostError(
                 f'{text.escape(self.host)} was put into maintenance again by '

@@ -13,6 +13,7 @@
 """Servers on their way back, while others are at work as well."""
 
 import collections.abc
+import typing
 from unittest import mock
 
 from osc_lib import exceptions
@@ -23,6 +24,7 @@ from osc_maintenance.drain import moves
 from osc_maintenance.drain import options
 from osc_maintenance import exit_codes
 from osc_maintenance import journal
+from osc_maintenance.nova import api
 from osc_maintenance import servers
 from osc_maintenance.tests.unit.drain import simulation
 from osc_maintenance.tests.unit.drain import test_loop_base as base
@@ -396,6 +398,21 @@ class TestEnded(test_returning_base.ReturningTestCase):
             )
         self.assertIn('of h1 was ended by somebody else', str(error))
         self.assertNotIn('run the same command again', str(error))
+
+    def test_a_refusal_is_no_end_as_long_as_the_record_is_there(self) -> None:
+        journey = self.surveyed()
+        refusals = [api.OvertakenError('Aggregate: HTTP 409')]
+        real = base.Client.write_record
+
+        def write(*given: typing.Any) -> object:
+            if refusals:
+                raise refusals.pop()
+            return real(*given)
+
+        with mock.patch.object(base.Client, 'write_record', write):
+            self.bring_back(journey)
+        self.assertEqual([], refusals)
+        self.check_back('first')
 
     def test_it_is_put_into_maintenance_again(self) -> None:
         told = self._lost(lambda: self.noted({'maintenance:return': None}))
