@@ -28,6 +28,7 @@ from osc_maintenance import text
 SERVER_ERROR = 500
 _REFUSED = 400
 _NOT_FOUND = 404
+_NOT_ACCEPTABLE = 406
 _TOO_MANY = 429
 #: More of them no listing has: a page has up to 1,000 items by default.
 PAGES = 10_000
@@ -136,8 +137,9 @@ def _passing(exc: Exception) -> bool:
     if isinstance(exc, nova_exceptions.NotFound):
         return False
     if isinstance(exc, nova_exceptions.ClientException):
-        # any other 404 is not Nova's
-        passing = exc.code in (_TOO_MANY, _NOT_FOUND)
+        # any other 404 is not Nova's, and a 406 that of an older one behind
+        # the same address: the microversion was agreed upon
+        passing = exc.code in (_TOO_MANY, _NOT_FOUND, _NOT_ACCEPTABLE)
         return bool(exc.code >= SERVER_ERROR or passing)
     if isinstance(exc, ksa_exceptions.HttpError):
         status = exc.http_status

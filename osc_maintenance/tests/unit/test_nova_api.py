@@ -70,6 +70,7 @@ class TestExplained(base.BaseTestCase):
             (nova_exceptions.Unauthorized(401), False),
             (nova_exceptions.Forbidden(403), False),
             (nova_exceptions.NotFound(404), False),
+            (nova_exceptions.NotAcceptable(406), True),
             (nova_exceptions.Conflict(409), False),
             (nova_exceptions.OverLimit(413), False),
             (nova_exceptions.ClientException(499), False),
