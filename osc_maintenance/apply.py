@@ -40,6 +40,7 @@ from osc_maintenance import servers
 from osc_maintenance import starting
 from osc_maintenance import state
 from osc_maintenance import text
+from osc_maintenance import times
 from osc_maintenance import view
 from osc_maintenance import windows
 from osc_maintenance import writes
@@ -246,7 +247,7 @@ def _drain(
             how,
             hear,
             _pause,
-            time.monotonic,
+            times.clock,
             lambda: now,
             how=journal.BY_APPLY,
         )

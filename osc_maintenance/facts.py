@@ -128,7 +128,7 @@ def load(servers: servers_api.Servers, name: str) -> servers_.Load:
     :returns: the servers and the migrations.
     """
     # in this order: a server whose migration has ended is seen elsewhere
-    migrations, read = servers.migrations(name), time.monotonic()
+    migrations, read = servers.migrations(name), times.clock()
     here = servers.on(name)
     found = load_of(servers, name, here, migrations, times.now())
     return dataclasses.replace(found, read=read)

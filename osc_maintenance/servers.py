@@ -293,7 +293,8 @@ class Load:
     :ivar servers: the servers that are there; None if that was not asked.
     :ivar migrations: the migrations from or to the host, ended ones as well.
     :ivar forgotten: ids of migrations that Nova never ends.
-    :ivar read: when reading the servers began, by the monotonic clock.
+    :ivar read: when reading the servers began, by
+        :func:`osc_maintenance.times.clock`.
     """
 
     host: str

@@ -18,6 +18,7 @@ maintenance window needs.
 
 import datetime
 import re
+import time
 
 _UNITS = {
     'w': 'weeks',
@@ -33,11 +34,24 @@ _DURATION = re.compile(
 )
 # datetime.fromisoformat takes any character between date and time
 _ISO_8601 = re.compile(r'[0-9TWZ:.,+ -]+')
+#: The clock of Linux that goes on while the machine sleeps, where there is
+#: one; that of other systems does so by itself, or there is none.
+_BOOTTIME: int | None = getattr(time, 'CLOCK_BOOTTIME', None)
 
 
 def now() -> datetime.datetime:
     """The present in UTC, in whole seconds."""
     return datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+
+
+def clock() -> float:
+    """The present in seconds since some moment, never going back.
+
+    What is known is as old as it is, although a laptop was closed meanwhile.
+    """
+    if _BOOTTIME is None:
+        return time.monotonic()
+    return time.clock_gettime(_BOOTTIME)
 
 
 def parse_time(text: str) -> datetime.datetime:

@@ -17,7 +17,6 @@ import contextlib
 import dataclasses
 import datetime
 import math
-import time
 import typing
 
 from osc_lib import exceptions
@@ -103,7 +102,7 @@ def drain(
     options: options_.Options,
     report: collections.abc.Callable[[events.Event], None],
     pause: interrupt.Pause,
-    clock: collections.abc.Callable[[], float] = time.monotonic,
+    clock: collections.abc.Callable[[], float] = times.clock,
     now: collections.abc.Callable[[], datetime.datetime] = times.now,
     *,
     how: str = journal.STARTED,
@@ -178,7 +177,7 @@ def bring_back(
     options: options_.Options,
     report: collections.abc.Callable[[events.Event], None],
     pause: interrupt.Pause,
-    clock: collections.abc.Callable[[], float] = time.monotonic,
+    clock: collections.abc.Callable[[], float] = times.clock,
 ) -> Result:
     """Move the servers back that a maintenance has moved away.
 

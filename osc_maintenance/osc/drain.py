@@ -17,7 +17,6 @@ import collections.abc
 import contextlib
 import datetime
 import sys
-import time
 import typing
 
 from osc_maintenance.drain import options as options_
@@ -405,7 +404,7 @@ def reported(
     from osc_maintenance import times
 
     reporter = report.reporter(
-        sys.stderr, quiet=quiet, now=times.now, clock=time.monotonic
+        sys.stderr, quiet=quiet, now=times.now, clock=times.clock
     )
     how = options_of(parsed_args, figures=reporter.wants_figures)
     pause = until_answered.enter_context(interrupt.interruptible())

@@ -49,6 +49,22 @@ class TestNow(base.BaseTestCase):
         self.assertEqual((0, datetime.UTC), (now.microsecond, now.tzinfo))
 
 
+class TestClock(base.BaseTestCase):
+    def test_it_goes_on_while_the_machine_sleeps(self) -> None:
+        with (
+            mock.patch.object(times, '_BOOTTIME', 7),
+            mock.patch('time.clock_gettime', {7: 3600.5}.get),
+        ):
+            self.assertEqual(3600.5, times.clock())
+
+    def test_where_there_is_no_such_clock(self) -> None:
+        with (
+            mock.patch.object(times, '_BOOTTIME', None),
+            mock.patch('time.monotonic', return_value=7.5),
+        ):
+            self.assertEqual(7.5, times.clock())
+
+
 class TestParseTime(base.BaseTestCase):
     def setUp(self) -> None:
         super().setUp()

@@ -62,12 +62,14 @@ class Client(base.Client):
 class ApplyTestCase(base.LoopTestCase):
     def setUp(self) -> None:
         super().setUp()
-        clock = types.SimpleNamespace(
-            monotonic=lambda: self.world.now, sleep=self.sleep
-        )
-        self.useFixture(
-            fixtures.MonkeyPatch('osc_maintenance.apply.time', clock)
-        )
+        for name, place in (
+            (
+                'osc_maintenance.apply.time',
+                types.SimpleNamespace(sleep=self.sleep),
+            ),
+            ('osc_maintenance.times.clock', lambda: self.world.now),
+        ):
+            self.useFixture(fixtures.MonkeyPatch(name, place))
 
     def sleep(self, seconds: float) -> None:
         self.world.advance(self.world.now + seconds)
