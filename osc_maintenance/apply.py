@@ -29,6 +29,7 @@ from osc_maintenance.drain import options
 from osc_maintenance.drain import plan as plan_
 from osc_maintenance.drain import run
 from osc_maintenance import facts
+from osc_maintenance import gaps
 from osc_maintenance import journal
 from osc_maintenance import lull
 from osc_maintenance import maintenance
@@ -340,6 +341,9 @@ def _act(
         ):
             if host.journal.moves or host.journal.returns:
                 load = facts.load(clients.servers, host.name)
+                gaps.check_moves(
+                    clients.servers, host.journal.moves, load.migrations
+                )
                 if host.journal.abandoned(load):
                     # nobody would confirm them
                     return host, 'overdue'

@@ -21,6 +21,7 @@ import typing
 
 from osc_lib import exceptions
 
+from osc_maintenance import gaps
 from osc_maintenance.nova import api
 from osc_maintenance.nova import hosts
 from osc_maintenance.nova import servers as servers_api
@@ -231,7 +232,7 @@ def emptied(
         item for item in left if item in moved and moved[item].evacuated
     }
     # those that were evacuated keep theirs, and may be hundreds
-    unlisted(clients, host.name, left - evacuated)
+    gaps.unlisted(clients, host.name, left - evacuated)
     if left and host.journal.returning and left <= host.journal.returns.keys():
         # room for them is kept before Nova lists anything
         return Emptied(False)
@@ -275,44 +276,6 @@ def emptied_by_now(
             return found
         pause(seconds)
     return emptied(clients, host, load)
-
-
-def unlisted(
-    clients: 'clients_.Clients',
-    host: str,
-    missed: collections.abc.Iterable[str],
-) -> list[servers_.Server]:
-    """Servers that Nova does not list on a host, and that may be there.
-
-    Nova leaves out of a list, and says nothing, what a cell does not tell in
-    time; such servers would be taken for gone.
-
-    :param clients: Nova.
-    :param host: the host's name.
-    :param missed: the ids of the servers.
-    :returns: those that there are.
-    :raises TransientError: if one of them is on the host.
-    """
-    found = parallel.each(clients.servers.server, sorted(missed))
-    there = [server for server in found if server]
-    for server in there:
-        # one that is building may have been taken up just now
-        just_now = server.deleted or server.vm_state == 'building'
-        if server.host == host and not just_now:
-            raise left_out(server)
-    return there
-
-
-def left_out(server: servers_.Server) -> api.TransientError:
-    """The error where Nova does not list a server on its host.
-
-    :param server: the server.
-    """
-    return api.TransientError(
-        f'Nova leaves servers of {text.escape(server.host)} out of its list, '
-        f'{text.escape(server.name)} ({server.id}) for one: its cell may not '
-        'answer in time, or it has just come'
-    )
 
 
 def nodes(clients: 'clients_.Clients', host: state.Host) -> list[str]:

@@ -19,6 +19,7 @@ from osc_lib import exceptions
 
 from osc_maintenance.drain import verdict
 from osc_maintenance import facts
+from osc_maintenance import gaps
 from osc_maintenance.nova import api
 from osc_maintenance import parallel
 from osc_maintenance import placement
@@ -43,7 +44,7 @@ def builds(
     :returns: the servers.
     :raises TransientError: if Nova's list of the servers was not complete.
     """
-    found = facts.unlisted(clients, host, consumers)
+    found = gaps.unlisted(clients, host, consumers)
     return [
         server
         for server in found

@@ -31,6 +31,7 @@ from osc_maintenance.drain import plan as plan_
 from osc_maintenance.drain import returned
 from osc_maintenance.drain import watch
 from osc_maintenance import facts
+from osc_maintenance import gaps
 from osc_maintenance import journal
 from osc_maintenance import noting
 from osc_maintenance.nova import api
@@ -207,7 +208,7 @@ class Leaving:
         before = {server.id for server in self._load.servers or ()}
         load = servers.Load(self.host, migrations=migrations)
         missed = before - {server.id for server in found}
-        facts.unlisted(self._clients, self.host, missed - load.changing)
+        gaps.unlisted(self._clients, self.host, missed - load.changing)
 
     def _left_since(
         self, migrations: collections.abc.Iterable[servers.Migration]

@@ -23,6 +23,7 @@ from osc_maintenance.drain import journey
 from osc_maintenance.drain import moves as moves_
 from osc_maintenance.drain import verdict
 from osc_maintenance.drain import watch
+from osc_maintenance import gaps
 from osc_maintenance import journal
 from osc_maintenance import microversions
 from osc_maintenance import noting
@@ -135,6 +136,8 @@ class Returning:
         """Servers as they are now, by their ids."""
         found = parallel.each(self._clients.servers.server, ids)
         histories = parallel.each(self._history, ids)
+        told = [item for history in histories for item in history]
+        gaps.check_moves(self._clients.servers, ids, told)
         known = dict(zip(ids, zip(found, histories, strict=True), strict=True))
         # a move may have begun between the two looks
         doubtful = [

@@ -25,7 +25,7 @@ from osc_maintenance.drain import limit
 from osc_maintenance.drain import moves as moves_
 from osc_maintenance.drain import options as options_
 from osc_maintenance.drain import verdict
-from osc_maintenance import facts
+from osc_maintenance import gaps
 from osc_maintenance.nova import api
 from osc_maintenance import servers
 from osc_maintenance import text
@@ -197,7 +197,7 @@ class Settler:
             return
         elif server.host == _origin(move):
             if not move.moving:
-                raise facts.left_out(server)
+                raise gaps.left_out(server)
             return
         else:
             move.server = server

@@ -167,6 +167,7 @@ class UnsetHostMaintenance(base.ChangingCommand):
         """
         from osc_maintenance import change
         from osc_maintenance import facts
+        from osc_maintenance import gaps
         from osc_maintenance import notice
 
         noted = host.journal
@@ -176,6 +177,9 @@ class UnsetHostMaintenance(base.ChangingCommand):
         change.to_unset(host, force=force)
         try:
             load = facts.load(self.clients.servers, host.name)
+            gaps.check_moves(
+                self.clients.servers, noted.moves, load.migrations
+            )
         except exceptions.CommandError as exc:
             if not force:
                 raise exceptions.CommandError(

@@ -164,6 +164,12 @@ class Client:
         busy = (server.task_state or '').startswith('rebuild')
         return busy and bool(self._evacuations(server.id))
 
+    def moved_by(self, server: str) -> str | None:
+        # known as soon as it is asked for
+        rows = [row.migration for row in self._world.rows]
+        users = [row.user for row in rows if row.server == server]
+        return users[-1] if users else None
+
     def _evacuations(self, server: str) -> list[servers.Migration]:
         rows = [row.migration for row in self._world.rows if row.seen]
         return [
