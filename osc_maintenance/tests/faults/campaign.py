@@ -163,7 +163,7 @@ class Worker(contextlib.ExitStack):
         earlier = stage.facts()
         if not (stage.steps and reading.says_that_more_is_left(faulty)):
             wrong += checks.done(
-                faulty, earlier, reference.end, reference.told
+                faulty, earlier, reference.end, reference.told, before=before
             )
         wrong += checks.moves(faulty, earlier) + stage.lost(earlier)
         look = ('host', 'maintenance', 'show', stage.here, '-f', 'json')

@@ -106,11 +106,13 @@ def done(
     wanted: Json,
     tells: Json,
     code: int = Exit.DONE,
+    before: facts_.Facts | None = None,
 ) -> list[str]:
     """What is wrong if a command says that it has done what it was to do.
 
     :param answer: what it said.
     :param found: how things are.
+    :param before: how they were, if owners may have been told earlier.
     :param wanted: how they are to be.
     :param tells: what it is to answer.
     :param code: the exit status that says so.
@@ -122,8 +124,10 @@ def done(
     untold = reading.untold(answer, found)
     for name in untold:
         ours, other = (item['servers'][name] for item in (essence, wanted))
+        said = found.servers[name].metadata
         wrong += _if(
-            ours['metadata'] == other['metadata'],
+            ours['metadata'] == other['metadata']
+            and not (before and before.servers[name].metadata == said),
             f'{name} is told of, and said not to be',
         )
         ours['metadata'] = other['metadata']

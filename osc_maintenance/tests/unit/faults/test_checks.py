@@ -249,6 +249,13 @@ class TestDone(testtools.TestCase):
                 found = _facts(server)
                 wrong = checks.done(truth, found, wanted, tells)
                 self.assertEqual(right, not wrong, f'{wrong} {truth}')
+        # of what was planned, and nothing new
+        for before, right in ((told, True), (_HERE, False)):
+            wrong = checks.done(
+                *(_answer([row]), _facts(told), wanted, tells),
+                before=_facts(before),
+            )
+            self.assertEqual(right, not wrong, str(wrong))
         for lie in (
             _answer({'cause': None, 'untold': []}),
             _answer(says),
