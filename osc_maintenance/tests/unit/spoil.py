@@ -31,6 +31,8 @@ from osc_lib import exceptions
 
 from osc_maintenance.drain import interrupt
 from osc_maintenance.drain import report
+from osc_maintenance import facts
+from osc_maintenance.nova import api
 from osc_maintenance.osc import host_maintenance
 from osc_maintenance.osc import host_maintenance_show
 from osc_maintenance.osc import host_maintenance_unset
@@ -313,6 +315,8 @@ def _run(
         with (
             mock.patch.object(times, 'now', return_value=scenes.NOW),
             mock.patch.object(interrupt, 'interruptible', _impatient),
+            mock.patch.object(api, '_PAUSES', (0.0,)),
+            mock.patch.object(facts, '_LETTING_GO', (0.0,)),
             mock.patch.object(starting, '_AGAIN', _PAUSE),
             mock.patch.object(starting, '_PATIENCE', 3 * _PAUSE),
             # as on a terminal, but not shown there
