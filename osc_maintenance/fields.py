@@ -91,6 +91,21 @@ def maybe(item: object, key: str, kind: type[_T]) -> _T | None:
     return None if value is None else _checked(key, value, kind)
 
 
+def nullable(item: object, key: str, kind: type[_T]) -> _T | None:
+    """A field that has to be there, and may be null.
+
+    :param item: an object of an answer, or what there is in its place.
+    :param key: the name of the field.
+    :param kind: its type.
+    :returns: its value, or None.
+    :raises FieldError: if it is missing, or of another type.
+    """
+    found = maybe(item, key, kind)
+    if found is None and isinstance(item, dict) and key not in item:
+        raise FieldError(f'{key} is missing')
+    return found
+
+
 def one_of(
     item: object, key: str, choices: collections.abc.Container[str]
 ) -> str:

@@ -29,7 +29,11 @@ SERVER_ERROR = 500
 _REFUSED = 400
 _NOT_FOUND = 404
 _NOT_ACCEPTABLE = 406
+_CONFLICT = 409
 _TOO_MANY = 429
+#: A 406 is that of an older Nova behind the same address, as the microversion
+#: was agreed upon; a 404 or 409 that has no class of its own is not Nova's.
+_PASSING = (_TOO_MANY, _NOT_ACCEPTABLE, _NOT_FOUND, _CONFLICT)
 #: More of them no listing has: a page has up to 1,000 items by default.
 PAGES = 10_000
 #: How much is shown of a refusal that is not in Nova's form.
@@ -87,12 +91,16 @@ def by_status(
         response, body = request(url, method, raise_exc=False, **kwargs)
         if response.status_code < _REFUSED:
             return response, body
-        words = _words(body)
+        words, status = _words(body), response.status_code
+        # Nova knows no conflict where nothing is changed
+        others = status == _CONFLICT or (
+            status == _NOT_FOUND and words is None
+        )
         if words is None:
             raw = response.content.decode(errors='replace')
             words = text.shorten(' '.join(raw.split()), _SHOWN)
-            if response.status_code == _NOT_FOUND and method == 'GET':
-                raise nova_exceptions.ClientException(_NOT_FOUND, words)
+        if others and method == 'GET':
+            raise nova_exceptions.ClientException(status, words)
         told = {'message': words}
         raise nova_exceptions.from_response(response, told, url, method)
 
@@ -134,13 +142,10 @@ def explained(subject: str) -> collections.abc.Iterator[None]:
 
 def _passing(exc: Exception) -> bool:
     """Whether a failure says nothing of the request itself."""
-    if isinstance(exc, nova_exceptions.NotFound):
+    if isinstance(exc, (nova_exceptions.NotFound, nova_exceptions.Conflict)):
         return False
     if isinstance(exc, nova_exceptions.ClientException):
-        # any other 404 is not Nova's, and a 406 that of an older one behind
-        # the same address: the microversion was agreed upon
-        passing = exc.code in (_TOO_MANY, _NOT_FOUND, _NOT_ACCEPTABLE)
-        return bool(exc.code >= SERVER_ERROR or passing)
+        return bool(exc.code >= SERVER_ERROR or exc.code in _PASSING)
     if isinstance(exc, ksa_exceptions.HttpError):
         status = exc.http_status
         return bool(status >= SERVER_ERROR or status == _TOO_MANY)

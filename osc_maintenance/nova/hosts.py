@@ -34,7 +34,8 @@ from osc_maintenance import text
 _COMPUTE = 'nova-compute'
 #: What a service may be; the last if its cell is down. It is written into the
 #: record, to be what the service is again.
-_STATUSES = ('enabled', 'disabled', 'UNKNOWN')
+_UNKNOWN = 'UNKNOWN'
+_STATUSES = ('enabled', 'disabled', _UNKNOWN)
 
 
 class Hosts:
@@ -238,7 +239,7 @@ class Hosts:
         with api.explained(f'Aggregate {name}'):
             made: state.Aggregate | None
             try:
-                made = _aggregate(self._client.aggregates.create(name, None))
+                made = _created(self._client.aggregates.create(name, None))
             except nova_exceptions.Conflict:
                 return None
             except nova_exceptions.ClientException as exc:
@@ -360,20 +361,33 @@ def _of_host(
 
 
 def _service(item: typing.Any) -> state.Service:
-    # a service in a cell that is down has only a host and a status (2.69)
     told = item.to_dict()
+    status = fields.one_of(told, 'status', _STATUSES)
+    # a service in a cell that is down has only a host and a status (2.69)
+    down = status == _UNKNOWN
+    reason = (fields.maybe if down else fields.nullable)(
+        told, 'disabled_reason', str
+    )
     return state.Service(
         host=fields.needed(told, 'host', str),
         id=fields.identity(told) if told.get('id') else '',
-        status=fields.one_of(told, 'status', _STATUSES),
+        status=status,
         state=fields.maybe(told, 'state', str) or '',
-        disabled_reason=fields.maybe(told, 'disabled_reason', str) or None,
+        disabled_reason=reason or None,
         zone=fields.maybe(told, 'zone', str) or '',
     )
 
 
 def _aggregate(item: typing.Any) -> state.Aggregate:
-    # the answer to its creation has neither hosts nor metadata
+    told = item.to_dict()
+    # one without them would be taken for one without a record
+    fields.needed(told, 'hosts', list)
+    fields.needed(told, 'metadata', dict)
+    return _created(item)
+
+
+def _created(item: typing.Any) -> state.Aggregate:
+    """The answer to its creation has neither hosts nor metadata."""
     told = item.to_dict()
     return state.Aggregate(
         id=fields.needed(told, 'id', int),

@@ -186,6 +186,14 @@ class TestByStatus(base.BaseTestCase):
             )
             # what changes something is looked at again anyway
             self.assertIsNone(look(method='DELETE'))
+        told = {'conflictingRequest': {'code': 409, 'message': 'busy'}}
+        ask = api.by_status(mock.Mock(return_value=(_response(409), told)))
+        error = self.assertRaises(api.TransientError, look, ask)
+        self.assertEqual('Server web: busy (HTTP 409)', str(error))
+        refused = self.assertRaises(
+            exceptions.CommandError, look, ask, method='POST'
+        )
+        self.assertNotIsInstance(refused, api.TransientError)
         told = {'itemNotFound': {'code': 404, 'message': 'no such server'}}
         ask = api.by_status(mock.Mock(return_value=(response, told)))
         self.assertRaises(nova_exceptions.NotFound, ask, '/servers/x', 'GET')

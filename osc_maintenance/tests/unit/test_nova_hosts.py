@@ -94,6 +94,35 @@ class TestReading(NovaTestCase):
             self.nova.service('compute1'),
         )
 
+    def test_what_would_be_lost_has_to_be_told(self) -> None:
+        whole = {
+            'host': 'compute1',
+            'id': 'a',
+            'binary': 'nova-compute',
+            'status': 'disabled',
+            'disabled_reason': 'broken NIC',
+        }
+        record = {
+            'id': 7,
+            'uuid': 'u',
+            'name': 'maintenance:compute1',
+            'hosts': ['compute1'],
+            'metadata': {'maintenance:id': '1'},
+        }
+        for manager, body, key, look in (
+            (self.client.services, whole, 'disabled_reason', 'services'),
+            (self.client.aggregates, record, 'hosts', 'aggregates'),
+            (self.client.aggregates, record, 'metadata', 'aggregates'),
+        ):
+            manager.list.return_value = [_resource(**body)]
+            self.assertTrue(getattr(self.nova, look)())
+            left = {name: body[name] for name in body if name != key}
+            manager.list.return_value = [_resource(**left)]
+            error = self.assertRaises(
+                exceptions.CommandError, getattr(self.nova, look)
+            )
+            self.assertIn(f'{key} is missing', str(error))
+
     def test_an_unknown_host_lists_close_names(self) -> None:
         self.client.services.list.return_value = [
             _service(host, id='a')
@@ -109,7 +138,11 @@ class TestReading(NovaTestCase):
     def test_the_number_of_an_aggregate_is_given_again(self) -> None:
         known = state.Aggregate(7, 'uuid-1', 'maintenance:compute1', (), {})
         self.client.aggregates.get.return_value = _resource(
-            id=7, uuid='uuid-2', name='maintenance:compute2'
+            id=7,
+            uuid='uuid-2',
+            name='maintenance:compute2',
+            hosts=[],
+            metadata={},
         )
         error = self.assertRaises(
             api.OvertakenError, self.nova.aggregate, known
@@ -351,12 +384,18 @@ class TestOvertaken(NovaTestCase):
 
     def test_what_a_request_that_failed_has_done(self) -> None:
         get = self.client.aggregates.get
-        same = {'id': 7, 'uuid': 'u', 'name': 'maintenance:compute1'}
+        same = {
+            'id': 7,
+            'uuid': 'u',
+            'name': 'maintenance:compute1',
+            'hosts': [],
+            'metadata': {},
+        }
         failing = nova_exceptions.ClientException(500, 'StaleDataError')
         for answer, differs in (
             ([_resource(**same)], False),
-            ([_resource(**same, metadata={'a': 'b'})], True),
-            ([_resource(**same, hosts=['compute1'])], True),
+            ([_resource(**{**same, 'metadata': {'a': 'b'}})], True),
+            ([_resource(**{**same, 'hosts': ['compute1']})], True),
             ([_resource(**{**same, 'uuid': 'v'})], True),
             (nova_exceptions.NotFound(404), True),
             # nothing is known
