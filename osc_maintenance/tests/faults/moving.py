@@ -145,7 +145,6 @@ class ApplyStarts(staying.Apply, Drain):
     moves = {'web': 1, 'db': 1}
     failures = (stage.Exit.ERROR,)
     steps = True
-    settles = True
 
     def build(self) -> None:
         self.there = self.scene.host()

@@ -77,7 +77,10 @@ def says_that_more_is_left(answer: client.Answer) -> bool:
     :param answer: what it said.
     """
     return any(
-        row['state'] == 'migrating' and row['cause'] for row in rows(answer)
+        (row['state'] == 'migrating' and row['cause'])
+        # what has gone since is found at the next run
+        or (row['state'] == 'maintenance' and row.get('action') == 'draining')
+        for row in rows(answer)
     )
 
 

@@ -74,7 +74,6 @@ class Acknowledge(stage.Stage):
 
     command = 'ack'
     account = 'alpha-member'
-    settles = False
 
     def build(self) -> None:
         self.server('web')
@@ -108,7 +107,6 @@ class Apply(stage.Stage):
     failures = (stage.Exit.ERROR,)
     alone = True
     reports = True
-    settles = False
 
     def build(self) -> None:
         self.server('web')

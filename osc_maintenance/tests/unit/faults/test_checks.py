@@ -284,6 +284,18 @@ class TestDone(testtools.TestCase):
             wrong = checks.done(answer, found, found.essence(), tells)
             self.assertNotEqual([], wrong, str(rows))
 
+    def test_more_is_left(self) -> None:
+        for state, cause, action, more in (
+            ('migrating', '1 server is on its way', 'draining', True),
+            ('migrating', None, 'draining', False),
+            ('maintenance', None, 'draining', True),
+            ('maintenance', None, 'drained', False),
+        ):
+            row = {'state': state, 'cause': cause, 'action': action}
+            self.assertEqual(
+                more, reading.says_that_more_is_left(_answer([row])), str(row)
+            )
+
     def test_notes_are_lost(self) -> None:
         for key in ('move:web-id', 'stopped:web-id', 'told:web-id', 'drain'):
             noted = _RECORD | {f'maintenance:{key}': 'x'}
