@@ -272,8 +272,12 @@ def _others(
     cloud: fixture.Cloud, *, alone: bool
 ) -> collections.abc.Iterator[None]:
     """Keep apart from who acts on all hosts, or from all if we do."""
-    with (cloud.state.directory / 'tests.lock').open('w') as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+    directory = cloud.state.directory
+    with (directory / 'tests.lock').open('w') as lock:
+        # in turn, as the functional tests do
+        with (directory / 'tests.turn').open('w') as turn:
+            fcntl.flock(turn, fcntl.LOCK_EX)
+            fcntl.flock(lock, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
         yield
 
 

@@ -281,7 +281,9 @@ class TestKilled(KillTestCase):
         going = self.set_going(here, '--migrate', 'all')
         going.says('cold migration started')
         self.migration(off, 'migrating')
-        going.kill()
+        # as a terminal does that is lost
+        going.send(signal.SIGHUP)
+        self.assertEqual(-signal.SIGHUP, going.end().code)
         self.assertEqual('migrating', self.is_truthful(here, [off]))
         self.scene.migration_of(off)
         self.scene.wait_for_server(off, 'VERIFY_RESIZE')

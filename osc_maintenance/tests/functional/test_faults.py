@@ -13,8 +13,11 @@
 
 """A sample of the faults that ``tox -e faults`` tries, and each kind of it."""
 
+import collections.abc
+
 from osc_maintenance.tests.faults import campaign
 from osc_maintenance.tests.faults import cases
+from osc_maintenance.tests.faults import stages
 from osc_maintenance.tests.functional import base
 
 _SAMPLE = {
@@ -36,19 +39,22 @@ _SAMPLE = {
     'enter': ('45:504-after',),
     'return': ('25:reset-after',),
 }
+_CRON = {
+    'apply': ('6:kill-after',),
+    'apply-unset': ('15:not-json',),
+    'apply-starts': ('15:504-after',),
+    'apply-ends': ('25:silence',),
+}
 
 
 class TestFaults(base.TestCase):
-    def test_a_sample(self) -> None:
-        told = {
-            kind.rpartition(':')[2]
-            for kinds in _SAMPLE.values()
-            for kind in kinds
-        }
-        self.assertEqual({*cases.Kind}, told)
+    def _converge(
+        self,
+        sample: collections.abc.Mapping[str, collections.abc.Sequence[str]],
+    ) -> None:
         chosen = [
             cases.Case.parse(f'{command}:{case}')
-            for command, found in _SAMPLE.items()
+            for command, found in sample.items()
             for case in found
         ]
         verdicts: list[cases.Verdict] = []
@@ -58,3 +64,17 @@ class TestFaults(base.TestCase):
             [str(item) for item in verdicts if item.result != 'converged'],
         )
         self.assertEqual(len(chosen), len(verdicts))
+
+    def test_a_sample(self) -> None:
+        told = {
+            kind.rpartition(':')[2]
+            for kinds in _SAMPLE.values()
+            for kind in kinds
+        }
+        self.assertEqual({*cases.Kind}, told)
+        self._converge(_SAMPLE)
+
+    def test_a_sample_of_cron(self) -> None:
+        self.assertEqual(stages.STAGES.keys(), {*_SAMPLE, *_CRON})
+        self.leave_it_to_others()
+        self._converge(_CRON)
