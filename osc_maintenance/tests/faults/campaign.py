@@ -161,7 +161,12 @@ class Worker(contextlib.ExitStack):
                 reports=stage.reports,
             )
         earlier = stage.facts()
-        if not (stage.steps and reading.says_that_more_is_left(faulty)):
+        stays = any(
+            earlier.servers[name].host == stage.here for name in stage.leaving
+        )
+        if not (
+            stage.steps and reading.says_that_more_is_left(faulty, stays=stays)
+        ):
             wrong += checks.done(
                 faulty, earlier, reference.end, reference.told, before=before
             )

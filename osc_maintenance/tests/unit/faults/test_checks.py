@@ -285,16 +285,16 @@ class TestDone(testtools.TestCase):
             self.assertNotEqual([], wrong, str(rows))
 
     def test_more_is_left(self) -> None:
-        for state, cause, action, more in (
-            ('migrating', '1 server is on its way', 'draining', True),
-            ('migrating', None, 'draining', False),
-            ('maintenance', None, 'draining', True),
-            ('maintenance', None, 'drained', False),
+        for state, cause, action, stays, more in (
+            ('migrating', '1 server is on its way', 'draining', False, True),
+            ('migrating', None, 'draining', False, False),
+            ('migrating', None, 'entered', True, True),
+            ('maintenance', None, 'draining', False, True),
+            ('maintenance', None, 'drained', True, False),
         ):
             row = {'state': state, 'cause': cause, 'action': action}
-            self.assertEqual(
-                more, reading.says_that_more_is_left(_answer([row])), str(row)
-            )
+            told = reading.says_that_more_is_left(_answer([row]), stays=stays)
+            self.assertEqual(more, told, str(row))
 
     def test_notes_are_lost(self) -> None:
         for key in ('move:web-id', 'stopped:web-id', 'told:web-id', 'drain'):
