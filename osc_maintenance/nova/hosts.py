@@ -370,7 +370,7 @@ def _service(item: typing.Any) -> state.Service:
     )
     return state.Service(
         host=fields.needed(told, 'host', str),
-        id=fields.identity(told) if told.get('id') else '',
+        id='' if down else fields.identity(told),
         status=status,
         state=fields.maybe(told, 'state', str) or '',
         disabled_reason=reason or None,

@@ -42,6 +42,15 @@ OPTIONAL = frozenset(
         'POST /servers/{}/metadata',
     )
 )
+#: What is written rests on these.
+_RECORDS = ('/os-aggregates', '/os-services')
+_WRITERS = ('set', 'unset', 'apply')
+#: Fields of which Nova may leave out what is in them, or which are not ours to
+#: read: what is below them may be missing, or they may be so themselves.
+_LOOSE = frozenset(('metadata',))
+_UNREAD = ('availability_zone', 'binary', 'forced_down', 'updated_at')
+#: A service in a cell that is down has neither.
+_SPARE = frozenset((*_UNREAD, 'state', 'zone'))
 #: What is put back as it was, whatever that is.
 _RESTORED = ('disabled_reason', 'maintenance:before_reason')
 #: What a request that changes something may look like.
@@ -86,6 +95,11 @@ def some(value: typing.Any) -> collections.abc.Iterator[Case]:
 
 def wrong(case: Case) -> list[str]:
     """What is wrong with what a command makes of it, for people to read."""
+    return faults(_outcome(case), case.route, case.place)
+
+
+def _outcome(case: Case) -> spoil.Outcome:
+    """What a command makes of it."""
 
     def change(route: str, body: typing.Any) -> typing.Any:
         if route != case.route:
@@ -93,8 +107,7 @@ def wrong(case: Case) -> list[str]:
         return spoil.spoiled(body, case.place, case.value)
 
     cloud = spoil.cloud_of(case.name)
-    outcome = spoil.run(case.name, cloud, change, case.formatter)
-    return faults(outcome, case.route, case.place)
+    return spoil.run(case.name, cloud, change, case.formatter)
 
 
 def faults(outcome: spoil.Outcome, route: str, place: spoil.Path) -> list[str]:
@@ -123,6 +136,32 @@ def faults(outcome: spoil.Outcome, route: str, place: spoil.Path) -> list[str]:
         if not _PATH.fullmatch(write)
     ]
     return found
+
+
+def without() -> collections.abc.Iterator[Case]:
+    """Every place of a record or service without which nothing is written."""
+    for (route, place), every_name in _places().items():
+        names = [n for n in every_name if n.startswith(_WRITERS)]
+        if not (names and place and any(item in route for item in _RECORDS)):
+            continue
+        last = place[-1]
+        values: tuple[typing.Any, ...] = (spoil.MISSING, None, [])
+        for value in values:
+            empty = (value == [] and last == 'hosts') or (
+                # the only member; a reason that there is none of
+                isinstance(last, int)
+                or (value is None and last == 'disabled_reason')
+            )
+            if not (empty or last in _SPARE or _LOOSE & {*place[:-1]}):
+                turn = _turn(route, place, value)
+                yield _case(names[turn % len(names)], route, place, value)
+
+
+def unmissed(case: Case) -> list[str]:
+    """What is written although something is missing, and without a word."""
+    outcome = _outcome(case)
+    told = outcome.error or outcome.no_answer
+    return [] if told else outcome.later
 
 
 def _case(name: str, route: str, place: spoil.Path, value: typing.Any) -> Case:

@@ -56,6 +56,11 @@ class TestOnePlace(HostileTestCase):
     def test_it_is_anything_else(self) -> None:
         self._some(None)
 
+    def test_nothing_is_written_without_it(self) -> None:
+        for case in places.without():
+            with self.subTest(case=case):
+                self.assertEqual([], places.unmissed(case))
+
     def test_all_that_can_be_read_is_asked_for(self) -> None:
         asked = {case.route for case in places.some(None)}
         answered = re.findall("'(/.+)'", inspect.getsource(wire.Cloud._read))
