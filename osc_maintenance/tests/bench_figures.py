@@ -99,11 +99,15 @@ def _rates(command: str, figures: Sizes) -> list[tuple[float, float, float]]:
     rates = []
     for less, more in itertools.pairwise(found):
         each = max(more.reports - less.reports, 1)
-        requests = more.nova + more.placement - less.nova - less.placement
+        requests = _requests(more) - _requests(less)
         wall = more.cost.wall - less.cost.wall
         cpu = more.cost.cpu - less.cost.cpu
         rates.append((requests / each, wall / each, cpu / each))
     return rates
+
+
+def _requests(figures: Figures) -> int:
+    return figures.nova + figures.placement
 
 
 def broken(figures: Sizes) -> list[str]:
@@ -129,7 +133,15 @@ def broken(figures: Sizes) -> list[str]:
         for command, f in commands.items()
         if f.cost.memory >= _MOST_MEMORY
     ]
-    for command in figures[last]:
+    for command, largest in figures[last].items():
+        smallest = figures[min(figures)][command]
+        grown = _requests(largest) - _requests(smallest)
+        if smallest.reports == largest.reports and grown > 0:
+            found.append(
+                f'{command} makes {grown} more requests in a cloud of {last} '
+                f'hosts than of {min(figures)}, and reports no more'
+            )
+            continue
         rates = [requests for requests, *_times in _rates(command, figures)]
         if max(rates) > rates[0] + _NOISE:
             told = ', '.join(f'{rate:.2f}' for rate in rates)

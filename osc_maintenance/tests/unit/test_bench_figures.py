@@ -26,8 +26,12 @@ _LIST = bench_figures.Figures(
 
 
 class TestBroken(base.BaseTestCase):
-    def _broken(self, **wrong: typing.Any) -> list[str]:
-        """What is broken if something is other in the largest cloud."""
+    def _broken(self, show: int = 7, **wrong: typing.Any) -> list[str]:
+        """What is broken if something is other in the largest cloud.
+
+        :param show: how many requests it makes there.
+        :param wrong: what is other of a list.
+        """
         sizes = {
             hosts: {
                 'list': dataclasses.replace(
@@ -38,6 +42,7 @@ class TestBroken(base.BaseTestCase):
             for hosts in (10, 100, 1000)
         }
         last = sizes[1000]
+        last['show'] = dataclasses.replace(last['show'], nova=show)
         last['list'] = dataclasses.replace(last['list'], **wrong)
         self.assertIn('list of 1000 in', bench_figures.table(sizes))
         return bench_figures.broken(sizes)
@@ -60,3 +65,8 @@ class TestBroken(base.BaseTestCase):
             (told,) = self._broken(**wrong)
             self.assertIn('list makes more requests for each', told)
             self.assertIn('1.00, 1.22', told)
+
+    def test_requests_where_nothing_more_is_reported(self) -> None:
+        self.assertEqual([], self._broken(show=7))
+        (told,) = self._broken(show=8)
+        self.assertIn('show makes 1 more requests in a cloud of 1000', told)
