@@ -107,7 +107,13 @@ class TestNames(drains.DrainTestCase):
         self.assertEqual({lower}, self._listed())
         self.assertEqual({'ACTIVE': 1}, self.shown(upper)['servers'])
         self.assertEqual({}, self.shown(lower)['servers'])
+        # both at once: what is recorded of one is not that of the other
+        self.maintenance('set', upper, '--reason', 'disk')
+        self.assertEqual({lower, upper}, self._listed())
         self.maintenance('unset', lower)
+        self.assert_untouched(lower)
+        self.assertEqual('disk', self.shown(upper)['reason'])
+        self.maintenance('unset', upper)
         # Nova's scheduler takes the two for one: it finds no host but this
         there = self.scene.host()
         drain = self.set_(upper, '--migrate', 'all')
@@ -200,9 +206,12 @@ class TestPolicy(drains.DrainTestCase):
     def test_an_admin_of_the_system(self) -> None:
         # Nova's policy wants a project; it says so itself
         here = self.scene.host()
-        for verb in ('set', 'show', 'unset'):
+        for command in (
+            *(('set', here), ('show', here), ('unset', here)),
+            *(('list',), ('apply',)),
+        ):
             said = self.refused(
-                *('host', 'maintenance', verb, here), cloud='admin-system'
+                *('host', 'maintenance', *command), cloud='admin-system'
             )
             self.assertIn('os-services:list', said)
             self.assertIn('(HTTP 403)', said)
