@@ -38,6 +38,7 @@ import itertools
 import json
 import os
 import selectors
+import signal
 import socket
 import sys
 import time
@@ -123,6 +124,8 @@ def _next(
                 return None
             process = os.fork()
             if not process:
+                # as from a shell, and not as under nohup
+                signal.signal(signal.SIGHUP, signal.SIG_DFL)
                 for other in selector.get_map().values():
                     if other.data:
                         os.close(other.fd)
