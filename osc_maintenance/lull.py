@@ -72,13 +72,13 @@ def seconds_left(
 
 
 def just_begun(journal: journal_.Journal, now: datetime.datetime) -> bool:
-    """Whether somebody has begun a moment ago to end a maintenance.
+    """Whether somebody may have begun just now to end a maintenance.
 
     :param journal: what has been noted.
-    :param now: when this command began, in UTC: what is noted later is ours.
+    :param now: the present, in UTC.
     """
     noted = journal.return_noted
-    return noted is not None and datetime.timedelta() < now - noted < NEXT
+    return noted is not None and abs(now - noted) < NEXT
 
 
 def is_being_ended(journal: journal_.Journal, now: datetime.datetime) -> bool:
@@ -90,6 +90,8 @@ def is_being_ended(journal: journal_.Journal, now: datetime.datetime) -> bool:
     :param journal: what has been noted.
     :param now: when this command began, in UTC: what is noted later is ours.
     """
+    noted = journal.return_noted
+    begun = noted is not None and datetime.timedelta() < now - noted < NEXT
     # the notes of moves are all that an earlier version says
     comes_back = journal.brings_back or bool(journal.returns)
-    return journal.returning and (just_begun(journal, now) or comes_back)
+    return journal.returning and (begun or comes_back)

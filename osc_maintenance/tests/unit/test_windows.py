@@ -42,7 +42,8 @@ class TestCalledFor(base.BaseTestCase):
         )
         gone = dataclasses.replace(planned, service=None)
         begun = NOW + 4 * HOUR - datetime.timedelta(seconds=5)
-        dropping, dropped, ending = (
+        ahead = NOW + 4 * HOUR + datetime.timedelta(seconds=5)
+        dropping, by_another_clock, dropped, ending = (
             scenes.after(
                 host,
                 change.WriteRecord(
@@ -51,6 +52,7 @@ class TestCalledFor(base.BaseTestCase):
             )
             for host, noted in (
                 (planned, begun),
+                (planned, ahead),
                 (planned, NOW),
                 (interrupted, NOW),
             )
@@ -67,6 +69,7 @@ class TestCalledFor(base.BaseTestCase):
             ('its start has come', planned, 4, enter),
             ('its end has come too', planned, 6, end),
             ('a plan that is being dropped', dropping, 4, None),
+            ('by a clock that is ahead', by_another_clock, 4, None),
             ('that was interrupted', dropped, 4, mend),
             ('and its start is yet to come', dropped, 3, None),
             ('it is being ended', ending, 4, None),
