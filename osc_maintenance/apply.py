@@ -340,9 +340,11 @@ def _act(
             host.journal, now
         ):
             if host.journal.moves or host.journal.returns:
+                change.to_unset(host)
                 load = facts.load(clients.servers, host.name)
                 gaps.check_moves(
-                    clients.servers, host.journal.moves, load.migrations
+                    *(clients.servers, host.name),
+                    *(host.journal.moves, load.migrations),
                 )
                 if host.journal.abandoned(load):
                     # nobody would confirm them

@@ -17,7 +17,6 @@ never having been there.
 """
 
 import collections.abc
-import time
 import typing
 
 from osc_maintenance.nova import api
@@ -67,33 +66,42 @@ def left_out(server: servers_.Server) -> api.TransientError:
 
 def check_moves(
     servers: servers_api.Servers,
+    host: str,
     noted: collections.abc.Iterable[str],
     migrations: collections.abc.Iterable[servers_.Migration],
-    pause: collections.abc.Callable[[float], object] = time.sleep,
 ) -> None:
     """See that Nova has told the moves of servers that were to be moved.
 
-    One that was noted and never asked for has none; but of one that has moved
-    there is an action, which Nova reads in the cell of its server alone.
+    One that was noted and never asked for has none, nor has one that was
+    deleted; but of one that has moved there is an action, which Nova reads in
+    the cell of its server alone.
 
     :param servers: the servers of Nova.
-    :param noted: the ids of the servers.
+    :param host: the host that they were to leave.
+    :param noted: their ids.
     :param migrations: what Nova has told.
-    :param pause: waits for some seconds.
-    :raises TransientError: if it has told none of a server that has moved, and
-        does not within half a minute.
+    :raises TransientError: if it has told none of a server that has moved.
     """
     told = {item.server for item in migrations}
 
     def look(server: str) -> None:
-        # it may have moved before it came, or is about to
-        if servers.moved_by(server) and not servers.migrations(server=server):
+        found = servers.server(server)
+        if found is None or found.deleted or not _has_moved(found, host):
+            return
+        # what has been shelved has left without a migration
+        if servers.moved_by(server) is None:
+            return
+        history = servers.migrations(server=server)
+        if not history or any(item.source == host for item in history):
             raise api.TransientError(
                 f'Nova leaves the migrations of server {server} out of its '
                 'list: its cell may not answer in time'
             )
 
-    parallel.each(
-        lambda server: api.patiently(lambda: look(server), pause),
-        sorted(set(noted) - told),
-    )
+    parallel.each(look, sorted(set(noted) - told))
+
+
+def _has_moved(server: servers_.Server, host: str) -> bool:
+    """Whether a server is elsewhere, or on its way, or not confirmed."""
+    at_rest = server.task_state is None and server.vm_state != 'resized'
+    return server.host != host or not at_rest

@@ -34,8 +34,8 @@ _DURATION = re.compile(
 )
 # datetime.fromisoformat takes any character between date and time
 _ISO_8601 = re.compile(r'[0-9TWZ:.,+ -]+')
-#: The clock of Linux that goes on while the machine sleeps, where there is
-#: one; that of other systems does so by itself, or there is none.
+#: The clock of Linux that goes on while the machine sleeps. Elsewhere it may
+#: go unnoticed that one has slept.
 _BOOTTIME: int | None = getattr(time, 'CLOCK_BOOTTIME', None)
 
 

@@ -17,6 +17,8 @@ import dataclasses
 import math
 import typing
 
+from osc_lib import exceptions
+
 from osc_maintenance import change
 from osc_maintenance.drain import dead
 from osc_maintenance.drain import journey
@@ -100,7 +102,7 @@ class Returning:
             for item in services.values()
             if item.state == 'up'
         }
-        found = self._known(sorted(self._at.journal.moves))
+        found = self._all_known(sorted(self._at.journal.moves))
         leaving = [
             f'{text.escape(server.name)} ({server.id})'
             for server, migrations in found.values()
@@ -132,12 +134,28 @@ class Returning:
             matters.add(microversions.Matter.COLD_TARGETS)
         return matters
 
+    def _all_known(
+        self, ids: collections.abc.Sequence[str]
+    ) -> dict[str, _Known]:
+        """The same, once Nova tells the moves of all of them."""
+
+        def look() -> dict[str, _Known]:
+            known = self._known(ids)
+            told = [item for _server, past in known.values() for item in past]
+            gaps.check_moves(self._clients.servers, self.host, ids, told)
+            return known
+
+        try:
+            return api.patiently(look)
+        except api.TransientError as exc:
+            raise exceptions.CommandError(
+                f'{exc}: run it again, or leave --return-servers out'
+            ) from exc
+
     def _known(self, ids: collections.abc.Sequence[str]) -> dict[str, _Known]:
         """Servers as they are now, by their ids."""
         found = parallel.each(self._clients.servers.server, ids)
         histories = parallel.each(self._history, ids)
-        told = [item for history in histories for item in history]
-        gaps.check_moves(self._clients.servers, ids, told)
         known = dict(zip(ids, zip(found, histories, strict=True), strict=True))
         # a move may have begun between the two looks
         doubtful = [

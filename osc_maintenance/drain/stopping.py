@@ -141,10 +141,13 @@ class Stopping:
 
     def _begin(self, move: moves_.Move) -> bool:
         """Ask Nova to stop one; whether it is to be waited for."""
+        asked = False
 
         def ask() -> None:
+            nonlocal asked
             # who ends the maintenance starts what is stopped by then
             self._journey.check_now()
+            asked = True
             self._servers.stop(move.server)
 
         try:
@@ -152,6 +155,9 @@ class Stopping:
         except journey.LostError:
             raise
         except api.TransientError as exc:
+            if not asked:
+                self._failed(move, f'was not stopped: {exc}')
+                return False
             # whether Nova has taken it will be seen
             self._unanswered[move.server.id] = str(exc)
         except exceptions.CommandError as exc:

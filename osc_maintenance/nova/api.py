@@ -94,7 +94,8 @@ def by_status(
         words, status = _words(body), response.status_code
         # Nova knows no conflict where nothing is changed
         others = status == _CONFLICT or (
-            status == _NOT_FOUND and words is None
+            # a gateway tells of its routes in a flat form
+            status == _NOT_FOUND and (words is None or 'message' in body)
         )
         if words is None:
             raw = response.content.decode(errors='replace')

@@ -29,6 +29,7 @@ from osc_maintenance.osc import drain
 from osc_maintenance.osc import notify
 
 if typing.TYPE_CHECKING:
+    from osc_maintenance import servers as servers_
     from osc_maintenance import state
 
 
@@ -152,11 +153,25 @@ class UnsetHostMaintenance(base.ChangingCommand):
             told = notify.withdraw(self.clients, self.log, host, force=force)
         except starting.ResumedError as exc:
             # they came later: minutes may have gone by
-            notify.tell_again(self.clients, self.log, host)
+            self._tell_again(host)
+            started = sum(
+                row['cause'] is None for row in self.more.get('started', ())
+            )
             raise exceptions.CommandError(
-                f'{exc}; run unset again if it is to end all the same'
+                f'{exc}'
+                + f' ({started} started by then)' * bool(started)
+                + '; run unset again if it is to end all the same'
             ) from exc
         self.more.update(told)
+
+    def _tell_again(self, host: 'state.Host') -> None:
+        """Tell owners whose notices were removed in vain, if that can be."""
+        try:
+            notify.tell_again(self.clients, self.log, host)
+        except exceptions.CommandError as exc:
+            self.log.warning(
+                'Owners are not told again, which set does: %s', exc
+            )
 
     def _look_for_the_last_time(
         self, host: 'state.Host', *, force: bool
@@ -169,22 +184,27 @@ class UnsetHostMaintenance(base.ChangingCommand):
         from osc_maintenance import facts
         from osc_maintenance import gaps
         from osc_maintenance import notice
+        from osc_maintenance.nova import api
 
         noted = host.journal
         lost = host.mark if host.aggregate is None else None
         if not (noted.moves or noted.returns or lost):
             return
         change.to_unset(host, force=force)
+
+        def look() -> 'servers_.Load':
+            nova = self.clients.servers
+            load = facts.load(nova, host.name)
+            gaps.check_moves(nova, host.name, noted.moves, load.migrations)
+            return load
+
         try:
-            load = facts.load(self.clients.servers, host.name)
-            gaps.check_moves(
-                self.clients.servers, noted.moves, load.migrations
-            )
+            load = look() if force else api.patiently(look)
         except exceptions.CommandError as exc:
             if not force:
                 raise exceptions.CommandError(
-                    f'{exc}; with --force it ends without a look at what is '
-                    'left unconfirmed'
+                    f'{exc}; run unset again, or with --force, without a look '
+                    'at what is left unconfirmed'
                 ) from exc
             self._leave(f'{exc}: what is left unconfirmed is not known')
             return

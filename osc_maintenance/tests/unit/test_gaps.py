@@ -11,6 +11,7 @@
 #   under the License.
 
 
+import dataclasses
 import typing
 from unittest import mock
 
@@ -23,43 +24,57 @@ from osc_maintenance.tests.unit import fakes
 from osc_maintenance.tests.unit import scenes
 
 
+_MOVED = servers.Migration(
+    7, 'web-id', servers.LIVE_MIGRATION, 'completed', 'compute1', 'compute2'
+)
+
+
 class TestCheckMoves(base.BaseTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.clients = fakes.Clients(scenes.entered())
         self.nova = typing.cast(typing.Any, self.clients.servers)
-        self.moved = servers.Migration(
-            7, 'web-id', servers.LIVE_MIGRATION, 'completed', 'here', 'there'
-        )
-        self.waited = 0.0
-
-    def pause(self, seconds: float) -> None:
-        self.waited += seconds
-
-    def check(self, *told: servers.Migration) -> None:
-        gaps.check_moves(self.nova, ['web-id'], told, self.pause)
-
-    def test_one_that_has_moved_and_is_left_out(self) -> None:
         self.nova.movers['web-id'] = 'id-of-alice'
-        error = self.assertRaises(api.TransientError, self.check)
-        self.assertIn('the migrations of server web-id', str(error))
-        self.assertEqual(30, self.waited)
 
-    def test_until_the_cell_answers(self) -> None:
-        self.nova.movers['web-id'] = 'id-of-alice'
-        answers: list[tuple[servers.Migration, ...]] = [(self.moved,), (), ()]
-        with mock.patch.object(
-            self.nova, 'migrations', lambda **_by: answers.pop()
-        ):
-            self.check()
-        self.assertEqual(([], 3), (answers, self.waited))
+    def _is_left_out(self, *told: servers.Migration, **web: str) -> bool:
+        """Whether one that looks so is taken for left out."""
+        host = web.get('host', 'compute2')
+        found = scenes.server('web', **{**web, 'host': host})
+        self.nova.loads[host] = servers.Load(host, (found,))
+        try:
+            gaps.check_moves(self.nova, 'compute1', ['web-id'], told)
+        except api.TransientError as exc:
+            self.assertIn('the migrations of server web-id', str(exc))
+            return True
+        return False
 
-    def test_nothing_is_missing(self) -> None:
-        for told, user in (
-            # it was noted, and nobody has asked for it
-            ((), None),
-            ((self.moved,), 'id-of-alice'),
+    def test_one_that_has_moved(self) -> None:
+        self.assertTrue(self._is_left_out())
+        self.assertFalse(self._is_left_out(_MOVED))
+
+    def test_the_cell_answers_again(self) -> None:
+        # what was told before still lacks it
+        for source, left_out in (('compute1', True), ('compute3', False)):
+            past = dataclasses.replace(_MOVED, source=source)
+            with mock.patch.object(
+                self.nova, 'migrations', return_value=(past,)
+            ):
+                self.assertIs(left_out, self._is_left_out(), source)
+
+    def test_one_that_is_still_there(self) -> None:
+        for fields, left_out in (
+            ({}, False),
+            ({'task_state': 'migrating'}, True),
+            ({'vm_state': 'resized'}, True),
         ):
-            self.nova.movers['web-id'] = user
-            self.check(*told)
-        self.assertEqual(0, self.waited)
+            told = self._is_left_out(host='compute1', **fields)
+            self.assertIs(left_out, told, str(fields))
+
+    def test_one_that_has_left_in_another_way(self) -> None:
+        self.nova.movers.clear()
+        self.assertFalse(self._is_left_out())
+
+    def test_one_that_was_deleted(self) -> None:
+        # Nova deletes its migrations with it, and not its actions
+        gaps.check_moves(self.nova, 'compute1', ['web-id'], ())
+        self.assertFalse(self._is_left_out(vm_state='soft-delete'))

@@ -14,6 +14,10 @@
 
 import contextlib
 import dataclasses
+import typing
+from unittest import mock
+
+from osc_lib import exceptions
 
 from osc_maintenance import change
 from osc_maintenance.drain import events
@@ -21,6 +25,7 @@ from osc_maintenance.drain import loop
 from osc_maintenance.drain import moves
 from osc_maintenance.drain import verdict
 from osc_maintenance import exit_codes
+from osc_maintenance.nova import api
 from osc_maintenance import owners
 from osc_maintenance import servers
 from osc_maintenance.tests.unit.drain import simulation
@@ -83,6 +88,33 @@ class TestSurvey(test_returning_base.ReturningTestCase):
             {'services': 1, 'server': 2, 'migrations': 2},
             dict(self.world.requests),
         )
+
+    def test_a_cell_that_is_silent_for_a_moment(self) -> None:
+        for silent, back in ((2, ['web']), (9, None)):
+            self.afresh()
+            self.drained('web')
+            left, real = [()] * silent, base.Client.migrations
+
+            def look(
+                *given: typing.Any,
+                left: list[tuple[()]] = left,
+                real: typing.Callable[..., typing.Any] = real,
+                **by: typing.Any,
+            ) -> typing.Any:
+                return left.pop() if left else real(*given, **by)
+
+            with (
+                mock.patch.object(api, '_PAUSES', (0.0, 0.0)),
+                mock.patch.object(base.Client, 'migrations', look),
+            ):
+                if back is None:
+                    error = self.assertRaises(
+                        exceptions.CommandError, self.surveyed
+                    )
+                    self.assertIn('leave --return-servers out', str(error))
+                    continue
+                found = self.surveyed().look(fresh=True, moving=set())
+            self.assertEqual(back, list(found.verdicts))
 
     def refusal(self) -> str:
         self.world.requests.clear()

@@ -238,7 +238,7 @@ class TestResumed(test_set_drain.DrainTestCase):
             mock.patch.object(self.clients.servers, 'start', start)
         )
         self.assertIn('compute1 was put into maintenance again by', said)
-        self.assertIn('run unset again', said)
+        self.assertIn('(1 started by then); run unset again', said)
 
     def test_while_owners_are_told(self) -> None:
         self.given(scenes.entered(request=change.Request(notify=True)), WEB)
@@ -255,6 +255,27 @@ class TestResumed(test_set_drain.DrainTestCase):
 
         said = self._unset(mock.patch.object(notices, '_withdrawn', withdrawn))
         self.assertIn('compute1 was put into maintenance again by', said)
+
+    def test_owners_cannot_be_told_again(self) -> None:
+        self.given(scenes.entered(request=change.Request(notify=True)), WEB)
+        notices.tell_all(
+            fakes.real(self.clients),
+            self.clients.nova.hosts['compute1'],
+            scenes.NOW,
+        )
+        overtaken = api.OvertakenError('compute1: HTTP 503')
+        real = notices._withdrawn
+
+        def withdrawn(*given: typing.Any, **how: typing.Any) -> typing.Any:
+            self._set()
+            return real(*given, **how)
+
+        with mock.patch.object(notices, 'tell_all', side_effect=overtaken):
+            said = self._unset(
+                mock.patch.object(notices, '_withdrawn', withdrawn)
+            )
+        self.assertIn('compute1 was put into maintenance again by', said)
+        self.assertIn('not told again, which set does', self.log.output)
 
 
 class TestUnconfirmed(test_set_drain.DrainTestCase):
@@ -306,6 +327,41 @@ class TestUnconfirmed(test_set_drain.DrainTestCase):
                 self.assertIn('web-id', said)
                 self.assertNotIn('db-id', said)
 
+    def test_their_cell_is_silent_for_a_moment(self) -> None:
+        self._given(_cold('finished', 'compute1', 'compute2'))
+        servers_ = self.clients.servers
+        servers_.movers['web-id'] = 'id-of-alice'
+        there = scenes.server('web', host='compute2', vm_state='resized')
+        servers_.loads['compute2'] = servers.Load('compute2', (there,))
+        real, silent = servers_.migrations, [(), ()]
+
+        def look(*given: typing.Any, **by: typing.Any) -> typing.Any:
+            return silent.pop() if silent else real(*given, **by)
+
+        with (
+            mock.patch.object(api, '_PAUSES', (0.0, 0.0)),
+            mock.patch.object(servers_, 'migrations', look),
+        ):
+            said = self._said()
+        self.assertIn('1 cold migrated and not confirmed', said)
+
+    def test_their_cell_goes_on_being_silent(self) -> None:
+        self._given()
+        servers_ = self.clients.servers
+        servers_.movers['web-id'] = 'id-of-alice'
+        there = scenes.server('web', host='compute2')
+        servers_.loads['compute2'] = servers.Load('compute2', (there,))
+        command, parsed = self.parsed(UNSET, 'compute1')
+        with mock.patch.object(api, '_PAUSES', (0.0,)):
+            error = self.assertRaises(
+                exceptions.CommandError, command.run, parsed
+            )
+        self.assertIn('out of its list', str(error))
+        self.assertIn('run unset again, or with --force', str(error))
+        self.assertEqual(0, self.clients.changes)
+        said = self._said('--force')
+        self.assertIn('what is left unconfirmed is not known', said)
+
     def test_nova_does_not_list_them(self) -> None:
         self._given(_cold('finished', 'compute1', 'compute2'))
         refusal = exceptions.CommandError('Migrations of compute1: HTTP 403')
@@ -313,7 +369,7 @@ class TestUnconfirmed(test_set_drain.DrainTestCase):
             self.clients.servers, 'migrations', side_effect=refusal
         ):
             for force, ended, words in (
-                ((), False, 'HTTP 403; with --force'),
+                ((), False, 'HTTP 403; run unset again, or with --force'),
                 (('--force',), True, 'This is done, but what to answer'),
             ):
                 command, parsed = self.parsed(UNSET, 'compute1', *force)
