@@ -122,7 +122,7 @@ def _make(state: layout.State, report: progress.Progress) -> None:
         configuration.write(state, plane.urls, install.directory())
         report('Creating the databases')
         _create_databases(state, plane)
-        _number_aggregates_once(state)
+        _number_once(state)
         report('Creating the accounts, flavors and an image')
         plane.start('identity', 'image')
         _create_accounts(plane.urls)
@@ -188,26 +188,31 @@ def _create_databases(
         list(executor.map(run_all, (keystone, nova)))
 
 
-def _number_aggregates_once(state: layout.State) -> None:
-    """See to it that no aggregate gets the number of a deleted one.
+def _number_once(state: layout.State) -> None:
+    """See to it that nothing of an aggregate gets the number of what is gone.
 
     SQLite gives the highest number again, other databases do not. Who writes
-    to an aggregate that is gone would write to that of another test.
+    to an aggregate that is gone would write to that of another test; and of
+    two that write to one aggregate at the same time, where one deletes a
+    value, the other would give its own to another key.
     """
     path = state.data / 'nova_api.sqlite'
     with contextlib.closing(sqlite3.connect(path)) as database:
-        table, *indexes = (
-            sql
-            for (sql,) in database.execute(
-                'SELECT sql FROM sqlite_master WHERE sql IS NOT NULL '
-                "AND tbl_name = 'aggregates' ORDER BY type = 'table' DESC"
+        for name in ('aggregates', 'aggregate_hosts', 'aggregate_metadata'):
+            table, *indexes = (
+                sql
+                for (sql,) in database.execute(
+                    'SELECT sql FROM sqlite_master WHERE sql IS NOT NULL '
+                    "AND tbl_name = ? ORDER BY type = 'table' DESC",
+                    (name,),
+                ).fetchall()
             )
-        )
-        once = table.replace('PRIMARY KEY (id), ', '').replace(
-            'id INTEGER NOT NULL', 'id INTEGER PRIMARY KEY AUTOINCREMENT'
-        )
-        for sql in ('DROP TABLE aggregates', once, *indexes):
-            database.execute(sql)
+            once = table.replace('PRIMARY KEY (id), ', '').replace(
+                '\tid INTEGER NOT NULL',
+                '\tid INTEGER PRIMARY KEY AUTOINCREMENT',
+            )
+            for sql in (f'DROP TABLE {name}', once, *indexes):
+                database.execute(sql)
         database.commit()
 
 
