@@ -207,8 +207,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _pass_on(self) -> None:
         proxy = self.proxy
+        length = int(self.headers.get('Content-Length') or 0)
+        body = self.rfile.read(length)
+        if len(body) < length:
+            # the service would wait for the rest
+            raise ConnectionError('the client was killed on the way')
         proxy.requests.append((self.command, self.path))
-        body = self.rfile.read(int(self.headers.get('Content-Length') or 0))
         if status := proxy.answer(self.command, self.path):
             self._tell(Answer(status, _JSON, _BUSY))
             return
