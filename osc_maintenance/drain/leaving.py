@@ -29,12 +29,12 @@ from osc_maintenance.drain import moves as moves_
 from osc_maintenance.drain import outlook
 from osc_maintenance.drain import plan as plan_
 from osc_maintenance.drain import returned
+from osc_maintenance.drain import upkeep
 from osc_maintenance.drain import watch
 from osc_maintenance import facts
 from osc_maintenance import gaps
 from osc_maintenance import journal
 from osc_maintenance import noting
-from osc_maintenance.nova import api
 from osc_maintenance import servers
 from osc_maintenance import state
 from osc_maintenance import text
@@ -259,7 +259,10 @@ class Leaving:
         name = text.escape(self.host)
         if self._at.aggregate is None:
             raise AssertionError(f'{name} has no record to be drained by')
-        self._read_aggregate(self._at.aggregate)
+        aggregate = upkeep.read(
+            self._clients.nova, self.host, self._at.aggregate
+        )
+        self._at = dataclasses.replace(self._at, aggregate=aggregate)
         if self._token and self._at.journal.evacuating != self._token:
             raise journey.LostError(
                 f'somebody else evacuates {name} as well, and has taken over'
@@ -291,16 +294,6 @@ class Leaving:
         if changes:
             self._write(changes)
         self._read = self._clock()
-
-    def _read_aggregate(self, aggregate: state.Aggregate) -> None:
-        try:
-            found = self._clients.nova.aggregate(aggregate)
-        except api.OvertakenError as exc:
-            name = text.escape(self.host)
-            raise journey.LostError(
-                f'the maintenance of {name} was ended by somebody else'
-            ) from exc
-        self._at = dataclasses.replace(self._at, aggregate=found)
 
     def _heed(self, service: state.Service | None) -> None:
         """See whether the host is still disabled for this maintenance.
@@ -415,14 +408,9 @@ class Leaving:
     def _write(self, changes: dict[str, str | None]) -> None:
         if self._at.aggregate is None:
             raise AssertionError(f'{self.host} has no record to write to')
-        try:
-            aggregate = self._clients.nova.write_record(
-                self._at.aggregate, changes
-            )
-        except api.OvertakenError as exc:
-            # unless it is gone, that is no answer of Nova's
-            self._read_aggregate(self._at.aggregate)
-            raise api.TransientError(str(exc)) from exc
+        aggregate = upkeep.write(
+            self._clients.nova, self.host, self._at.aggregate, changes
+        )
         self._at = state.Host(self.host, self._at.service, aggregate)
 
     def is_ours(self, migration: servers.Migration) -> bool:

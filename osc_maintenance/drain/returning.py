@@ -23,6 +23,7 @@ from osc_maintenance import change
 from osc_maintenance.drain import dead
 from osc_maintenance.drain import journey
 from osc_maintenance.drain import moves as moves_
+from osc_maintenance.drain import upkeep
 from osc_maintenance.drain import verdict
 from osc_maintenance.drain import watch
 from osc_maintenance import gaps
@@ -367,19 +368,6 @@ class Returning:
         """
         self._read_record()
 
-    def _lost(self) -> journey.LostError:
-        name = text.escape(self.host)
-        return journey.LostError(
-            f'the maintenance of {name} was ended by somebody else'
-        )
-
-    def _read_aggregate(self, aggregate: state.Aggregate) -> None:
-        try:
-            found = self._clients.nova.aggregate(aggregate)
-        except api.OvertakenError as exc:
-            raise self._lost() from exc
-        self._at = dataclasses.replace(self._at, aggregate=found)
-
     def outdated(self, moves: collections.abc.Sequence[moves_.Move]) -> bool:
         """Look once more at servers that are about to be moved.
 
@@ -429,14 +417,9 @@ class Returning:
     def _write(self, moves: dict[str, journal.Move]) -> None:
         if moves and self._at.aggregate:
             changes = noting.returning(moves, times.now(), brings_back=True)
-            try:
-                aggregate = self._clients.nova.write_record(
-                    self._at.aggregate, changes
-                )
-            except api.OvertakenError as exc:
-                # unless it is gone, that is no answer of Nova's
-                self._read_aggregate(self._at.aggregate)
-                raise api.TransientError(str(exc)) from exc
+            aggregate = upkeep.write(
+                self._clients.nova, self.host, self._at.aggregate, changes
+            )
             self._at = dataclasses.replace(self._at, aggregate=aggregate)
 
     def _read_record(self) -> None:
@@ -447,8 +430,11 @@ class Returning:
         :raises LostError: as :meth:`check`.
         """
         if self._at.aggregate is None:
-            raise self._lost()
-        self._read_aggregate(self._at.aggregate)
+            raise upkeep.ended(self.host)
+        aggregate = upkeep.read(
+            self._clients.nova, self.host, self._at.aggregate
+        )
+        self._at = dataclasses.replace(self._at, aggregate=aggregate)
         if not self._at.journal.returning:
             raise journey.LostError(
                 f'{text.escape(self.host)} was put into maintenance again by '
