@@ -60,9 +60,10 @@ ACCOUNTS = {
     'admin': Account('admin', 'admin', ('admin',)),
     'admin-system': Account('admin', None, ('admin',)),
     'project-admin': Account('project-admin', 'alpha', ('admin',)),
-    # what these two may do is in the policy of this Nova
+    # what these three may do is in the policy of this Nova
     'operator': Account('operator', 'admin', ('operator', 'reader')),
     'doorkeeper': Account('doorkeeper', 'admin', ('doorkeeper', 'reader')),
+    'clerk': Account('clerk', 'admin', ('clerk', 'reader')),
     'alpha-manager': Account(
         'alpha-manager', 'alpha', ('manager', 'member', 'reader')
     ),

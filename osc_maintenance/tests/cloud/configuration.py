@@ -106,7 +106,8 @@ _LOGGING = {
 }
 
 
-#: What an operator may do, as well as an admin; and a doorkeeper, of it.
+#: What an operator may do, as well as an admin; and of it a doorkeeper, and a
+#: clerk, who writes records and leaves the services alone.
 _OPERATOR = (
     'os-extended-server-attributes',
     'os-hypervisors:list-detail',
@@ -115,7 +116,8 @@ _OPERATOR = (
     'servers:allow_all_filters',
     'servers:detail:get_all_tenants',
 )
-_DOORKEEPER = (
+_DOORKEEPER = ('os-services:update',)
+_CLERK = (
     'os-aggregates:add_host',
     'os-aggregates:create',
     'os-aggregates:delete',
@@ -124,18 +126,19 @@ _DOORKEEPER = (
     'os-aggregates:set_metadata',
     'os-aggregates:show',
     'os-services:list',
-    'os-services:update',
 )
 
 
 def _policy() -> dict[str, str]:
     """Nova's policy, where it is not the usual one."""
     operator = 'role:admin or role:operator'
+    doorkeeper = f'{operator} or role:doorkeeper'
     return {
         f'os_compute_api:{name}': rule
         for names, rule in (
-            (_OPERATOR, operator),
-            (_DOORKEEPER, f'{operator} or role:doorkeeper'),
+            (_OPERATOR, f'{operator} or role:clerk'),
+            (_DOORKEEPER, doorkeeper),
+            (_CLERK, f'{doorkeeper} or role:clerk'),
         )
         for name in names
     }

@@ -203,6 +203,47 @@ class TestPolicy(drains.DrainTestCase):
         self.assertNotIn('This is done', said)
         self.assert_untouched(here)
 
+    def test_a_clerk_who_may_not_disable_services(self) -> None:
+        here = self.scene.host()
+        self.set_service(here, 'disabled', 'broken NIC')
+        kernel, disk = (('--reason', word) for word in ('kernel', 'disk'))
+        # a plan is a record, and no more
+        planned = ('--start', '2126-01-01')
+        told = self._as('clerk', 'set', here, *kernel, *planned)
+        self.assertEqual(('planned', 'clerk'), (told['state'], told['set_by']))
+        self.assertEqual(
+            'disk', self._as('clerk', 'set', here, *disk)['reason']
+        )
+        self.assertEqual('none', self._as('clerk', 'unset', here)['state'])
+        self.assertIsNone(self.aggregate(here))
+        # with more he begins, which does no harm, and can undo it
+        self._refused_to_update(here, 'set', *kernel)
+        shown = self.shown(here)
+        self.assertEqual('error', shown['state'])
+        self.assertIn('set or unset was interrupted', shown['cause'])
+        self.assertEqual('none', self._as('clerk', 'unset', here)['state'])
+        self.assertEqual(('disabled', 'broken NIC'), self.service(here))
+        self.assertIsNone(self.aggregate(here))
+        # what an admin has done he cannot end, and loses nothing of it
+        self._refused_to_update(here, 'set', *kernel)
+        self.assertEqual('maintenance', self.maintenance('set', here)['state'])
+        self._refused_to_update(here, 'unset')
+        shown = self.shown(here)
+        self.assertEqual(
+            ('maintenance', 'kernel'), (shown['state'], shown['reason'])
+        )
+        self.assertEqual('none', self.maintenance('unset', here)['state'])
+        self.assertEqual(('disabled', 'broken NIC'), self.service(here))
+        self.assertIsNone(self.aggregate(here))
+
+    def _refused_to_update(self, here: str, verb: str, *options: str) -> None:
+        """A clerk is told what Nova does not let him do."""
+        said = self.refused(
+            *('host', 'maintenance', verb, here, *options), cloud='clerk'
+        )
+        self.assertIn(f'Compute service of {here}: Policy', said)
+        self.assertIn('os-services:update', said)
+
     def test_an_admin_of_the_system(self) -> None:
         # Nova's policy wants a project; it says so itself
         here = self.scene.host()
