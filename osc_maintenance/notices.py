@@ -135,12 +135,14 @@ def tell(
         if item.lacks(here[server].said) and not here[server].moves
     ]
     failed = _said(clients, stale, wanted, pause)
-    host, over, left = _withdrawn(clients, host, here, keep=wanted.keys())
-    if over:
+    over = host.journal.told - wanted.keys()
+    host, left = _withdrawn(clients, host, here, over, pause, lasts=True)
+    gone = over - left.keys()
+    if gone:
         host = writes.note(
             clients.nova,
             _still_over(clients, host),
-            noting.telling((), sorted(over)),
+            noting.telling((), sorted(gone)),
         )
     return host, failed | left
 
@@ -194,13 +196,7 @@ def withdraw(
         return {}
     host = starting.announce(clients, host)
     told = host.journal.told
-    host, _over, left = _withdrawn(clients, host, {}, keep=frozenset())
-    for seconds in _PAUSES:
-        if not left:
-            break
-        pause(seconds)
-        keep = told - left.keys()
-        host, _over, left = _withdrawn(clients, host, {}, keep=keep)
+    host, left = _withdrawn(clients, host, {}, told, pause, lasts=False)
     host = starting.check_ending(clients, host)
     if host.journal.told - told:
         raise api.OvertakenError(
@@ -242,26 +238,59 @@ def _withdrawn(
     clients: 'clients_.Clients',
     host: state.Host,
     here: collections.abc.Mapping[str, servers.Server],
+    over: collections.abc.Collection[str],
+    pause: collections.abc.Callable[[float], object],
     *,
-    keep: collections.abc.Set[str],
-) -> tuple[state.Host, list[str], dict[str, str]]:
-    """The host, the servers on which no notice is left, and the others."""
-    over, ours = sorted(host.journal.told - keep), _ours(host)
-    told: list[tuple[str, str | None]] = []
-    for first in range(0, len(over), _BATCH):
-        if told and _looks_left(host.journal):
+    lasts: bool,
+) -> tuple[state.Host, dict[str, str]]:
+    """Remove notices, more than once where that may help; why some are left.
+
+    :param here: servers that are known already, by id.
+    :param over: the ids of the servers.
+    :param lasts: the record does, so what is refused is left to who looks
+        next.
+    """
+    host, left = _attempted_to_withdraw(clients, host, here, over)
+    for seconds in _PAUSES:
+        again = [
+            server
+            for server, exc in left.items()
+            if not lasts or isinstance(exc, api.TransientError)
+        ]
+        if not again:
+            break
+        pause(seconds)
+        for server in again:
+            del left[server]
+        host, more = _attempted_to_withdraw(clients, host, {}, again)
+        left |= more
+    return host, {
+        server: text.escape(str(exc)) for server, exc in left.items()
+    }
+
+
+def _attempted_to_withdraw(
+    clients: 'clients_.Clients',
+    host: state.Host,
+    here: collections.abc.Mapping[str, servers.Server],
+    over: collections.abc.Iterable[str],
+) -> tuple[state.Host, dict[str, exceptions.CommandError]]:
+    ids, ours = sorted(over), _ours(host)
+    left: dict[str, exceptions.CommandError] = {}
+    for first in range(0, len(ids), _BATCH):
+        if first and _looks_left(host.journal):
             host = _still_ending(clients, host)
-        batch = over[first : first + _BATCH]
+        batch = ids[first : first + _BATCH]
         causes = parallel.each(
             lambda server: _unsay(clients, ours, server, here.get(server)),
             batch,
         )
-        told += zip(batch, causes, strict=True)
-    return (
-        host,
-        [server for server, cause in told if cause is None],
-        {server: cause for server, cause in told if cause},
-    )
+        left |= {
+            server: cause
+            for server, cause in zip(batch, causes, strict=True)
+            if cause
+        }
+    return host, left
 
 
 def _looks_left(noted: journal.Journal) -> bool:
@@ -370,7 +399,7 @@ def _unsay(
     ours: str,
     server: str,
     known: servers.Server | None,
-) -> str | None:
+) -> exceptions.CommandError | None:
     """Remove one notice, if it is ours; why that cannot be done, or None."""
     try:
         found = known or clients.servers.server(server)
@@ -387,5 +416,5 @@ def _unsay(
             } - {ours}
         clients.owned.untell(found, notice.keys_of(found.said, others))
     except exceptions.CommandError as exc:
-        return text.escape(str(exc))
+        return exc
     return None

@@ -264,6 +264,22 @@ class TestTell(NoticesTestCase):
         self.assertEqual({'web-id': 'HTTP 409'}, self.tell())
         self.assertEqual({'web-id'}, self.host.journal.told)
 
+        self.assertEqual([], self.waits)
+
+    def test_one_on_which_it_cannot_be_removed_just_now(self) -> None:
+        self.tell()
+        (web, db) = self.clients.servers.loads['compute1'].servers or ()
+        self.place()
+        for server in (web, db):
+            self.place(server, on=f'of-{server.name}')
+        refusals = self.clients.owned.refusals
+        refusals['web-id'] = api.TransientError('HTTP 503')
+        refusals['db-id'] = exceptions.CommandError('HTTP 409')
+        with mock.patch.object(self, 'pause', lambda _s: refusals.clear()):
+            self.assertEqual({'db-id': 'HTTP 409'}, self.tell())
+        self.assertEqual({'db': 'stay'}, self.actions())
+        self.assertEqual({'db-id'}, self.host.journal.told)
+
     def test_one_that_is_on_its_way(self) -> None:
         going = dataclasses.replace(WEB, task_state='migrating')
         self.have(telling(), going)
