@@ -51,6 +51,8 @@ if typing.TYPE_CHECKING:
 _BATCH = 64
 #: How long to wait before what has failed is tried again, in seconds.
 _PAUSES = (1.0, 2.0, 4.0)
+#: It is not worth it where Nova has refused.
+_WORTH_IT = (api.TransientError, api.UnreadableError)
 _STAYS = verdict_.Verdict(verdict_.Action.LEAVE)
 #: It may have been stopped already.
 _STOPS = verdict_.Verdict(verdict_.Action.STOP)
@@ -255,7 +257,7 @@ def _withdrawn(
         again = [
             server
             for server, exc in left.items()
-            if not lasts or isinstance(exc, api.TransientError)
+            if not lasts or isinstance(exc, _WORTH_IT)
         ]
         if not again:
             break
@@ -340,7 +342,7 @@ def _said(
         again = [
             here[server]
             for server, exc in failed.items()
-            if isinstance(exc, api.TransientError)
+            if isinstance(exc, _WORTH_IT)
         ]
         if not again:
             break

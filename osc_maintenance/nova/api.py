@@ -49,6 +49,10 @@ class TransientError(exceptions.CommandError):
     """Nova did not answer, or not now: asking again later may help."""
 
 
+class UnreadableError(exceptions.CommandError):
+    """What came was no answer of Nova, or one that is not in its form."""
+
+
 class DownCellError(TransientError):
     """Nova knows of a server, and cannot look into the cell that it is in."""
 
@@ -90,6 +94,8 @@ def by_status(
     def asking(url: str, method: str, **kwargs: typing.Any) -> typing.Any:
         response, body = request(url, method, raise_exc=False, **kwargs)
         if response.status_code < _REFUSED:
+            if method == 'GET' and body is None:
+                raise fields.FieldError('it is no JSON object')
             return response, body
         words, status = _words(body), response.status_code
         # Nova knows no conflict where nothing is changed
@@ -123,6 +129,7 @@ def explained(subject: str) -> collections.abc.Iterator[None]:
 
     :param subject: what the request is about.
     :raises TransientError: if it may go away by itself.
+    :raises UnreadableError: if that was no answer.
     :raises CommandError: the subject, and what is wrong in the cloud's words.
     """
     try:
@@ -138,7 +145,7 @@ def explained(subject: str) -> collections.abc.Iterator[None]:
         raise exceptions.CommandError(words) from exc
     except (*fields.UNREADABLE, nova_exceptions.UnsupportedVersion) as exc:
         words = f'{subject}: {text.masked(fields.unreadable(exc))}'
-        raise exceptions.CommandError(text.escape(words)) from exc
+        raise UnreadableError(text.escape(words)) from exc
 
 
 def _passing(exc: Exception) -> bool:

@@ -226,6 +226,22 @@ class TestByStatus(base.BaseTestCase):
         ask = api.by_status(mock.Mock(return_value=answer))
         self.assertEqual(answer, ask('/things', 'GET'))
 
+    def test_what_is_no_json(self) -> None:
+        answer = (_response(202), None)
+        ask = api.by_status(mock.Mock(return_value=answer))
+
+        def look() -> None:
+            with api.explained('Server web'):
+                ask('/servers/web', 'GET')
+
+        error = self.assertRaises(api.UnreadableError, look)
+        self.assertEqual(
+            'Server web: that is no answer of the API: it is no JSON object',
+            str(error),
+        )
+        # many an answer to a change is empty
+        self.assertEqual(answer, ask('/servers/web/action', 'POST'))
+
 
 class TestPages(base.BaseTestCase):
     def _pages(
