@@ -51,8 +51,6 @@ if typing.TYPE_CHECKING:
 _BATCH = 64
 #: How long to wait before what has failed is tried again, in seconds.
 _PAUSES = (1.0, 2.0, 4.0)
-#: It is not worth it where Nova has refused.
-_WORTH_IT = (api.TransientError, api.UnreadableError)
 _STAYS = verdict_.Verdict(verdict_.Action.LEAVE)
 #: It may have been stopped already.
 _STOPS = verdict_.Verdict(verdict_.Action.STOP)
@@ -257,7 +255,7 @@ def _withdrawn(
         again = [
             server
             for server, exc in left.items()
-            if not lasts or isinstance(exc, _WORTH_IT)
+            if not lasts or isinstance(exc, api.TransientError)
         ]
         if not again:
             break
@@ -342,7 +340,7 @@ def _said(
         again = [
             here[server]
             for server, exc in failed.items()
-            if isinstance(exc, _WORTH_IT)
+            if isinstance(exc, api.TransientError)
         ]
         if not again:
             break

@@ -49,10 +49,6 @@ class TransientError(exceptions.CommandError):
     """Nova did not answer, or not now: asking again later may help."""
 
 
-class UnreadableError(exceptions.CommandError):
-    """What came was no answer of Nova, or one that is not in its form."""
-
-
 class DownCellError(TransientError):
     """Nova knows of a server, and cannot look into the cell that it is in."""
 
@@ -85,7 +81,8 @@ def by_status(
 
     novaclient does not look at the status where the JSON of a load balancer,
     say, is not in the form of Nova's. That something is not there is for Nova
-    to say: a server is not gone because a balancer knows no way to it.
+    to say: a server is not gone because a balancer knows no way to it. Its
+    page for people is no answer either, whatever the status.
 
     :param request: of a novaclient HTTP client.
     :returns: what is to take its place.
@@ -93,25 +90,33 @@ def by_status(
 
     def asking(url: str, method: str, **kwargs: typing.Any) -> typing.Any:
         response, body = request(url, method, raise_exc=False, **kwargs)
-        if response.status_code < _REFUSED:
+        status = response.status_code
+        if status < _REFUSED:
             if method == 'GET' and body is None:
-                raise fields.FieldError('it is no JSON object')
+                raise nova_exceptions.ClientException(
+                    status, f'that is no JSON object: {_page(response)}'
+                )
             return response, body
-        words, status = _words(body), response.status_code
+        words = _words(body)
         # Nova knows no conflict where nothing is changed
         others = status == _CONFLICT or (
             # a gateway tells of its routes in a flat form
             status == _NOT_FOUND and (words is None or 'message' in body)
         )
         if words is None:
-            raw = response.content.decode(errors='replace')
-            words = text.shorten(' '.join(raw.split()), _SHOWN)
+            words = _page(response)
         if others and method == 'GET':
             raise nova_exceptions.ClientException(status, words)
         told = {'message': words}
         raise nova_exceptions.from_response(response, told, url, method)
 
     return asking
+
+
+def _page(response: typing.Any) -> str:
+    """The beginning of what came in the place of an answer."""
+    raw = response.content.decode(errors='replace')
+    return text.shorten(' '.join(raw.split()), _SHOWN)
 
 
 def _words(body: typing.Any) -> str | None:
@@ -129,7 +134,6 @@ def explained(subject: str) -> collections.abc.Iterator[None]:
 
     :param subject: what the request is about.
     :raises TransientError: if it may go away by itself.
-    :raises UnreadableError: if that was no answer.
     :raises CommandError: the subject, and what is wrong in the cloud's words.
     """
     try:
@@ -145,7 +149,7 @@ def explained(subject: str) -> collections.abc.Iterator[None]:
         raise exceptions.CommandError(words) from exc
     except (*fields.UNREADABLE, nova_exceptions.UnsupportedVersion) as exc:
         words = f'{subject}: {text.masked(fields.unreadable(exc))}'
-        raise UnreadableError(text.escape(words)) from exc
+        raise exceptions.CommandError(text.escape(words)) from exc
 
 
 def _passing(exc: Exception) -> bool:
@@ -153,7 +157,8 @@ def _passing(exc: Exception) -> bool:
     if isinstance(exc, (nova_exceptions.NotFound, nova_exceptions.Conflict)):
         return False
     if isinstance(exc, nova_exceptions.ClientException):
-        return bool(exc.code >= SERVER_ERROR or exc.code in _PASSING)
+        # one that is no refusal has come from somewhere else
+        return not _REFUSED <= exc.code < SERVER_ERROR or exc.code in _PASSING
     if isinstance(exc, ksa_exceptions.HttpError):
         status = exc.http_status
         return bool(status >= SERVER_ERROR or status == _TOO_MANY)

@@ -161,11 +161,12 @@ class Worker(contextlib.ExitStack):
                 reports=stage.reports,
             )
         earlier = stage.facts()
-        stays = any(
-            earlier.servers[name].host == stage.here for name in stage.leaving
+        leaves = any(
+            before.servers[name].host == stage.here for name in stage.leaving
         )
         if not (
-            stage.steps and reading.says_that_more_is_left(faulty, stays=stays)
+            stage.steps
+            and reading.says_that_more_is_left(faulty, leaves=leaves)
         ):
             wrong += checks.done(
                 faulty, earlier, reference.end, reference.told, before=before

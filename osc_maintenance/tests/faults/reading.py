@@ -71,15 +71,16 @@ def essence(answer: client.Answer, host: str) -> Json:
     return same
 
 
-def says_that_more_is_left(answer: client.Answer, *, stays: bool) -> bool:
+def says_that_more_is_left(answer: client.Answer, *, leaves: bool) -> bool:
     """Whether a command that goes step by step says that it is not over.
 
     :param answer: what it said.
-    :param stays: whether a server is there that has to go: one moved when it
-        looked, and the other has its turn at the next run.
+    :param leaves: whether a server was there that had to go: one moved when
+        it looked, and may have arrived since; another has its turn at the
+        next run.
     """
     return any(
-        (row['state'] == 'migrating' and (row['cause'] or stays))
+        (row['state'] == 'migrating' and (row['cause'] or leaves))
         # what has gone since is found at the next run
         or (row['state'] == 'maintenance' and row.get('action') == 'draining')
         for row in rows(answer)

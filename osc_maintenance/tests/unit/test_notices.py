@@ -260,16 +260,14 @@ class TestTell(NoticesTestCase):
         self.assertEqual([], self.waits)
 
     def test_one_on_which_it_cannot_be_removed_just_now(self) -> None:
-        self.have(telling(), WEB, DB, scenes.server('off'))
         self.tell()
-        (web, db, off) = self.clients.servers.loads['compute1'].servers or ()
+        (web, db) = self.clients.servers.loads['compute1'].servers or ()
         self.place()
-        for server in (web, db, off):
+        for server in (web, db):
             self.place(server, on=f'of-{server.name}')
         refusals = self.clients.owned.refusals
         refusals['web-id'] = api.TransientError('HTTP 503')
         refusals['db-id'] = exceptions.CommandError('HTTP 409')
-        refusals['off-id'] = api.UnreadableError('no JSON')
         with mock.patch.object(self, 'pause', lambda _s: refusals.clear()):
             self.assertEqual({'db-id': 'HTTP 409'}, self.tell())
         self.assertEqual({'db': 'stay'}, self.actions())

@@ -226,19 +226,23 @@ class TestByStatus(base.BaseTestCase):
         ask = api.by_status(mock.Mock(return_value=answer))
         self.assertEqual(answer, ask('/things', 'GET'))
 
-    def test_what_is_no_json(self) -> None:
-        answer = (_response(202), None)
-        ask = api.by_status(mock.Mock(return_value=answer))
+    def test_a_page_for_people(self) -> None:
+        response = _response(200)
+        for content in (b'<h1>\n Welcome</h1>', b'null'):
+            response.content = content
+            answer = (response, None)
+            ask = api.by_status(mock.Mock(return_value=answer))
 
-        def look() -> None:
-            with api.explained('Server web'):
-                ask('/servers/web', 'GET')
+            def look(ask: typing.Callable[..., object] = ask) -> None:
+                with api.explained('Server web'):
+                    ask('/servers/web', 'GET')
 
-        error = self.assertRaises(api.UnreadableError, look)
-        self.assertEqual(
-            'Server web: that is no answer of the API: it is no JSON object',
-            str(error),
-        )
+            error = self.assertRaises(api.TransientError, look)
+            words = ' '.join(content.decode().split())
+            self.assertEqual(
+                f'Server web: that is no JSON object: {words} (HTTP 200)',
+                str(error),
+            )
         # many an answer to a change is empty
         self.assertEqual(answer, ask('/servers/web/action', 'POST'))
 

@@ -285,7 +285,7 @@ class TestDone(testtools.TestCase):
             self.assertNotEqual([], wrong, str(rows))
 
     def test_more_is_left(self) -> None:
-        for state, cause, action, stays, more in (
+        for state, cause, action, leaves, more in (
             ('migrating', '1 server is on its way', 'draining', False, True),
             ('migrating', None, 'draining', False, False),
             ('migrating', None, 'entered', True, True),
@@ -293,7 +293,9 @@ class TestDone(testtools.TestCase):
             ('maintenance', None, 'drained', True, False),
         ):
             row = {'state': state, 'cause': cause, 'action': action}
-            told = reading.says_that_more_is_left(_answer([row]), stays=stays)
+            told = reading.says_that_more_is_left(
+                _answer([row]), leaves=leaves
+            )
             self.assertEqual(more, told, str(row))
 
     def test_notes_are_lost(self) -> None:
