@@ -161,12 +161,10 @@ class Worker(contextlib.ExitStack):
                 reports=stage.reports,
             )
         earlier = stage.facts()
-        leaves = any(
-            before.servers[name].host == stage.here for name in stage.leaving
-        )
+        leaves = (before.here | before.unconfirmed) & {*stage.leaving}
         if not (
             stage.steps
-            and reading.says_that_more_is_left(faulty, leaves=leaves)
+            and reading.says_that_more_is_left(faulty, leaves=bool(leaves))
         ):
             ends = [(reference.end, reference.told)]
             if stage.steps:

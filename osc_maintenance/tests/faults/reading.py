@@ -75,9 +75,9 @@ def says_that_more_is_left(answer: client.Answer, *, leaves: bool) -> bool:
     """Whether a command that goes step by step says that it is not over.
 
     :param answer: what it said.
-    :param leaves: whether a server was there that had to go: one moved when
-        it looked, and may have arrived since; another has its turn at the
-        next run.
+    :param leaves: whether a server was there that had to go, or had to be
+        confirmed: one moved when it looked, and may have arrived since;
+        another has its turn at the next run.
     """
     return any(
         (row['state'] == 'migrating' and (row['cause'] or leaves))
