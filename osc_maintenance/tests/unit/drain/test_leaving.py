@@ -20,7 +20,6 @@ from osc_maintenance.drain import leaving
 from osc_maintenance.drain import moves
 from osc_maintenance.drain import verdict
 from osc_maintenance.nova import answers
-from osc_maintenance.nova import api
 from osc_maintenance import policy
 from osc_maintenance import servers
 from osc_maintenance.tests.unit.drain import test_loop_base as base
@@ -289,18 +288,9 @@ class TestNotes(LeavingTestCase):
         self.assertEqual({'': 'started'}, self.metadata('drain'))
 
     def test_a_refusal_is_no_end_as_long_as_the_record_is_there(self) -> None:
-        refusals = [api.OvertakenError('Aggregate: HTTP 409')]
-        real = base.Client.write_record
-
-        def write(*given: typing.Any) -> object:
-            if refusals:
-                raise refusals.pop()
-            return real(*given)
-
         self.world.add('web')
-        with mock.patch.object(base.Client, 'write_record', write):
+        with base.refused_once():
             drain = self.drain().run()
-        self.assertEqual([], refusals)
         self.assertEqual({'web': 'moved'}, drain.outcomes())
 
     def test_a_number_that_nova_has_not_reached_is_no_note(self) -> None:

@@ -14,9 +14,11 @@
 
 import collections.abc
 from concurrent import futures
+import contextlib
 import datetime
 import itertools
 import typing
+from unittest import mock
 
 import fixtures
 from oslotest import base
@@ -28,6 +30,7 @@ from osc_maintenance.drain import loop
 from osc_maintenance.drain import moves
 from osc_maintenance.drain import options
 from osc_maintenance.drain import plan
+from osc_maintenance.nova import api
 from osc_maintenance.nova import servers as servers_api
 from osc_maintenance import policy as policy_
 from osc_maintenance import servers
@@ -41,6 +44,23 @@ recorded = client_.recorded
 disabled = client_.disabled
 _Event = typing.TypeVar('_Event', bound=events.Event)
 EVERYTHING = policy_.Policy(policy_.ALL)
+
+
+@contextlib.contextmanager
+def refused_once() -> collections.abc.Iterator[None]:
+    """Something that is not Nova refuses the next write of the record."""
+    refusals = [api.OvertakenError('Aggregate: HTTP 409')]
+    real = Client.write_record
+
+    def write(*given: typing.Any) -> object:
+        if refusals:
+            raise refusals.pop()
+        return real(*given)
+
+    with mock.patch.object(Client, 'write_record', write):
+        yield
+    if refusals:
+        raise AssertionError('nothing was written')
 
 
 class Drain:

@@ -13,7 +13,6 @@
 """Servers come back while somebody sets the host again, or ends it."""
 
 import collections.abc
-import typing
 from unittest import mock
 
 from osc_lib import exceptions
@@ -22,7 +21,6 @@ from osc_maintenance.drain import events
 from osc_maintenance.drain import moves
 from osc_maintenance import exit_codes
 from osc_maintenance import journal
-from osc_maintenance.nova import api
 from osc_maintenance.tests.unit.drain import test_loop_base as base
 from osc_maintenance.tests.unit.drain import test_returning_base
 
@@ -156,17 +154,8 @@ class TestEnded(test_returning_base.ReturningTestCase):
 
     def test_a_refusal_is_no_end_as_long_as_the_record_is_there(self) -> None:
         journey = self.surveyed()
-        refusals = [api.OvertakenError('Aggregate: HTTP 409')]
-        real = base.Client.write_record
-
-        def write(*given: typing.Any) -> object:
-            if refusals:
-                raise refusals.pop()
-            return real(*given)
-
-        with mock.patch.object(base.Client, 'write_record', write):
+        with base.refused_once():
             self.bring_back(journey)
-        self.assertEqual([], refusals)
         self.check_back('first')
 
     def test_it_is_put_into_maintenance_again(self) -> None:
