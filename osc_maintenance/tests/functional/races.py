@@ -262,6 +262,35 @@ class RacesTestCase(drains.DrainTestCase):
             who.is_refused = False
             hold(who)
 
+    def take_turns(
+        self, everybody: collections.abc.Iterable[Operator]
+    ) -> None:
+        """Let Nova carry out what they write to a record one by one.
+
+        It removes keys one by one, and then writes all values at once: of two
+        that contradict each other it may leave both, and each of them writes
+        again. Whoever is done before the other one does is told nothing.
+        """
+        turn = threading.Lock()
+
+        def wait(who: Operator) -> None:
+            held, answered = who.line.before, who.line.after
+
+            def before(method: str, path: str) -> None:
+                held(method, path)
+                if _writes_record(method, path):
+                    turn.acquire()
+
+            def after(method: str, path: str) -> None:
+                answered(method, path)
+                if _writes_record(method, path):
+                    turn.release()
+
+            who.line.before, who.line.after = before, after
+
+        for who in everybody:
+            wait(who)
+
     def record(self, host: str) -> dict[str, str]:
         """What is recorded, without the prefix; empty if nothing is."""
         aggregate = self.aggregate(host)

@@ -129,6 +129,8 @@ class TestEightOptions(races.RacesTestCase):
         going: list[forked.Command] = []
         self.hold_all_at(everybody, going, *told)
         order = races.Order(everybody)
+        if races.look_after_it in told:
+            self.take_turns(everybody)
         for who, word in zip(everybody, words, strict=True):
             going.append(
                 self.going(who, 'set', self.here, *common, *word.options)
@@ -183,7 +185,7 @@ class TestEightOptions(races.RacesTestCase):
         self._ends_planned()
         for told in (
             [races.first_write],
-            # all have written before anybody looks
+            # all have written, each as a whole, before anybody looks
             [races.first_write, races.look_after_it],
         ):
             self.done(self.ann, 'set', self.here, *start)
