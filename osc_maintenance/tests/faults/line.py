@@ -30,7 +30,7 @@ from osc_maintenance.tests.functional import proxy
 #: What a service says that is out of order.
 WORDS = 'told to be out of order'
 #: How long a client waits for an answer that is to meet silence, in seconds.
-PATIENCE = 3.0
+PATIENCE = 6.0
 _READS = ('GET', 'HEAD')
 _HTML = (('Content-Type', 'text/html'),)
 _PAGE = b'<html><body>It works!</body></html>'
