@@ -157,7 +157,11 @@ class TestMoves(base.SceneTestCase):
         running = self.migration(web, 'running')
         shown = operations.wait_for(
             'progress is shown',
-            lambda: self.admin.get('compute', path)['migrations'],
+            lambda: [
+                item
+                for item in self.admin.get('compute', path)['migrations']
+                if item['memory_remaining_bytes'] is not None
+            ],
         )
         self.assertLess(0, shown[0]['memory_remaining_bytes'])
         self.admin.delete('compute', f'{path}/{running["id"]}')

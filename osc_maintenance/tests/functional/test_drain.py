@@ -124,6 +124,7 @@ class TestDrain(drains.DrainTestCase):
         self.set_(
             here, '--migrate', 'all', '--retries', '0', code=drains.Exit.STAYED
         )
+        self.at_rest(web)
         self.assertEqual('error', self.shown(here)['state'])
         told = self.maintenance('set', here, '--migrate', 'none')
         self.assertEqual(

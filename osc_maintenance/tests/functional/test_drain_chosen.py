@@ -119,6 +119,7 @@ class TestChosen(drains.DrainTestCase):
             code=Exit.STAYED,
         )
         self.assertEqual('failed', drain.outcome(web))
+        self.at_rest(web)
         shown = self.shown(self.here)
         self.assertEqual('error', shown['state'])
         self.assertIn('1 server left', shown['cause'])

@@ -39,7 +39,11 @@ class TestFailures(drains.DrainTestCase):
             'post': f'told to fail after the copy; it is ERROR on {there}',
         }
         failing = {fails: self._failing(here, fails) for fails in causes}
-        good = self.scene.servers(['good1', 'good2'], on=here)
+        # the largest go first: when these have ended Nova is done with all
+        small = self.scene.flavor(memory_mb=256)
+        good = self.scene.servers(['good1', 'good2'], on=here, flavor=small)
+        for server in good:
+            self.scene.migration_of(server, seconds=3)
 
         drain = self.set_(
             *(here, '--migrate', 'all', '--retries', '0'),
@@ -50,6 +54,8 @@ class TestFailures(drains.DrainTestCase):
         self.assertEqual(8, len(drain.told['moves']))
         for server in good:
             self.assert_moved_once(drain, server, there)
+        for server in failing.values():
+            self.at_rest(server)
         shown = self.shown(here)
         for told in (drain.told, shown):
             self.assertEqual('error', told['state'])
@@ -65,7 +71,6 @@ class TestFailures(drains.DrainTestCase):
             self.assertEqual(1, len(self.migrations(server)), fails)
             status = 'ERROR' if fails in ('driver', 'post') else 'ACTIVE'
             at = there if fails == 'post' else here
-            self.at_rest(server)
             self.assert_on(at, server, status)
             if fails == 'post':
                 self.assertNotIn(server.id, shown['cause'])

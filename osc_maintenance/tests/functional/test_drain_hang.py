@@ -92,13 +92,13 @@ class TestHang(drains.DrainTestCase):
     def test_forced_to_complete(self) -> None:
         self._hanging()
         drain = self.set_(
-            *(self.here, '--migrate', 'all', '--server-timeout', '8s'),
+            *(self.here, '--migrate', 'all', '--server-timeout', '15s'),
             *('--on-timeout', 'force-complete'),
         )
         self.assert_moved_once(drain, self.web, self.there)
         self.assert_drained(drain.told)
         self.assertIn(
-            'took longer than 8s and was forced to complete', drain.stderr
+            'took longer than 15s and was forced to complete', drain.stderr
         )
 
     def test_left_to_go_on(self) -> None:
@@ -183,6 +183,7 @@ class TestHang(drains.DrainTestCase):
             move = drain.of(off)
             self.assertEqual('moving', move['outcome'])
             self.assertIn('took longer than 2s', move['cause'])
+            self.migration(off, 'migrating')
             self.assertEqual(['migrating'], self.statuses(off))
         self.assertEqual('migrating', self.shown(self.here)['state'])
         self.scene.migration_of(off)

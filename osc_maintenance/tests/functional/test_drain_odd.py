@@ -106,7 +106,7 @@ class TestDead(drains.DrainTestCase):
 
     def test_that_of_the_host(self) -> None:
         drain = self._drain(
-            *(self.here, '--server-timeout', '15s', '--timeout', '90s')
+            *(self.here, '--server-timeout', '30s', '--timeout', '90s')
         )
         for server in (self.web, self.off):
             self._assert_held_up(drain, server, self.here)
@@ -115,14 +115,14 @@ class TestDead(drains.DrainTestCase):
         self._assert_well(self.off, 'RESIZE')
 
     def test_that_of_the_host_when_time_is_over(self) -> None:
-        drain = self._drain(self.here, '--timeout', '15s')
+        drain = self._drain(self.here, '--timeout', '45s')
         for server in (self.web, self.off):
             self._assert_held_up(drain, server, self.here)
         self._assert_ends('down', {'MIGRATING': 1, 'RESIZE': 1})
 
     def test_that_of_the_destination(self) -> None:
         drain = self._drain(
-            *(self.there, '--server-timeout', '15s', '--timeout', '90s')
+            *(self.there, '--server-timeout', '30s', '--timeout', '90s')
         )
         # the host itself can stop a live migration
         move = drain.of(self.web)

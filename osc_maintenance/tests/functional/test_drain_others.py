@@ -31,10 +31,10 @@ class TestTokens(drains.DrainTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.here, self.there = self.scene.host(), self.scene.host()
-        self.account = self.scene.user(token_seconds=25)
+        self.account = self.scene.user(token_seconds=45)
         self.made = self.scene.servers(['a', 'b', 'c'], on=self.here)
         for server in self.made:
-            self.scene.migration_of(server, seconds=15)
+            self.scene.migration_of(server, seconds=25)
 
     def test_a_password_is_used_again(self) -> None:
         environ = self.cloud.environ_of_variables(self.account)

@@ -238,7 +238,9 @@ class TestEvacuate(drains.DrainTestCase):
 
     def test_it_died_when_a_migration_was_asked_for(self) -> None:
         # Nova then takes the record of that for the evacuation's, which is
-        # left behind and stays `accepted`
+        # left behind and stays `accepted`; whoever starts a host would hold up
+        # the end of this one until it has begun
+        self.alone()
         web = self.scene.server('web', on=self.here)
         self.migrate(web)
         self.scene.host_down(self.here)

@@ -103,7 +103,7 @@ class TestDrain(OldNovaTestCase):
         old.before = self.once(self.moves_of(live), interfere)
         going = self.set_going(
             *(self.here, *_ALL, '--max-parallel', '2'),
-            *('--server-timeout', '20s', '--on-timeout', 'abort'),
+            *('--server-timeout', '45s', '--on-timeout', 'abort'),
             environ=environ,
         )
         # once it is finished, nothing says that it was on its way

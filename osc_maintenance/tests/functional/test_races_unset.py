@@ -16,6 +16,7 @@ import functools
 import json
 
 from osc_maintenance import exit_codes
+from osc_maintenance.tests.cloud import operations
 from osc_maintenance.tests.functional import races
 
 Exit = exit_codes.ExitCode
@@ -228,10 +229,18 @@ class TestServersComeBack(races.RacesTestCase):
             self.does_well(self.ann, 'set', self.here, '--migrate', 'all')
 
     def test_while_it_is(self) -> None:
-        self.scene.migration_of(self.web, seconds=15)
+        self.scene.migration_of(self.web, hangs=True)
         going = self.going(self.ann, *self.back)
         going.says('live migration started')
-        self.does_well(self.ben, 'set', self.here, '--reason', 'ben')
+        bens = self.going(self.ben, 'set', self.here, '--reason', 'ben')
+        operations.wait_for(
+            'Ben has written',
+            lambda: self.record(self.here).get('reason') == 'ben',
+        )
+        self.scene.migration_of(self.web)
+        self.force(self.web)
+        answer = bens.end()
+        self.assertEqual(Exit.DONE, answer.code, str(answer))
         answer = going.end()
         self.assertNotIn('Traceback', answer.stderr)
         self.assertEqual(Exit.ERROR, answer.code, str(answer))

@@ -125,7 +125,7 @@ class TestReplies(owners.OwnersTestCase):
             self.assertIn(why, shown['cause'])
 
         # and all others when it is
-        drain = self.set_(self.here, '--reply-by', '20s')
+        drain = self.set_(self.here, '--reply-by', '40s')
         self.assertIn('waiting for their owners', drain.stderr)
         for server in waiting:
             self.assert_moved_once(drain, server, self.there)

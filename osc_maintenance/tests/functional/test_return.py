@@ -16,6 +16,7 @@ import json
 import math
 import signal
 
+from osc_maintenance.tests.cloud import operations
 from osc_maintenance.tests.cloud import scene
 from osc_maintenance.tests.commands import forked
 from osc_maintenance.tests.functional import drains
@@ -69,7 +70,7 @@ class TestReturn(drains.DrainTestCase):
         self.set_(self.here, '--migrate', 'all', '--exclude-server', 'kept')
         self.set_service(third, 'enabled')
         self.moved_by_hand(strayed, third)
-        self.admin.delete('compute', f'/servers/{deleted.id}')
+        operations.delete_servers(self.admin, [deleted.id])
 
         back = self.unset()
 
@@ -101,6 +102,10 @@ class TestReturn(drains.DrainTestCase):
         self.scene.migration_of(db, fails='source-check')
 
         back = self.unset('--retries', '0', code=drains.Exit.STAYED)
+        # who looks on does not know yet that nobody tries again
+        shown = self.shown(self.here)
+        self.assertEqual('migrating', shown['state'], str(shown))
+        self.assertIn('has just stopped', shown['cause'])
 
         self.assertEqual((self.here, 'ACTIVE'), self.on(web))
         self.assertEqual((self.there, 'ACTIVE'), self.on(db))
@@ -110,10 +115,6 @@ class TestReturn(drains.DrainTestCase):
         self.assertIn('--return-servers', back.told['cause'])
         # it is in use again, and cron does not take it out of use
         self.assertEqual(('enabled', None), self.service(self.here))
-        # who looks on does not know yet that nobody tries again
-        shown = self.shown(self.here)
-        self.assertEqual('migrating', shown['state'], str(shown))
-        self.assertIn('has just stopped', shown['cause'])
 
         self.scene.migration_of(db)
         back = self.unset()
