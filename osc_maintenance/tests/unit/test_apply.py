@@ -24,6 +24,7 @@ from osc_maintenance import maintenance
 from osc_maintenance import noting
 from osc_maintenance.nova import api
 from osc_maintenance import servers
+from osc_maintenance import starting
 from osc_maintenance import state
 from osc_maintenance.tests.unit import fakes
 from osc_maintenance.tests.unit import scenes
@@ -229,7 +230,10 @@ class TestApply(test_maintenance.MaintenanceTestCase):
             nova.hosts['a-over'] = fakes.named(scenes.host(), 'a-over')
             raise exceptions.CommandError('no disk')
 
-        with mock.patch.object(clients.servers, 'start', start):
+        with (
+            mock.patch.object(clients.servers, 'start', start),
+            mock.patch.object(starting, '_AGAIN', 0.01),
+        ):
             rows = self._apply(clients, unset_overdue=True)
         self.assertIn('a-over', [row[0] for row in rows])
         self.assertEqual(

@@ -13,6 +13,7 @@
 """A command with a Nova in memory behind it."""
 
 import argparse
+import collections.abc
 import contextlib
 import io
 import json
@@ -24,7 +25,9 @@ from cliff import command
 import fixtures
 from oslotest import base
 
+from osc_maintenance.drain import interrupt
 from osc_maintenance import exit_codes
+from osc_maintenance import starting
 from osc_maintenance.tests.unit import fakes
 from osc_maintenance.tests.unit import scenes
 from osc_maintenance import times
@@ -38,12 +41,23 @@ class TestCommand(base.BaseTestCase):
         clock = mock.patch.object(times, 'now', return_value=scenes.NOW)
         clock.start()
         self.addCleanup(clock.stop)
+        self.interrupted = False
+        for place, name, value in (
+            (interrupt, 'interruptible', self._waiting),
+            (starting, '_AGAIN', 0.01),
+        ):
+            self.useFixture(fixtures.MockPatchObject(place, name, value))
         self.clients = fakes.Clients()
         self.app = mock.Mock(spec=['client_manager', 'options', 'stdout'])
         self.app.options = argparse.Namespace(verbose_level=1)
         self.app.client_manager = mock.Mock(spec=['maintenance'])
         self.app.client_manager.maintenance = self.clients
         self.log = self.useFixture(fixtures.FakeLogger(level=logging.INFO))
+
+    @contextlib.contextmanager
+    def _waiting(self) -> collections.abc.Iterator[interrupt.Pause]:
+        """Nobody waits; a signal may come all the same."""
+        yield lambda _seconds: self.interrupted
 
     def parsed(
         self, kind: type[command.Command], *arguments: str

@@ -15,7 +15,6 @@
 import dataclasses
 from unittest import mock
 
-import fixtures
 from osc_lib import exceptions
 
 from osc_maintenance import clients as clients_
@@ -172,10 +171,6 @@ class TestReplies(NotifyTestCase):
 class TestStopped(NotifyTestCase):
     def setUp(self) -> None:
         super().setUp()
-        # nobody waits here
-        self.useFixture(
-            fixtures.MonkeyPatch('osc_maintenance.starting._AGAIN', 0.01)
-        )
         self.pet = scenes.server(
             'pet', host='compute1', said={'maintenance:policy': 'stop'}
         )

@@ -20,7 +20,6 @@ from unittest import mock
 from osc_lib import exceptions
 
 from osc_maintenance import change
-from osc_maintenance.drain import interrupt
 from osc_maintenance import exit_codes
 from osc_maintenance import facts
 from osc_maintenance.osc import host_maintenance
@@ -46,19 +45,10 @@ ALL = policy.Policy(policy.ALL)
 class DrainTestCase(base.TestCommand):
     def setUp(self) -> None:
         super().setUp()
-        self.interrupted = False
         self.stderr = io.StringIO()
         redirected = contextlib.redirect_stderr(self.stderr)
         redirected.__enter__()
         self.addCleanup(redirected.__exit__, None, None, None)
-        waiting = mock.patch.object(interrupt, 'interruptible', self._waiting)
-        waiting.start()
-        self.addCleanup(waiting.stop)
-
-    @contextlib.contextmanager
-    def _waiting(self) -> collections.abc.Iterator[interrupt.Pause]:
-        """Nobody waits; a signal may come all the same."""
-        yield lambda _seconds: self.interrupted
 
     @contextlib.contextmanager
     def interrupted_by_a_move(self) -> collections.abc.Iterator[None]:
