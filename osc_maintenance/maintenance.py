@@ -17,6 +17,7 @@ import contextlib
 import dataclasses
 import datetime
 import functools
+import time
 import typing
 
 from osc_maintenance import change
@@ -62,7 +63,7 @@ def set_(
 
     nova = clients.nova
     # who has claimed it writes the record first, unless they were killed
-    waits = [True] * (writes.ATTEMPTS - 1)
+    waits = [True] * len(writes.PAUSES)
 
     def attempt() -> state.Host:
         wait = bool(waits and waits.pop())
@@ -191,9 +192,10 @@ class _Memory:
 
 def _insist(attempt: collections.abc.Callable[[], _T]) -> _T:
     """Try again whenever somebody else is at work, within reason."""
-    for _ in range(writes.ATTEMPTS - 1):
+    for seconds in writes.PAUSES:
         with contextlib.suppress(api.OvertakenError, change.DamagedError):
             return attempt()
+        time.sleep(seconds)
     return attempt()
 
 

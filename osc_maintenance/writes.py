@@ -15,6 +15,7 @@
 import collections.abc
 import contextlib
 import dataclasses
+import time
 
 from osc_lib import exceptions
 
@@ -27,8 +28,9 @@ from osc_maintenance import record as record_
 from osc_maintenance import state
 from osc_maintenance import text
 
-#: How often to look again when somebody else was quicker.
-ATTEMPTS = 5
+#: How many seconds to wait, one after the other, while somebody else writes: a
+#: busy Nova takes a second between what it removes and what it then adds.
+PAUSES = (0.2, 0.5, 1.0, 2.0)
 #: Decides what is to be done to a host.
 Decide = collections.abc.Callable[[state.Host], list[change.Step]]
 
@@ -161,7 +163,7 @@ def until_it_holds(
         we have.
     """
     untouched = host
-    for _ in range(ATTEMPTS):
+    for _ in range(1 + len(PAUSES)):
         try:
             steps = decide(host)
         except change.RefusedError as exc:
@@ -192,6 +194,11 @@ def until_it_holds(
             if _is_being_replaced(written, aggregate.metadata):
                 # who does it is known once they are done
                 aggregate = nova.aggregate(aggregate)
+            for seconds in PAUSES:
+                if not _yields(written, aggregate.metadata):
+                    break
+                time.sleep(seconds)
+                aggregate = nova.aggregate(aggregate)
             host = dataclasses.replace(host, aggregate=aggregate)
             if _overruled(written, aggregate.metadata):
                 decide = follow
@@ -219,7 +226,7 @@ def _overruled(
         # the last of all
         return False
     held = {record_.group(key) for key in ours}
-    back = (written.keys() - ours) & found.keys()
+    back = _back(written, found)
     return any(record_.group(key) not in held for key in back)
 
 
@@ -230,6 +237,32 @@ def _is_being_replaced(
     """Whether others have removed what was written, and written nothing."""
     ours, differs = _ours(written, found)
     return bool(differs and ours & record_.STAMP - differs)
+
+
+def _yields(
+    written: collections.abc.Mapping[str, str | None],
+    found: collections.abc.Mapping[str, str],
+) -> bool:
+    """Whether others are to write again, who see both words as well.
+
+    If both did so at once they would only meet again. The names of the keys
+    say the same to both; the stamp may be that of a third.
+    """
+    ours, differs = _ours(written, found)
+    back = _back(written, found)
+    groups = {record_.group(key) for key in back}
+    beside = [key for key in ours if record_.group(key) in groups]
+    if differs - record_.STAMP or not beside:
+        return False
+    return max(beside) > max(back)
+
+
+def _back(
+    written: collections.abc.Mapping[str, str | None],
+    found: collections.abc.Mapping[str, str],
+) -> set[str]:
+    """The keys that were removed, and are there again."""
+    return {key for key in written.keys() & found if written[key] is None}
 
 
 def _ours(

@@ -104,6 +104,14 @@ class Control:
         """Its cell is back, with all that it knows of the host."""
         self._call('POST', f'/hosts/{host}/cell-up')
 
+    def busy(self, aggregate: int, seconds: float) -> None:
+        """Let Nova take its time with the metadata of an aggregate.
+
+        So many seconds lie between what it removes and what it writes.
+        """
+        path = f'/aggregates/{aggregate}'
+        self._call('PUT', path, {'seconds': seconds})
+
     def phantoms(self, count: int) -> list[str]:
         """Have so many hosts that are rows in the database only."""
         hosts: list[str] = self._call('POST', '/phantoms', {'count': count})[

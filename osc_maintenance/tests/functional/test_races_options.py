@@ -193,6 +193,34 @@ class TestEightOptions(races.RacesTestCase):
             self._ends_planned()
         self.assertEqual(3, told_so)
 
+    def _planned_while_nova_is_busy(self) -> None:
+        """What others say comes between what Nova removes and adds."""
+        self.done(self.ann, 'set', self.here, '--start', _START)
+        aggregate = self.aggregate(self.here)
+        assert aggregate is not None
+        self.cloud.control.busy(aggregate['id'], 0.5)
+
+    def test_nova_is_busy(self) -> None:
+        for _ in range(2):
+            self._planned_while_nova_is_busy()
+            self._round(self._words(), (), races.first_write)
+            self._ends_planned()
+
+    def test_two_while_nova_is_busy(self) -> None:
+        self._planned_while_nova_is_busy()
+        two = self.everybody[:2]
+        going: list[forked.Command] = []
+        # both see both
+        self.hold_all_at(two, going, races.first_write, races.look_after_it)
+        for who, *word in ((two[0], '--end', _END), (two[1], '--removal')):
+            going.append(self.going(who, 'set', self.here, *word))
+        overruled, stands = (command.end() for command in going)
+        self.assert_succeeds(stands)
+        self.assertEqual(_ERROR, overruled.code, str(overruled))
+        self.assertIn('not as you have said: window end;', overruled.stderr)
+        self.assertIn('removal', self.record(self.here))
+        self._ends_planned()
+
     def _ends_planned(self) -> None:
         shown = self.done(self.ann, 'show', self.here)
         self.assertEqual(('planned', None), (shown['state'], shown['cause']))

@@ -43,6 +43,7 @@ from osc_maintenance.tests.unit import scenes
 from osc_maintenance.tests.unit import wire
 from osc_maintenance.tests.unit import wire_items
 from osc_maintenance import times
+from osc_maintenance import writes
 
 #: Stands for a field that is not there.
 MISSING = '(missing)'
@@ -317,6 +318,7 @@ def _run(
             mock.patch.object(interrupt, 'interruptible', _impatient),
             mock.patch.object(api, '_PAUSES', (0.0,)),
             mock.patch.object(facts, '_LETTING_GO', (0.0,)),
+            mock.patch.object(writes, 'PAUSES', (0.0, 0.0)),
             mock.patch.object(starting, '_AGAIN', _PAUSE),
             mock.patch.object(starting, '_PATIENCE', 3 * _PAUSE),
             # as on a terminal, but not shown there

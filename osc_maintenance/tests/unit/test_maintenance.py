@@ -16,6 +16,7 @@ import datetime
 import functools
 from unittest import mock
 
+import fixtures
 from osc_lib import exceptions
 from oslotest import base
 
@@ -27,11 +28,17 @@ from osc_maintenance import state
 from osc_maintenance.tests.unit import fakes
 from osc_maintenance.tests.unit import scenes
 from osc_maintenance import upheld
+from osc_maintenance import writes
 
 NOW, HOUR = scenes.NOW, scenes.HOUR
 
 
 class MaintenanceTestCase(base.BaseTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        pauses = (0.0,) * len(writes.PAUSES)
+        self.useFixture(fixtures.MockPatchObject(writes, 'PAUSES', pauses))
+
     def clients(self, *hosts: state.Host) -> fakes.Clients:
         self.made = fakes.Clients(*hosts)
         return self.made

@@ -12,7 +12,11 @@
 
 """Several who write one record at the same moment."""
 
+import collections.abc
+import contextlib
 import functools
+import time
+from unittest import mock
 
 from osc_maintenance import change
 from osc_maintenance import maintenance
@@ -23,8 +27,10 @@ from osc_maintenance.tests.unit import scenes
 from osc_maintenance.tests.unit import test_maintenance
 from osc_maintenance import times
 from osc_maintenance import upheld
+from osc_maintenance import writes
 
 NOW, HOUR = scenes.NOW, scenes.HOUR
+_PAUSES = writes.PAUSES
 _END = NOW + 9 * HOUR
 _ALL = change.Request(policy=policy.Policy('all'))
 _BUT_A = change.Request(policy=policy.Policy('all', exclude=frozenset('a')))
@@ -62,6 +68,24 @@ class WritesTestCase(test_maintenance.MaintenanceTestCase):
         self.assertEqual(bool(overruled), bool(told), str(told))
         self.assertIn(overruled, str(told))
         return host.record
+
+    @contextlib.contextmanager
+    def waiting(
+        self, act: collections.abc.Callable[[], object], after: int = 4
+    ) -> collections.abc.Iterator[list[float]]:
+        """Have somebody else act after so many pauses; how long they are."""
+        waited: list[float] = []
+
+        def sleep(seconds: float) -> None:
+            waited.append(seconds)
+            if len(waited) == after:
+                act()
+
+        with (
+            mock.patch.object(writes, 'PAUSES', _PAUSES),
+            mock.patch.object(time, 'sleep', sleep),
+        ):
+            yield waited
 
 
 class TestContradictions(WritesTestCase):
@@ -132,6 +156,49 @@ class TestContradictions(WritesTestCase):
         )
         found = self.ends_as(clients, change.Request(reason='kernel'))
         self.assertEqual(('kernel', ()), (found.reason, found.problems))
+
+    def test_who_meets_both_waits_for_one_of_them(self) -> None:
+        # a busy Nova takes its time between the two
+        clients = self.planned()
+        self.write(clients, removal='true')
+        with self.waiting(lambda: self.write(clients, removal=None)) as waited:
+            found = self.ends_as(clients, change.Request(reason='kernel'))
+        self.assertEqual(('kernel', ()), (found.reason, found.problems))
+        self.assertEqual([*_PAUSES], waited)
+
+    def _both(self, clients: fakes.Clients, **theirs: str) -> None:
+        """Nova leaves their word beside the one that is written next."""
+        self.meanwhile(
+            *(clients.nova, 'write_record'),
+            functools.partial(self.write, clients, **theirs),
+            after=True,
+        )
+
+    def test_one_of_two_writes_again_and_the_other_waits(self) -> None:
+        clients = self.planned()
+        self._both(clients, removal='true')
+        # which is what they do
+        again = functools.partial(self.write, clients, window_end=None)
+        with self.waiting(again, after=2) as waited:
+            found = self.ends_as(
+                *(clients, change.Request(end=_END)), overruled='window end'
+            )
+        self.assertEqual((True, ()), (found.removal, found.problems))
+        self.assertEqual([*_PAUSES[:2]], waited)
+        clients = self.planned()
+        self._both(clients, window_end=times.format_time(_END))
+        with self.waiting(lambda: None) as waited:
+            found = self.ends_as(clients, change.Request(removal=True))
+        self.assertEqual((True, ()), (found.removal, found.problems))
+        self.assertEqual([], waited)
+
+    def test_one_waits_for_somebody_who_was_killed(self) -> None:
+        clients = self.planned()
+        self._both(clients, removal='true')
+        with self.waiting(lambda: None) as waited:
+            found = self.ends_as(clients, change.Request(end=_END))
+        self.assertEqual((_END, ()), (found.end, found.problems))
+        self.assertEqual([*_PAUSES], waited)
 
     def test_one_that_nobody_mends(self) -> None:
         clients = self.planned()

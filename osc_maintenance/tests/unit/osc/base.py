@@ -31,6 +31,7 @@ from osc_maintenance import starting
 from osc_maintenance.tests.unit import fakes
 from osc_maintenance.tests.unit import scenes
 from osc_maintenance import times
+from osc_maintenance import writes
 
 
 class TestCommand(base.BaseTestCase):
@@ -44,6 +45,7 @@ class TestCommand(base.BaseTestCase):
         self.interrupted = False
         for place, name, value in (
             (interrupt, 'interruptible', self._waiting),
+            (writes, 'PAUSES', (0.0,) * len(writes.PAUSES)),
             (starting, '_AGAIN', 0.01),
         ):
             self.useFixture(fixtures.MockPatchObject(place, name, value))

@@ -52,6 +52,7 @@ def main() -> None:
 
     from nova import service
 
+    from cloud_services import aggregates
     from cloud_services import cells
     from cloud_services import control
     from cloud_services import heartbeat
@@ -62,6 +63,7 @@ def main() -> None:
     data = pathlib.Path(os.environ['CLOUD_DATA'])
     os_vif.initialize()
     hosts.install()
+    aggregates.install()
     beat = heartbeat.Heartbeat(
         str(data / 'nova_cell1.sqlite'),
         conf.report_interval,

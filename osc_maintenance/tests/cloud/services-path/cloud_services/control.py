@@ -23,6 +23,7 @@ DELETE /hosts/NAME
 PUT    /behaviours     {"server": NAME, UUID, HOST or "*",
                         "told": [WORD, ...]}
 DELETE /behaviours     {"server": ...}; of all servers if null
+PUT    /aggregates/ID  {"seconds": S}
 POST   /phantoms       {"count": N}
 """
 
@@ -33,6 +34,7 @@ import logging
 import threading
 import typing
 
+from cloud_services import aggregates
 from cloud_services import behaviour
 from cloud_services import cells
 from cloud_services import hosts
@@ -119,6 +121,9 @@ class Control:
             case ('DELETE', 'behaviours'):
                 behaviour.ALL.forget(body['server'])
                 return behaviour.ALL.as_dict()
+            case ('PUT', 'aggregates', number):
+                aggregates.SECONDS[int(number)] = float(body['seconds'])
+                return {}
             case ('POST', 'phantoms'):
                 return {'hosts': self._phantoms.create(int(body['count']))}
         raise ValueError(f'no such control: {method} /{"/".join(path)}')
