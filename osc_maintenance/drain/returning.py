@@ -17,20 +17,17 @@ import dataclasses
 import math
 import typing
 
-from osc_lib import exceptions
-
 from osc_maintenance import change
 from osc_maintenance.drain import dead
+from osc_maintenance.drain import histories
 from osc_maintenance.drain import journey
 from osc_maintenance.drain import moves as moves_
 from osc_maintenance.drain import upkeep
 from osc_maintenance.drain import verdict
 from osc_maintenance.drain import watch
-from osc_maintenance import gaps
 from osc_maintenance import journal
 from osc_maintenance import microversions
 from osc_maintenance import noting
-from osc_maintenance.nova import api
 from osc_maintenance import owners
 from osc_maintenance import parallel
 from osc_maintenance import policy as policy_
@@ -41,10 +38,6 @@ from osc_maintenance import times
 
 if typing.TYPE_CHECKING:
     from osc_maintenance import clients as clients_
-
-
-#: A server, or None if it was deleted, and its migrations.
-_Known = tuple[servers.Server | None, tuple[servers.Migration, ...]]
 
 
 class Returning:
@@ -103,7 +96,8 @@ class Returning:
             for item in services.values()
             if item.state == 'up'
         }
-        found = self._all_known(sorted(self._at.journal.moves))
+        moved = sorted(self._at.journal.moves)
+        found = histories.all_known(self._clients, self.host, moved)
         leaving = [
             f'{text.escape(server.name)} ({server.id})'
             for server, migrations in found.values()
@@ -134,45 +128,6 @@ class Returning:
         if verdict.Action.COLD_MIGRATE in actions:
             matters.add(microversions.Matter.COLD_TARGETS)
         return matters
-
-    def _all_known(
-        self, ids: collections.abc.Sequence[str]
-    ) -> dict[str, _Known]:
-        """The same, once Nova tells the moves of all of them."""
-
-        def look() -> dict[str, _Known]:
-            known = self._known(ids)
-            told = [item for _server, past in known.values() for item in past]
-            gaps.check_moves(self._clients.servers, self.host, ids, told)
-            return known
-
-        try:
-            return api.patiently(look)
-        except api.TransientError as exc:
-            raise exceptions.CommandError(
-                f'{exc}: run it again, or leave --return-servers out'
-            ) from exc
-
-    def _known(self, ids: collections.abc.Sequence[str]) -> dict[str, _Known]:
-        """Servers as they are now, by their ids."""
-        found = parallel.each(self._clients.servers.server, ids)
-        histories = parallel.each(self._history, ids)
-        known = dict(zip(ids, zip(found, histories, strict=True), strict=True))
-        # a move may have begun between the two looks
-        doubtful = [
-            id_
-            for id_, (server, history) in known.items()
-            if server
-            and server.task_state is None
-            and any(item.in_progress for item in history)
-        ]
-        again = parallel.each(self._clients.servers.server, doubtful)
-        for id_, server in zip(doubtful, again, strict=True):
-            known[id_] = server, known[id_][1]
-        return known
-
-    def _history(self, server: str) -> tuple[servers.Migration, ...]:
-        return self._clients.servers.migrations(server=server)
 
     def _leaves(
         self,
@@ -272,7 +227,7 @@ class Returning:
             asked |= {item for item in self._busy() if self._away[item].moves}
         # one that Nova finds no way for never gets a destination
         for server in sorted(asked - migrations.keys()):
-            history = self._history(server)
+            history = histories.of(self._clients, server)
             ours = (m for m in history if self._comes(m) and self.is_ours(m))
             migrations.update(servers.latest(ours))
         if fresh:
@@ -376,7 +331,8 @@ class Returning:
         :param moves: their moves.
         :returns: whether the last look does not hold any more.
         """
-        known = self._known([move.server.id for move in moves])
+        ids = [move.server.id for move in moves]
+        known = histories.known(self._clients, ids)
         for server, (found, history) in known.items():
             if found and found.host != self.host:
                 self._judge(found, history)

@@ -17,7 +17,9 @@ from unittest import mock
 
 
 from osc_maintenance import change
+from osc_maintenance import clients as clients_
 from osc_maintenance.drain import events
+from osc_maintenance.drain import histories
 from osc_maintenance.drain import moves
 from osc_maintenance.drain import options
 from osc_maintenance import exit_codes
@@ -149,15 +151,17 @@ class TestSurvey(test_returning_base.ReturningTestCase):
         # the drain has noted both, and this one is next
         self.noted({'maintenance:move:b': 'live-migrate 0 alice'})
         journey = self.journey('bob')
-        real = journey._history
+        real = histories.of
 
-        def history(server: str) -> tuple[servers.Migration, ...]:
+        def history(
+            clients: clients_.Clients, server: str
+        ) -> tuple[servers.Migration, ...]:
             if len(self.world.rows) == 1:
                 self.world.begin('b', servers.LIVE_MIGRATION, 'alice')
                 self.pass_time(0.2)
-            return real(server)
+            return real(clients, server)
 
-        with mock.patch.object(journey, '_history', history):
+        with mock.patch.object(histories, 'of', history):
             error = self.assertRaises(change.RefusedError, journey.survey)
         self.assertIn('b (b)', str(error))
 
