@@ -16,6 +16,7 @@ Every decision is made from a host as Nova shows it, so a command that was
 killed half way, or that is run twice, finds by itself what is left to do.
 """
 
+import collections.abc
 import dataclasses
 import datetime
 
@@ -68,6 +69,34 @@ class Request:
     notify: bool | None = None
     replies: owners.Heed | None = None
     reply_by: datetime.datetime | None = None
+
+    def without(self, groups: collections.abc.Container[str]) -> 'Request':
+        """The request without what others have the last word on.
+
+        :param groups: parts of a record, as :func:`record.group` names them.
+        """
+        nothing = Request()
+        lost = [
+            name
+            for group, names in _PARTS.items()
+            if group in groups
+            for name in names
+        ]
+        return dataclasses.replace(
+            self, **{name: getattr(nothing, name) for name in lost}
+        )
+
+
+#: What a request says of each part of a record.
+_PARTS = {
+    'window_start': ('start', 'early'),
+    'window_end': ('end', 'duration', 'removal'),
+    'reason': ('reason',),
+    'ticket_url': ('ticket_url',),
+    policy_.KEYS[0]: ('policy',),
+    'notify_owners': ('notify',),
+    'owner_replies': ('replies', 'reply_by'),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -238,7 +267,7 @@ def _changed(
             )
         start = old.set_at or now
     ends = request.end or request.duration or request.removal
-    if not ends and unreadable & {'window_end', 'removal'}:
+    if not ends and 'window_end' in unreadable:
         raise DamagedError(
             f'{name}: the end of the window cannot be read: give --end, '
             '--duration or --removal'

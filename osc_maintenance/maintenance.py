@@ -16,7 +16,6 @@ import collections.abc
 import contextlib
 import dataclasses
 import datetime
-import functools
 import time
 import typing
 
@@ -35,6 +34,12 @@ if typing.TYPE_CHECKING:
     from osc_maintenance import clients as clients_
 
 _NOTHING: collections.abc.Mapping[str, str | None] = {}
+
+#: The part of a record that a property is, where the names differ.
+_PROPERTIES = {'window': 'window_end'}
+#: Seconds between looks while somebody else is at work: a busy Nova takes some
+#: between the removal of what a record said and the writing of what it says.
+_PAUSES = (0.2, 0.5, 1.0, 2.0)
 
 _T = typing.TypeVar('_T')
 
@@ -63,7 +68,7 @@ def set_(
 
     nova = clients.nova
     # who has claimed it writes the record first, unless they were killed
-    waits = [True] * len(writes.PAUSES)
+    waits = [True] * len(_PAUSES)
 
     def attempt() -> state.Host:
         wait = bool(waits and waits.pop())
@@ -152,10 +157,8 @@ def keep(
     :returns: the host as it is now.
     """
 
-    def decide(request: change.Request, host: state.Host) -> list[change.Step]:
-        return change.to_set(host, request, clients.user, now)
-
-    def follow(host: state.Host) -> list[change.Step]:
+    def decide(host: state.Host, lost: frozenset[str]) -> list[change.Step]:
+        left = request.without(lost)
         # somebody has entered it while we were putting it off; any other
         # start that is to come is that of a clock ahead of ours
         late = (
@@ -165,11 +168,11 @@ def keep(
             and host.record.entered
             and host.record.start == request.start
         )
-        return decide(change.Request(start=now if late else None), host)
+        if lost and late:
+            left = dataclasses.replace(left, start=now)
+        return change.to_set(host, left, clients.user, now)
 
-    return writes.until_it_holds(
-        clients.nova, host, functools.partial(decide, request), follow, notes
-    )
+    return writes.until_it_holds(clients.nova, host, decide, notes)
 
 
 class _Memory:
@@ -192,7 +195,7 @@ class _Memory:
 
 def _insist(attempt: collections.abc.Callable[[], _T]) -> _T:
     """Try again whenever somebody else is at work, within reason."""
-    for seconds in writes.PAUSES:
+    for seconds in _PAUSES:
         with contextlib.suppress(api.OvertakenError, change.DamagedError):
             return attempt()
         time.sleep(seconds)
@@ -319,19 +322,16 @@ def clear(
         written then.
     """
 
-    def decide(
-        properties: frozenset[str], host: state.Host
-    ) -> list[change.Step]:
-        return change.to_clear(host, properties, clients.user, now)
+    parts = {item: _PROPERTIES.get(item, item) for item in properties}
+
+    def decide(host: state.Host, lost: frozenset[str]) -> list[change.Step]:
+        left = frozenset(
+            item for item in properties if parts[item] not in lost
+        )
+        return change.to_clear(host, left, clients.user, now)
 
     def act(host: state.Host) -> state.Host:
-        return writes.until_it_holds(
-            clients.nova,
-            host,
-            functools.partial(decide, properties),
-            functools.partial(decide, frozenset()),
-            _NOTHING,
-        )
+        return writes.until_it_holds(clients.nova, host, decide, _NOTHING)
 
     return while_it_lasts(clients, name, act)
 

@@ -31,6 +31,10 @@ from osc_maintenance import times
 
 AGGREGATE_PREFIX = 'maintenance:'
 _MISSING = 'is missing'
+#: The end of a window after which the host does not come back. In a key of its
+#: own it could be there beside an end, as Nova removes a key before it writes
+#: another one, and somebody else may write in between.
+_NEVER = 'never'
 _HOST = re.compile(r'[a-zA-Z0-9._-]+')
 
 #: The metadata keys that are ours to write and to remove.
@@ -40,7 +44,6 @@ KEYS = frozenset(
         'id',
         'window_start',
         'window_end',
-        'removal',
         'reason',
         'ticket_url',
         'set_by',
@@ -72,7 +75,6 @@ STAMP = frozenset(AGGREGATE_PREFIX + name for name in ('set_by', 'set_at'))
 _GROUPS = {
     AGGREGATE_PREFIX + name: names[0]
     for names in (
-        ('window_end', 'removal'),
         ('before_status', 'before_reason'),
         ('owner_replies', 'reply_by'),
         ('set_by', 'set_at'),
@@ -92,6 +94,10 @@ def group(key: str) -> str:
     return _GROUPS.get(key) or (
         policy_.KEYS[0] if policy_.is_key(name) else name
     )
+
+
+#: All of them.
+GROUPS = frozenset(map(group, KEYS))
 
 
 def aggregate_name(host: str) -> str:
@@ -224,8 +230,7 @@ def encode(record: Record) -> dict[str, str]:
     values = {
         'id': record.id,
         'window_start': _stored(record.start),
-        'window_end': _stored(record.end),
-        'removal': 'true' if record.removal else None,
+        'window_end': _NEVER if record.removal else _stored(record.end),
         'reason': record.reason,
         'ticket_url': record.ticket_url,
         'set_by': record.set_by,
@@ -271,14 +276,11 @@ def decode(metadata: collections.abc.Mapping[str, str]) -> Record | None:
     if before and before.status == 'enabled' and before.reason is not None:
         reader.wrong('before_reason', 'is there, but the service was enabled')
         before = ENABLED
-    end = reader.time('window_end')
-    removal = reader.flag('removal')
-    if end and removal:
-        reader.wrong('removal', 'contradicts the end of the window')
+    removal = values.get('window_end') == _NEVER
     found = Record(
         id=reader.identity(),
         start=reader.time('window_start', needed=True),
-        end=end,
+        end=None if removal else reader.time('window_end'),
         removal=removal,
         # they go where owners, and all who may see the service, read them
         reason=reader.checked('reason', text.check_printable),

@@ -15,7 +15,6 @@
 import collections.abc
 import contextlib
 import dataclasses
-import time
 
 from osc_lib import exceptions
 
@@ -28,11 +27,13 @@ from osc_maintenance import record as record_
 from osc_maintenance import state
 from osc_maintenance import text
 
-#: How many seconds to wait, one after the other, while somebody else writes: a
-#: busy Nova takes a second between what it removes and what it then adds.
-PAUSES = (0.2, 0.5, 1.0, 2.0)
-#: Decides what is to be done to a host.
-Decide = collections.abc.Callable[[state.Host], list[change.Step]]
+#: How often to look again when somebody else was quicker.
+ATTEMPTS = 5
+#: Decides what is to be done to a host, where others have the last word on
+#: some parts of its record.
+Decide = collections.abc.Callable[
+    [state.Host, frozenset[str]], list[change.Step]
+]
 
 
 def carry_out(
@@ -138,22 +139,20 @@ def until_it_holds(
     nova: hosts.Hosts,
     host: state.Host,
     decide: Decide,
-    follow: Decide,
     notes: collections.abc.Mapping[str, str | None],
 ) -> state.Host:
     """Carry out what is decided, until Nova says that it is so.
 
     Nothing in Nova can be compared and set, so somebody else may end or change
     the maintenance between our look and our write. Everybody looks again once
-    they have written. Who finds what they wrote decides again, about what
-    others have written as well; who does not find it follows the other.
+    they have written, and decides again, about what others have written as
+    well; a part of theirs that they do not find is left to the others.
     ``unset`` looks at the service when the record is gone, so one of the two
     notices.
 
     :param nova: Nova.
     :param host: the host, with the aggregate of its maintenance.
     :param decide: what is to be done to it.
-    :param follow: what is to be done where others have the last word.
     :param notes: what else is written, before the service is disabled.
     :returns: the host as it is now.
     :raises RefusedError: if nothing has been written.
@@ -162,20 +161,21 @@ def until_it_holds(
     :raises CommandError: if what others have written leaves no room for what
         we have.
     """
-    untouched = host
-    for _ in range(1 + len(PAUSES)):
+    untouched, lost = host, frozenset[str]()
+    said: dict[str, str | None] = {}
+    for _ in range(ATTEMPTS):
         try:
-            steps = decide(host)
+            steps = decide(host, lost)
         except change.RefusedError as exc:
             if host is untouched:
                 raise
             if isinstance(exc, change.DamagedError):
-                if decide is follow:
+                if lost:
                     # they see to it
                     break
                 raise api.OvertakenError(text.escape(str(exc))) from exc
             with contextlib.suppress(change.RefusedError):
-                carry_out(nova, host, follow(host))
+                carry_out(nova, host, decide(host, record_.GROUPS))
             raise exceptions.CommandError(
                 f'{text.escape(str(exc))}; that came to be since this command '
                 'has looked: look at what is recorded now'
@@ -194,15 +194,18 @@ def until_it_holds(
             if _is_being_replaced(written, aggregate.metadata):
                 # who does it is known once they are done
                 aggregate = nova.aggregate(aggregate)
-            for seconds in PAUSES:
-                if not _yields(written, aggregate.metadata):
-                    break
-                time.sleep(seconds)
-                aggregate = nova.aggregate(aggregate)
             host = dataclasses.replace(host, aggregate=aggregate)
-            if _overruled(written, aggregate.metadata):
-                decide = follow
-            elif noting.ends_return(written) and not _sets_service(steps):
+            said |= written
+            # who has the last word on a part alone does not say it again
+            overruled = _overruled(
+                said if lost else written, aggregate.metadata
+            )
+            lost |= overruled
+            if (
+                not overruled
+                and noting.ends_return(written)
+                and not _sets_service(steps)
+            ):
                 # who ends it may have put the service back since we looked
                 service = nova.service(host.name)
                 host = dataclasses.replace(host, service=service)
@@ -212,22 +215,32 @@ def until_it_holds(
 def _overruled(
     written: collections.abc.Mapping[str, str | None],
     found: collections.abc.Mapping[str, str],
-) -> bool:
-    """Whether others have replaced what was written.
+) -> frozenset[str]:
+    """The parts that others have the last word on; none if nobody has any.
 
-    Who has written nothing but another part of the record has not. Nova
-    removes keys one by one, before it writes all values at once: what is back
-    beside values of ours that it contradicts came in between, and goes again.
+    Where they have replaced something, that is all but what was written and
+    is there: what was so already when we looked may be theirs as well.
+
+    Who has written nothing but another part of the record has replaced
+    nothing. Nova removes keys one by one, before it writes all values at once:
+    what is back beside values of ours that it contradicts came in between, and
+    goes again.
     """
     ours, differs = _ours(written, found)
-    if differs - record_.STAMP:
-        return True
     if not differs and ours & record_.STAMP:
         # the last of all
-        return False
-    held = {record_.group(key) for key in ours}
-    back = _back(written, found)
-    return any(record_.group(key) not in held for key in back)
+        return frozenset()
+    back = (written.keys() - ours) & found.keys()
+    replaced = _groups(differs - record_.STAMP) or (
+        _groups(back) - _groups(ours)
+    )
+    if not replaced:
+        return frozenset()
+    return record_.GROUPS - (_groups(ours) - replaced)
+
+
+def _groups(keys: collections.abc.Iterable[str]) -> frozenset[str]:
+    return frozenset(map(record_.group, keys))
 
 
 def _is_being_replaced(
@@ -237,32 +250,6 @@ def _is_being_replaced(
     """Whether others have removed what was written, and written nothing."""
     ours, differs = _ours(written, found)
     return bool(differs and ours & record_.STAMP - differs)
-
-
-def _yields(
-    written: collections.abc.Mapping[str, str | None],
-    found: collections.abc.Mapping[str, str],
-) -> bool:
-    """Whether others are to write again, who see both words as well.
-
-    If both did so at once they would only meet again. The names of the keys
-    say the same to both; the stamp may be that of a third.
-    """
-    ours, differs = _ours(written, found)
-    back = _back(written, found)
-    groups = {record_.group(key) for key in back}
-    beside = [key for key in ours if record_.group(key) in groups]
-    if differs - record_.STAMP or not beside:
-        return False
-    return max(beside) > max(back)
-
-
-def _back(
-    written: collections.abc.Mapping[str, str | None],
-    found: collections.abc.Mapping[str, str],
-) -> set[str]:
-    """The keys that were removed, and are there again."""
-    return {key for key in written.keys() & found if written[key] is None}
 
 
 def _ours(

@@ -32,6 +32,7 @@ from osc_lib import exceptions
 from osc_maintenance.drain import interrupt
 from osc_maintenance.drain import report
 from osc_maintenance import facts
+from osc_maintenance import maintenance
 from osc_maintenance.nova import api
 from osc_maintenance.osc import host_maintenance
 from osc_maintenance.osc import host_maintenance_show
@@ -43,7 +44,6 @@ from osc_maintenance.tests.unit import scenes
 from osc_maintenance.tests.unit import wire
 from osc_maintenance.tests.unit import wire_items
 from osc_maintenance import times
-from osc_maintenance import writes
 
 #: Stands for a field that is not there.
 MISSING = '(missing)'
@@ -318,7 +318,7 @@ def _run(
             mock.patch.object(interrupt, 'interruptible', _impatient),
             mock.patch.object(api, '_PAUSES', (0.0,)),
             mock.patch.object(facts, '_LETTING_GO', (0.0,)),
-            mock.patch.object(writes, 'PAUSES', (0.0, 0.0)),
+            mock.patch.object(maintenance, '_PAUSES', (0.0, 0.0)),
             mock.patch.object(starting, '_AGAIN', _PAUSE),
             mock.patch.object(starting, '_PATIENCE', 3 * _PAUSE),
             # as on a terminal, but not shown there

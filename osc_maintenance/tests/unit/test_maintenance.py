@@ -28,7 +28,6 @@ from osc_maintenance import state
 from osc_maintenance.tests.unit import fakes
 from osc_maintenance.tests.unit import scenes
 from osc_maintenance import upheld
-from osc_maintenance import writes
 
 NOW, HOUR = scenes.NOW, scenes.HOUR
 
@@ -36,8 +35,10 @@ NOW, HOUR = scenes.NOW, scenes.HOUR
 class MaintenanceTestCase(base.BaseTestCase):
     def setUp(self) -> None:
         super().setUp()
-        pauses = (0.0,) * len(writes.PAUSES)
-        self.useFixture(fixtures.MockPatchObject(writes, 'PAUSES', pauses))
+        pauses = (0.0,) * len(maintenance._PAUSES)
+        self.useFixture(
+            fixtures.MockPatchObject(maintenance, '_PAUSES', pauses)
+        )
 
     def clients(self, *hosts: state.Host) -> fakes.Clients:
         self.made = fakes.Clients(*hosts)

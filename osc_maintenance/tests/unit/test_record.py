@@ -125,7 +125,7 @@ class TestMetadata(base.BaseTestCase):
             {
                 'maintenance:id': 'NOT-AN-ID',
                 'maintenance:window_end': 'soon',
-                'maintenance:removal': 'maybe',
+                'maintenance:notify_owners': 'maybe',
                 'maintenance:set_at': '2026-11-20T06:00:00Z',
                 'maintenance:before_reason': 'broken NIC',
             }
@@ -134,11 +134,11 @@ class TestMetadata(base.BaseTestCase):
         self.assertEqual(
             (
                 'maintenance:before_status is missing',
-                "maintenance:window_end is 'soon', which is not a time",
-                "maintenance:removal is 'maybe'",
                 "maintenance:id is 'NOT-AN-ID'",
                 'maintenance:window_start is missing',
+                "maintenance:window_end is 'soon', which is not a time",
                 'maintenance:migrate is missing',
+                "maintenance:notify_owners is 'maybe'",
             ),
             tuple(str(problem) for problem in value.problems),
         )
@@ -197,11 +197,19 @@ class TestMetadata(base.BaseTestCase):
                 before=record.ENABLED,
             )
         )
-        for key, value, name in (
-            ('maintenance:removal', 'true', 'removal'),
-            ('maintenance:before_reason', 'x', 'before_reason'),
-        ):
-            told = record.decode({**sound, key: value})
-            assert told is not None
-            self.assertEqual([name], [p.name for p in told.problems])
-            self.assertEqual(record.ENABLED, told.before)
+        told = record.decode({**sound, 'maintenance:before_reason': 'x'})
+        assert told is not None
+        self.assertEqual(['before_reason'], [p.name for p in told.problems])
+        self.assertEqual(record.ENABLED, told.before)
+
+    def test_a_window_without_an_end(self) -> None:
+        sound = record.encode(
+            record.Record(id='3f9a1c2e', start=NOW, removal=True, set_at=NOW)
+        )
+        # one key: two who contradict each other are not both there
+        self.assertEqual('never', sound['maintenance:window_end'])
+        told = record.decode(sound)
+        assert told is not None
+        self.assertEqual(
+            (None, True, ()), (told.end, told.removal, told.problems)
+        )

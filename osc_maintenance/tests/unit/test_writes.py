@@ -12,8 +12,6 @@
 
 """Several who write one record at the same moment."""
 
-import collections.abc
-import contextlib
 import functools
 import time
 from unittest import mock
@@ -27,10 +25,9 @@ from osc_maintenance.tests.unit import scenes
 from osc_maintenance.tests.unit import test_maintenance
 from osc_maintenance import times
 from osc_maintenance import upheld
-from osc_maintenance import writes
 
 NOW, HOUR = scenes.NOW, scenes.HOUR
-_PAUSES = writes.PAUSES
+_PAUSES = maintenance._PAUSES
 _END = NOW + 9 * HOUR
 _ALL = change.Request(policy=policy.Policy('all'))
 _BUT_A = change.Request(policy=policy.Policy('all', exclude=frozenset('a')))
@@ -69,140 +66,108 @@ class WritesTestCase(test_maintenance.MaintenanceTestCase):
         self.assertIn(overruled, str(told))
         return host.record
 
-    @contextlib.contextmanager
-    def waiting(
-        self, act: collections.abc.Callable[[], object], after: int = 4
-    ) -> collections.abc.Iterator[list[float]]:
-        """Have somebody else act after so many pauses; how long they are."""
-        waited: list[float] = []
 
-        def sleep(seconds: float) -> None:
-            waited.append(seconds)
-            if len(waited) == after:
-                act()
-
-        with (
-            mock.patch.object(writes, 'PAUSES', _PAUSES),
-            mock.patch.object(time, 'sleep', sleep),
-        ):
-            yield waited
-
-
-class TestContradictions(WritesTestCase):
-    """Nova removes keys one by one, and writes values all at once."""
-
-    def test_what_came_in_between_goes_again(self) -> None:
-        end = times.format_time(_END)
-        for request, theirs in (
-            (change.Request(removal=True), {'window_end': end}),
-            (change.Request(end=_END), {'removal': 'true'}),
-        ):
-            for stamp in ({}, _THEIRS):
-                clients = self.planned()
-                self.meanwhile(
-                    *(clients.nova, 'write_record'),
-                    functools.partial(self.write, clients, **theirs | stamp),
-                    after=True,
-                )
-                found = self.ends_as(clients, request)
-                self.assertEqual((), found.problems)
-                self.assertEqual(request.removal, found.removal)
-                self.assertEqual(request.end, found.end)
+class TestLastWord(WritesTestCase):
+    """Two say something else of the same part of the record."""
 
     def test_who_comes_last_has_the_word(self) -> None:
+        for ours, theirs, told in (
+            (
+                change.Request(removal=True),
+                change.Request(end=_END),
+                'removal',
+            ),
+            (
+                change.Request(end=_END),
+                change.Request(removal=True),
+                'window end',
+            ),
+        ):
+            clients = self.planned()
+            self.meanwhile(
+                *(clients.nova, 'write_record'),
+                functools.partial(self.set_, clients, theirs),
+                after=True,
+            )
+            found = self.ends_as(clients, ours, overruled=told)
+            self.assertEqual(
+                (theirs.removal, theirs.end), (found.removal, found.end)
+            )
+
+    def test_what_is_not_overruled_is_whole(self) -> None:
+        # Nova removes keys one by one, before it writes all values at once:
+        # of a choice that came in between some are there
         clients = self.planned()
-        later = change.Request(end=_END)
+        end = times.format_time(_END + HOUR)
         self.meanwhile(
             *(clients.nova, 'write_record'),
-            lambda: self.set_(clients, later),
+            lambda: self.write(
+                clients,
+                **{'server:b': 'exclude', 'window_end': end},
+                **_THEIRS,
+            ),
             after=True,
         )
-        found = self.ends_as(
-            clients, change.Request(removal=True), overruled='removal'
-        )
-        self.assertEqual(_END, found.end)
+        request = change.Request(end=_END, policy=_ALL.policy)
+        found = self.ends_as(clients, request, overruled='window end')
+        self.assertEqual((_END + HOUR, _ALL.policy), (found.end, found.policy))
 
     def test_who_is_overruled_leaves_it_to_the_others(self) -> None:
         clients = self.planned()
         self.meanwhile(
             *(clients.nova, 'write_record'),
-            lambda: self.write(
-                clients,
-                window_end=times.format_time(_END),
-                removal='true',
-                **_THEIRS,
-            ),
+            lambda: self.write(clients, window_end='soon', **_THEIRS),
             after=True,
         )
         found = self.ends_as(
-            *(clients, change.Request(end=_END + HOUR)),
-            overruled='window end',
+            *(clients, change.Request(end=_END)), overruled='window end'
         )
-        self.assertEqual(['removal'], [item.name for item in found.problems])
+        self.assertEqual(
+            ['window_end'], [item.name for item in found.problems]
+        )
 
-    def test_who_has_no_part_in_it_looks_again(self) -> None:
+
+class TestDamaged(WritesTestCase):
+    """Who has no part in what cannot be read looks again for a while."""
+
+    def test_it_is_mended_between_two_looks(self) -> None:
         clients = self.planned()
         self.meanwhile(
             *(clients.nova, 'write_record'),
-            lambda: self.write(clients, removal='true', **_THEIRS),
+            lambda: self.write(clients, window_end='soon', **_THEIRS),
             after=True,
         )
         self.meanwhile(
             *(clients.nova, 'aggregates'),
             lambda: self.meanwhile(
                 *(clients.nova, 'aggregates'),
-                lambda: self.write(clients, removal=None),
+                lambda: self.write(clients, window_end=None),
             ),
         )
         found = self.ends_as(clients, change.Request(reason='kernel'))
         self.assertEqual(('kernel', ()), (found.reason, found.problems))
 
-    def test_who_meets_both_waits_for_one_of_them(self) -> None:
-        # a busy Nova takes its time between the two
+    def test_a_busy_nova_is_given_time(self) -> None:
         clients = self.planned()
-        self.write(clients, removal='true')
-        with self.waiting(lambda: self.write(clients, removal=None)) as waited:
+        self.write(clients, window_end='soon')
+        waited: list[float] = []
+
+        def sleep(seconds: float) -> None:
+            waited.append(seconds)
+            if len(waited) == len(_PAUSES):
+                self.write(clients, window_end=None)
+
+        with (
+            mock.patch.object(maintenance, '_PAUSES', _PAUSES),
+            mock.patch.object(time, 'sleep', sleep),
+        ):
             found = self.ends_as(clients, change.Request(reason='kernel'))
         self.assertEqual(('kernel', ()), (found.reason, found.problems))
         self.assertEqual([*_PAUSES], waited)
 
-    def _both(self, clients: fakes.Clients, **theirs: str) -> None:
-        """Nova leaves their word beside the one that is written next."""
-        self.meanwhile(
-            *(clients.nova, 'write_record'),
-            functools.partial(self.write, clients, **theirs),
-            after=True,
-        )
-
-    def test_one_of_two_writes_again_and_the_other_waits(self) -> None:
+    def test_nobody_mends_it(self) -> None:
         clients = self.planned()
-        self._both(clients, removal='true')
-        # which is what they do
-        again = functools.partial(self.write, clients, window_end=None)
-        with self.waiting(again, after=2) as waited:
-            found = self.ends_as(
-                *(clients, change.Request(end=_END)), overruled='window end'
-            )
-        self.assertEqual((True, ()), (found.removal, found.problems))
-        self.assertEqual([*_PAUSES[:2]], waited)
-        clients = self.planned()
-        self._both(clients, window_end=times.format_time(_END))
-        with self.waiting(lambda: None) as waited:
-            found = self.ends_as(clients, change.Request(removal=True))
-        self.assertEqual((True, ()), (found.removal, found.problems))
-        self.assertEqual([], waited)
-
-    def test_one_waits_for_somebody_who_was_killed(self) -> None:
-        clients = self.planned()
-        self._both(clients, removal='true')
-        with self.waiting(lambda: None) as waited:
-            found = self.ends_as(clients, change.Request(end=_END))
-        self.assertEqual((_END, ()), (found.end, found.problems))
-        self.assertEqual([*_PAUSES], waited)
-
-    def test_one_that_nobody_mends(self) -> None:
-        clients = self.planned()
-        self.write(clients, removal='true')
+        self.write(clients, window_end='soon')
         writes = len(clients.nova.writes)
         error = self.assertRaises(
             change.RefusedError,

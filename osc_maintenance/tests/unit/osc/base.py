@@ -27,11 +27,11 @@ from oslotest import base
 
 from osc_maintenance.drain import interrupt
 from osc_maintenance import exit_codes
+from osc_maintenance import maintenance
 from osc_maintenance import starting
 from osc_maintenance.tests.unit import fakes
 from osc_maintenance.tests.unit import scenes
 from osc_maintenance import times
-from osc_maintenance import writes
 
 
 class TestCommand(base.BaseTestCase):
@@ -45,7 +45,7 @@ class TestCommand(base.BaseTestCase):
         self.interrupted = False
         for place, name, value in (
             (interrupt, 'interruptible', self._waiting),
-            (writes, 'PAUSES', (0.0,) * len(writes.PAUSES)),
+            (maintenance, '_PAUSES', (0.0,) * 4),
             (starting, '_AGAIN', 0.01),
         ):
             self.useFixture(fixtures.MockPatchObject(place, name, value))
