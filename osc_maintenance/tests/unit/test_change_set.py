@@ -12,6 +12,7 @@
 
 import dataclasses
 import datetime
+import typing
 
 import hypothesis
 from hypothesis import strategies
@@ -23,6 +24,20 @@ from osc_maintenance import state
 from osc_maintenance.tests.unit import scenes
 
 NOW, HOUR = scenes.NOW, scenes.HOUR
+
+
+class TestRequest(base.BaseTestCase):
+    def test_what_others_have_the_last_word_on_is_left_out(self) -> None:
+        names = [field.name for field in dataclasses.fields(change.Request)]
+        said: dict[str, typing.Any] = dict.fromkeys(names, 'said')
+        whole = change.Request(**said)
+        self.assertEqual(whole, whole.without(frozenset()))
+        self.assertEqual(change.Request(), whole.without(record.GROUPS))
+        window = whole.without({'window_end'})
+        self.assertEqual(
+            {'end', 'duration', 'removal'},
+            {name for name in names if getattr(window, name) != 'said'},
+        )
 
 
 class TestSet(base.BaseTestCase):
