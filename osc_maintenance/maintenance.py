@@ -322,13 +322,13 @@ def clear(
         written then.
     """
 
-    parts = {item: _PROPERTIES.get(item, item) for item in properties}
-
     def decide(host: state.Host, lost: frozenset[str]) -> list[change.Step]:
-        left = frozenset(
-            item for item in properties if parts[item] not in lost
-        )
-        return change.to_clear(host, left, clients.user, now)
+        left = {
+            item
+            for item in properties
+            if _PROPERTIES.get(item, item) not in lost
+        }
+        return change.to_clear(host, frozenset(left), clients.user, now)
 
     def act(host: state.Host) -> state.Host:
         return writes.until_it_holds(clients.nova, host, decide, _NOTHING)
