@@ -23,6 +23,7 @@ from osc_lib import exceptions
 
 from osc_maintenance import causes
 from osc_maintenance import change
+from osc_maintenance import compute
 from osc_maintenance.drain import events
 from osc_maintenance.drain import moves
 from osc_maintenance.drain import options
@@ -102,14 +103,14 @@ def apply(
     return rows
 
 
-def _is_idle(host: state.Host, now: datetime.datetime) -> bool:
+def _is_idle(host: compute.Host, now: datetime.datetime) -> bool:
     """Whether a host is overdue, and nothing else is to be done to it."""
     overdue = windows.called_for(host, now) is windows.Call.END
     return overdue and not (_drains(host) or notices.concern(host))
 
 
 def _report(
-    clients: 'clients_.Clients', host: state.Host, now: datetime.datetime
+    clients: 'clients_.Clients', host: compute.Host, now: datetime.datetime
 ) -> dict[str, typing.Any]:
     """The row of a host to which nothing is done."""
     try:
@@ -137,7 +138,7 @@ class _Met:
 
 def _carry_out(
     clients: 'clients_.Clients',
-    host: state.Host,
+    host: compute.Host,
     how: options.Options,
     unset_overdue: bool,
     now: datetime.datetime,
@@ -202,7 +203,7 @@ def _carry_out(
     return row
 
 
-def _differ(before: state.Host, after: state.Host) -> bool:
+def _differ(before: compute.Host, after: compute.Host) -> bool:
     """Whether a host is otherwise than it was, as far as it is set."""
     settings = [
         host.service and host.service.as_set for host in (before, after)
@@ -210,7 +211,7 @@ def _differ(before: state.Host, after: state.Host) -> bool:
     return before.aggregate != after.aggregate or settings[0] != settings[1]
 
 
-def _drains(host: state.Host) -> bool:
+def _drains(host: compute.Host) -> bool:
     """Whether ``apply`` moves the servers of a host, and has not ended."""
     journal_ = host.journal
     return host.ours and journal_.by_apply and not journal_.returning
@@ -218,12 +219,12 @@ def _drains(host: state.Host) -> bool:
 
 def _drain(
     clients: 'clients_.Clients',
-    host: state.Host,
+    host: compute.Host,
     how: options.Options,
     action: str | None,
     now: datetime.datetime,
     warn: collections.abc.Callable[[str], object],
-) -> tuple[state.Host, str | None]:
+) -> tuple[compute.Host, str | None]:
     """Start the next moves off a host; the host then, and the word."""
     record = host.record
     if record is None or record.policy.migrate == policy.NONE:
@@ -266,11 +267,11 @@ def _drain(
 
 def _noted(
     clients: 'clients_.Clients',
-    host: state.Host,
+    host: compute.Host,
     result: run.Result,
     met: collections.abc.Mapping[str, str],
     now: datetime.datetime,
-) -> state.Host:
+) -> compute.Host:
     """Note how a drain stands, and its end when nothing moves any more.
 
     What Nova refuses, and what is busy, is tried again for a while.
@@ -321,11 +322,11 @@ def _pause(seconds: float) -> bool:
 
 def _act(
     clients: 'clients_.Clients',
-    host: state.Host,
+    host: compute.Host,
     unset_overdue: bool,
     now: datetime.datetime,
     met: _Met,
-) -> tuple[state.Host, str | None]:
+) -> tuple[compute.Host, str | None]:
     """Do what the window of a host calls for; the host then, and the word.
 
     :param met: is told what else there is to say.
@@ -368,7 +369,7 @@ def _act(
             return host, None
 
 
-def _taken_up(host: state.Host) -> dict[str, str | None]:
+def _taken_up(host: compute.Host) -> dict[str, str | None]:
     """The note that ``apply`` moves the servers of a host, if it does.
 
     It is written before the service is disabled: killed in between, the next
@@ -383,7 +384,7 @@ def _taken_up(host: state.Host) -> dict[str, str | None]:
 
 
 def _refuse_if_strict(
-    clients: 'clients_.Clients', host: state.Host, now: datetime.datetime
+    clients: 'clients_.Clients', host: compute.Host, now: datetime.datetime
 ) -> None:
     """Refuse to enter a host that was to be emptied, and cannot be."""
     record = host.record

@@ -20,13 +20,13 @@ import collections.abc
 import dataclasses
 import datetime
 
+from osc_maintenance import compute
 from osc_maintenance import mark
 from osc_maintenance import noting
 from osc_maintenance import owners
 from osc_maintenance import policy as policy_
 from osc_maintenance import record as record_
 from osc_maintenance import replies as replies_
-from osc_maintenance import state
 from osc_maintenance import times
 
 
@@ -132,7 +132,7 @@ Step = WriteRecord | AddHost | SetService | RemoveHost | DeleteAggregate
 
 
 def to_set(
-    host: state.Host,
+    host: compute.Host,
     request: Request,
     user: str | None,
     now: datetime.datetime,
@@ -183,7 +183,7 @@ def to_set(
 
 
 def terms(
-    host: state.Host, request: Request, now: datetime.datetime
+    host: compute.Host, request: Request, now: datetime.datetime
 ) -> owners.Terms:
     """What of the owners' words counts once ``set`` has been carried out.
 
@@ -199,7 +199,7 @@ def terms(
 
 
 def _write(
-    host: state.Host,
+    host: compute.Host,
     old: record_.Record,
     wanted: record_.Record,
     user: str | None,
@@ -214,14 +214,14 @@ def _write(
     return [WriteRecord(changes)] if changes else []
 
 
-def _disable(service: state.Service, record: record_.Record) -> list[Step]:
+def _disable(service: compute.Service, record: record_.Record) -> list[Step]:
     """Disable the service for what the record says, unless it is."""
     reason = mark.disabled_reason(record)
     disabled = record_.ServiceStatus('disabled', reason)
     return [] if service.as_set == disabled else [SetService(disabled)]
 
 
-def _check_alone(host: state.Host) -> None:
+def _check_alone(host: compute.Host) -> None:
     """Refuse to work on an aggregate that somebody uses for more."""
     if host.aggregate and host.strangers:
         raise RefusedError(
@@ -231,7 +231,7 @@ def _check_alone(host: state.Host) -> None:
         )
 
 
-def _service(host: state.Host) -> state.Service:
+def _service(host: compute.Host) -> compute.Service:
     """The service of a host, if there is one and Nova can reach it."""
     if host.service is None:
         raise RefusedError(f'There is no compute service on {host.name}')
@@ -377,7 +377,7 @@ def _difference(
 
 
 def to_clear(
-    host: state.Host,
+    host: compute.Host,
     properties: frozenset[str],
     user: str | None,
     now: datetime.datetime,
@@ -417,7 +417,7 @@ def to_clear(
     return steps
 
 
-def to_unset(host: state.Host, *, force: bool = False) -> list[Step]:
+def to_unset(host: compute.Host, *, force: bool = False) -> list[Step]:
     """What ``unset`` has to do: the service first, the record last.
 
     :param host: the host.
@@ -440,7 +440,7 @@ def to_unset(host: state.Host, *, force: bool = False) -> list[Step]:
     return steps
 
 
-def _restored(host: state.Host, force: bool) -> record_.ServiceStatus | None:
+def _restored(host: compute.Host, force: bool) -> record_.ServiceStatus | None:
     """What the service has to become; None if it is to be left alone."""
     service, before = host.service, host.before
     if service is None or before is None or service.as_set == before:

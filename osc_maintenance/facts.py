@@ -21,6 +21,7 @@ import typing
 
 from osc_lib import exceptions
 
+from osc_maintenance import compute
 from osc_maintenance import gaps
 from osc_maintenance.nova import api
 from osc_maintenance.nova import hosts
@@ -58,8 +59,8 @@ class Emptied:
 
 
 def find(
-    nova: hosts.Hosts, name: str, known: state.Aggregate | None = None
-) -> state.Host:
+    nova: hosts.Hosts, name: str, known: compute.Aggregate | None = None
+) -> compute.Host:
     """A host as Nova shows it.
 
     :param nova: Nova.
@@ -73,18 +74,18 @@ def find(
     service, aggregate = parallel.both(
         lambda: nova.service(name), lambda: _aggregate(nova, name, known)
     )
-    host = state.Host(name, service, aggregate)
+    host = compute.Host(name, service, aggregate)
     if host.mark and host.aggregate is None:
         # made since they were listed?
-        host = state.Host(name, service, nova.aggregates().get(name))
+        host = compute.Host(name, service, nova.aggregates().get(name))
     if service is None and host.aggregate is None:
         raise nova.unknown_host(name)
     return host
 
 
 def _aggregate(
-    nova: hosts.Hosts, name: str, known: state.Aggregate | None
-) -> state.Aggregate | None:
+    nova: hosts.Hosts, name: str, known: compute.Aggregate | None
+) -> compute.Aggregate | None:
     """The aggregate of a host's maintenance."""
     if known:
         with contextlib.suppress(api.OvertakenError):
@@ -94,14 +95,14 @@ def _aggregate(
     return nova.aggregates().get(name)
 
 
-def survey(nova: hosts.Hosts) -> list[state.Host]:
+def survey(nova: hosts.Hosts) -> list[compute.Host]:
     """Every host that has a compute service, or an aggregate left from one.
 
     :param nova: Nova.
     :returns: the hosts in the order of their names.
     """
     found, aggregates = parallel.both(nova.services, nova.aggregates)
-    services: dict[str, state.Service] = {}
+    services: dict[str, compute.Service] = {}
     for service in found:
         known = services.setdefault(service.host, service)
         if known is not service:
@@ -110,13 +111,13 @@ def survey(nova: hosts.Hosts) -> list[state.Host]:
     marked = {
         name
         for name, service in services.items()
-        if state.Host(name, service).mark
+        if compute.Host(name, service).mark
     }
     if marked - aggregates.keys():
         # made since they were listed?
         aggregates = nova.aggregates()
     return [
-        state.Host(name, services.get(name), aggregates.get(name))
+        compute.Host(name, services.get(name), aggregates.get(name))
         for name in sorted(services.keys() | aggregates.keys())
     ]
 
@@ -195,7 +196,7 @@ def _is_over(servers: servers_api.Servers, server: str, host: str) -> bool:
 
 
 def emptied(
-    clients: 'clients_.Clients', host: state.Host, load: servers_.Load
+    clients: 'clients_.Clients', host: compute.Host, load: servers_.Load
 ) -> Emptied:
     """Whether nothing at all is left on a host.
 
@@ -253,7 +254,7 @@ def emptied(
 
 def emptied_by_now(
     clients: 'clients_.Clients',
-    host: state.Host,
+    host: compute.Host,
     load: servers_.Load,
     pause: collections.abc.Callable[[float], object] = time.sleep,
 ) -> Emptied:
@@ -278,7 +279,7 @@ def emptied_by_now(
     return emptied(clients, host, load)
 
 
-def nodes(clients: 'clients_.Clients', host: state.Host) -> list[str]:
+def nodes(clients: 'clients_.Clients', host: compute.Host) -> list[str]:
     """The compute nodes of a host; Placement knows the one of a member.
 
     :param clients: Nova and Placement.
@@ -314,7 +315,7 @@ def listing(
         if everything or host.aggregate or host.mark
     ]
 
-    def row(host: state.Host) -> dict[str, typing.Any]:
+    def row(host: compute.Host) -> dict[str, typing.Any]:
         try:
             load = _load_of_one(clients, host)
         except exceptions.CommandError as exc:
@@ -327,7 +328,7 @@ def listing(
 
 
 def unread(
-    host: state.Host, why: str | None, now: datetime.datetime
+    host: compute.Host, why: str | None, now: datetime.datetime
 ) -> dict[str, typing.Any]:
     """The fields of a host of which Nova does not tell what is on it.
 
@@ -340,7 +341,7 @@ def unread(
 
 
 def loads(
-    clients: 'clients_.Clients', hosts: list[state.Host]
+    clients: 'clients_.Clients', hosts: list[compute.Host]
 ) -> list[servers_.Load | None]:
     """What is on its way from and to the hosts whose state depends on it.
 
@@ -354,7 +355,7 @@ def loads(
 
 
 def _load_of_one(
-    clients: 'clients_.Clients', host: state.Host
+    clients: 'clients_.Clients', host: compute.Host
 ) -> servers_.Load | None:
     if not host.aggregate or not (host.ours or host.journal.returning):
         return None

@@ -20,12 +20,12 @@ import time
 import typing
 
 from osc_maintenance import change
+from osc_maintenance import compute
 from osc_maintenance import facts
 from osc_maintenance import noting
 from osc_maintenance.nova import api
 from osc_maintenance.nova import hosts
 from osc_maintenance import record
-from osc_maintenance import state
 from osc_maintenance import text
 from osc_maintenance import times
 from osc_maintenance import writes
@@ -49,8 +49,8 @@ def set_(
     name: str,
     request: change.Request,
     now: datetime.datetime,
-    check: collections.abc.Callable[[state.Host], None] = lambda _host: None,
-) -> state.Host:
+    check: collections.abc.Callable[[compute.Host], None] = lambda _host: None,
+) -> compute.Host:
     """Plan, enter or change the maintenance of a host.
 
     :param clients: Nova, and who is asking.
@@ -70,7 +70,7 @@ def set_(
     # who has claimed it writes the record first, unless they were killed
     waits = [True] * len(_PAUSES)
 
-    def attempt() -> state.Host:
+    def attempt() -> compute.Host:
         wait = bool(waits and waits.pop())
         host = memory.recall(_claimed(clients, name, request, now, wait=wait))
         steps = change.to_set(host, request, clients.user, now)
@@ -93,7 +93,7 @@ def _claimed(
     now: datetime.datetime,
     *,
     wait: bool,
-) -> state.Host:
+) -> compute.Host:
     """A host with the aggregate of its maintenance, old or new.
 
     Claiming first, and listing the aggregates only if the claim is taken,
@@ -103,7 +103,7 @@ def _claimed(
     service = nova.service(name)
     if service is None:
         raise nova.unknown_host(name)
-    host = state.Host(name, service)
+    host = compute.Host(name, service)
     aggregate = nova.aggregates().get(name) if host.mark else None
     if aggregate is None:
         # what would be refused is refused before the first write
@@ -142,11 +142,11 @@ def _claimed(
 
 def keep(
     clients: 'clients_.Clients',
-    host: state.Host,
+    host: compute.Host,
     request: change.Request,
     now: datetime.datetime,
     notes: collections.abc.Mapping[str, str | None] = _NOTHING,
-) -> state.Host:
+) -> compute.Host:
     """Carry out ``set``, until the service says what the record says.
 
     :param clients: Nova, and who is asking.
@@ -157,7 +157,7 @@ def keep(
     :returns: the host as it is now.
     """
 
-    def decide(host: state.Host, lost: frozenset[str]) -> list[change.Step]:
+    def decide(host: compute.Host, lost: frozenset[str]) -> list[change.Step]:
         left = request.without(lost)
         # somebody has entered it while we were putting it off; any other
         # start that is to come is that of a clock ahead of ours
@@ -185,7 +185,7 @@ class _Memory:
     def __init__(self) -> None:
         self._seen: record.ServiceStatus | None = None
 
-    def recall(self, host: state.Host) -> state.Host:
+    def recall(self, host: compute.Host) -> compute.Host:
         """The host, with what was seen of it before."""
         host = dataclasses.replace(host, remembered=self._seen)
         if host.service:
@@ -207,8 +207,8 @@ def unset(
     name: str,
     *,
     force: bool = False,
-    seen: collections.abc.Callable[[state.Host], None] = lambda _host: None,
-) -> state.Host:
+    seen: collections.abc.Callable[[compute.Host], None] = lambda _host: None,
+) -> compute.Host:
     """End the maintenance of a host, or drop the plan of one.
 
     :param clients: Nova, and who is asking.
@@ -229,9 +229,9 @@ def _unset(
     memory: _Memory,
     *,
     force: bool = False,
-    seen: collections.abc.Callable[[state.Host], None] = lambda _host: None,
-) -> state.Host:
-    def attempt() -> state.Host:
+    seen: collections.abc.Callable[[compute.Host], None] = lambda _host: None,
+) -> compute.Host:
+    def attempt() -> compute.Host:
         host = memory.recall(facts.find(clients.nova, name))
         seen(host)
         return end(clients.nova, host, force=force)
@@ -240,8 +240,8 @@ def _unset(
 
 
 def end(
-    nova: hosts.Hosts, host: state.Host, *, force: bool = False
-) -> state.Host:
+    nova: hosts.Hosts, host: compute.Host, *, force: bool = False
+) -> compute.Host:
     """Carry out ``unset``, and look whether somebody enters it meanwhile."""
     noted = host.journal
     lost = host.aggregate is None and host.mark
@@ -263,7 +263,7 @@ def end(
 
 def restore(
     clients: 'clients_.Clients', name: str, *, force: bool = False
-) -> state.Host:
+) -> compute.Host:
     """Put the compute service back, and keep the record for now.
 
     The record says first that the servers are to return: whoever comes across
@@ -279,7 +279,7 @@ def restore(
     """
     nova = clients.nova
 
-    def attempt() -> state.Host:
+    def attempt() -> compute.Host:
         host = facts.find(nova, name)
         steps: list[change.Step] = [
             step
@@ -309,7 +309,7 @@ def clear(
     name: str,
     properties: frozenset[str],
     now: datetime.datetime,
-) -> state.Host:
+) -> compute.Host:
     """Clear single properties of a maintenance.
 
     :param clients: Nova, and who is asking.
@@ -322,7 +322,7 @@ def clear(
         written then.
     """
 
-    def decide(host: state.Host, lost: frozenset[str]) -> list[change.Step]:
+    def decide(host: compute.Host, lost: frozenset[str]) -> list[change.Step]:
         left = {
             item
             for item in properties
@@ -330,7 +330,7 @@ def clear(
         }
         return change.to_clear(host, frozenset(left), clients.user, now)
 
-    def act(host: state.Host) -> state.Host:
+    def act(host: compute.Host) -> compute.Host:
         return writes.until_it_holds(clients.nova, host, decide, _NOTHING)
 
     return while_it_lasts(clients, name, act)
@@ -339,8 +339,8 @@ def clear(
 def while_it_lasts(
     clients: 'clients_.Clients',
     name: str,
-    act: collections.abc.Callable[[state.Host], _T],
-    known: state.Aggregate | None = None,
+    act: collections.abc.Callable[[compute.Host], _T],
+    known: compute.Aggregate | None = None,
 ) -> _T:
     """Do something to a maintenance, but do not bring it back.
 

@@ -26,6 +26,7 @@ import typing
 
 from osc_lib import exceptions
 
+from osc_maintenance import compute
 from osc_maintenance.drain import plan as plan_
 from osc_maintenance.drain import verdict as verdict_
 from osc_maintenance import facts
@@ -39,7 +40,6 @@ from osc_maintenance import parallel
 from osc_maintenance import policy
 from osc_maintenance import servers
 from osc_maintenance import starting
-from osc_maintenance import state
 from osc_maintenance import text
 from osc_maintenance import times
 from osc_maintenance import writes
@@ -56,7 +56,7 @@ _STAYS = verdict_.Verdict(verdict_.Action.LEAVE)
 _STOPS = verdict_.Verdict(verdict_.Action.STOP)
 
 
-def concern(host: state.Host) -> bool:
+def concern(host: compute.Host) -> bool:
     """Whether there is somebody to be told, or to be told that it is over.
 
     While nobody knows what is true of the host, the notices stay as they are.
@@ -66,7 +66,7 @@ def concern(host: state.Host) -> bool:
     return _tells(host) or (bool(host.journal.told) and _is_over(host))
 
 
-def _tells(host: state.Host) -> bool:
+def _tells(host: compute.Host) -> bool:
     record = host.record
     return (
         record is not None
@@ -77,7 +77,7 @@ def _tells(host: state.Host) -> bool:
     )
 
 
-def _is_over(host: state.Host) -> bool:
+def _is_over(host: compute.Host) -> bool:
     """Whether nobody is to be told any more."""
     record = host.record
     return (
@@ -89,11 +89,11 @@ def _is_over(host: state.Host) -> bool:
 
 def tell(
     clients: 'clients_.Clients',
-    host: state.Host,
+    host: compute.Host,
     load: servers.Load,
     verdicts: collections.abc.Mapping[str, verdict_.Verdict],
     pause: collections.abc.Callable[[float], object] = time.sleep,
-) -> tuple[state.Host, dict[str, str]]:
+) -> tuple[compute.Host, dict[str, str]]:
     """Make the notices what they have to be.
 
     Nova writes nothing to a server that something is being done to: one that
@@ -149,10 +149,10 @@ def tell(
 
 def tell_all(
     clients: 'clients_.Clients',
-    host: state.Host,
+    host: compute.Host,
     now: datetime.datetime,
     plan: plan_.Plan | None = None,
-) -> tuple[state.Host, dict[str, str]]:
+) -> tuple[compute.Host, dict[str, str]]:
     """Make the notices of all servers that are on a host what they have to be.
 
     :param clients: Nova.
@@ -174,7 +174,7 @@ def tell_all(
 
 def withdraw(
     clients: 'clients_.Clients',
-    host: state.Host,
+    host: compute.Host,
     pause: collections.abc.Callable[[float], object] = time.sleep,
 ) -> dict[str, str]:
     """Remove every notice of a maintenance that is about to be over.
@@ -216,7 +216,9 @@ class Farewell:
     :param host: the host, with its record.
     """
 
-    def __init__(self, clients: 'clients_.Clients', host: state.Host) -> None:
+    def __init__(
+        self, clients: 'clients_.Clients', host: compute.Host
+    ) -> None:
         self._clients = clients
         self._host = host
         self._turn = threading.Lock()
@@ -236,13 +238,13 @@ class Farewell:
 
 def _withdrawn(
     clients: 'clients_.Clients',
-    host: state.Host,
+    host: compute.Host,
     here: collections.abc.Mapping[str, servers.Server],
     over: collections.abc.Collection[str],
     pause: collections.abc.Callable[[float], object],
     *,
     lasts: bool,
-) -> tuple[state.Host, dict[str, str]]:
+) -> tuple[compute.Host, dict[str, str]]:
     """Remove notices, more than once where that may help; why some are left.
 
     :param here: servers that are known already, by id.
@@ -271,10 +273,10 @@ def _withdrawn(
 
 def _attempted_to_withdraw(
     clients: 'clients_.Clients',
-    host: state.Host,
+    host: compute.Host,
     here: collections.abc.Mapping[str, servers.Server],
     over: collections.abc.Iterable[str],
-) -> tuple[state.Host, dict[str, exceptions.CommandError]]:
+) -> tuple[compute.Host, dict[str, exceptions.CommandError]]:
     ids, ours = sorted(over), _ours(host)
     left: dict[str, exceptions.CommandError] = {}
     for first in range(0, len(ids), _BATCH):
@@ -301,7 +303,9 @@ def _looks_left(noted: journal.Journal) -> bool:
     return since is None or abs(times.now() - since) >= lull.NEXT / 3
 
 
-def _still_ending(clients: 'clients_.Clients', host: state.Host) -> state.Host:
+def _still_ending(
+    clients: 'clients_.Clients', host: compute.Host
+) -> compute.Host:
     """Note it again, or else it looks as if nobody went on."""
     host = starting.check_ending(clients, host)
     still = noting.returning(
@@ -310,7 +314,9 @@ def _still_ending(clients: 'clients_.Clients', host: state.Host) -> state.Host:
     return writes.note(clients.nova, host, still)
 
 
-def _still_over(clients: 'clients_.Clients', host: state.Host) -> state.Host:
+def _still_over(
+    clients: 'clients_.Clients', host: compute.Host
+) -> compute.Host:
     """See that nobody tells those again who are to be told no more.
 
     What was noted of them is theirs then.
@@ -390,7 +396,7 @@ def _is_settled(
     return False
 
 
-def _ours(host: state.Host) -> str:
+def _ours(host: compute.Host) -> str:
     return host.aggregate.maintenance_id if host.aggregate else ''
 
 

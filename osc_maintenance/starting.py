@@ -22,11 +22,11 @@ from osc_lib import exceptions
 
 from osc_maintenance import causes
 from osc_maintenance import change
+from osc_maintenance import compute
 from osc_maintenance import noting
 from osc_maintenance.nova import api
 from osc_maintenance import parallel
 from osc_maintenance import servers
-from osc_maintenance import state
 from osc_maintenance import text
 from osc_maintenance import times
 from osc_maintenance import writes
@@ -65,7 +65,7 @@ class Stopped:
 
 
 def find(
-    clients: 'clients_.Clients', host: state.Host, *, force: bool
+    clients: 'clients_.Clients', host: compute.Host, *, force: bool
 ) -> Stopped:
     """Find the servers that a maintenance has stopped, and that are stopped.
 
@@ -157,13 +157,13 @@ def _row(server: servers.Server, cause: str | None) -> Row:
 
 def again(
     clients: 'clients_.Clients',
-    host: state.Host,
+    host: compute.Host,
     *,
     force: bool,
     brings_back: bool = False,
     hear: collections.abc.Callable[[str], object],
     pause: collections.abc.Callable[[float], object] = time.sleep,
-) -> tuple[state.Host, list[Row]]:
+) -> tuple[compute.Host, list[Row]]:
     """Start what a maintenance has stopped, before it ends.
 
     :param clients: Nova.
@@ -193,7 +193,9 @@ def again(
     return host, rows
 
 
-def check_ending(clients: 'clients_.Clients', host: state.Host) -> state.Host:
+def check_ending(
+    clients: 'clients_.Clients', host: compute.Host
+) -> compute.Host:
     """See that a maintenance is still about to end: set takes that back.
 
     :param clients: Nova.
@@ -214,8 +216,11 @@ def check_ending(clients: 'clients_.Clients', host: state.Host) -> state.Host:
 
 
 def announce(
-    clients: 'clients_.Clients', host: state.Host, *, brings_back: bool = False
-) -> state.Host:
+    clients: 'clients_.Clients',
+    host: compute.Host,
+    *,
+    brings_back: bool = False,
+) -> compute.Host:
     """Note that the maintenance is about to end, before servers start.
 
     No drain stops them again then.

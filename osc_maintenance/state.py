@@ -17,9 +17,8 @@ import datetime
 import enum
 
 from osc_maintenance import causes
-from osc_maintenance import journal as journal_
+from osc_maintenance import compute
 from osc_maintenance import lull
-from osc_maintenance import mark as mark_
 from osc_maintenance import owners
 from osc_maintenance import policy
 from osc_maintenance import record as record_
@@ -41,151 +40,6 @@ class State(enum.StrEnum):
     ERROR = 'error'
 
 
-@dataclasses.dataclass(frozen=True)
-class Service:
-    """A nova-compute service.
-
-    :ivar host: its host name.
-    :ivar id: its UUID; empty if its cell is down.
-    :ivar status: ``enabled``, ``disabled``, or ``UNKNOWN`` if its cell is
-        down.
-    :ivar state: ``up``, ``down``, or empty if its cell is down.
-    :ivar disabled_reason: why it is disabled, or None.
-    :ivar zone: its availability zone.
-    :ivar others: the UUIDs of further services of the same host: one was left
-        over in another cell.
-    """
-
-    host: str
-    id: str
-    status: str
-    state: str
-    disabled_reason: str | None = None
-    zone: str = ''
-    others: tuple[str, ...] = ()
-
-    @property
-    def lost(self) -> bool:
-        """Whether its cell is down, so that Nova tells nothing of its host."""
-        return not self.id
-
-    @property
-    def as_set(self) -> record_.ServiceStatus:
-        """The status and reason that somebody has given it."""
-        return record_.ServiceStatus(
-            self.status,
-            self.disabled_reason if self.status == 'disabled' else None,
-        )
-
-
-@dataclasses.dataclass(frozen=True)
-class Aggregate:
-    """A host aggregate of ours: one of the two places of a record.
-
-    :ivar id: Nova's number for it.
-    :ivar uuid: its UUID; the maintenance's id is made from it.
-    :ivar name: ``maintenance:<host>``.
-    :ivar hosts: its members.
-    :ivar metadata: the record, encoded.
-    """
-
-    id: int
-    uuid: str
-    name: str
-    hosts: tuple[str, ...]
-    metadata: dict[str, str]
-
-    @property
-    def maintenance_id(self) -> str:
-        """The id of the maintenance that this aggregate records."""
-        return self.uuid[:8]
-
-
-@dataclasses.dataclass(frozen=True)
-class Host:
-    """One compute host as Nova shows it.
-
-    :ivar name: the host's name.
-    :ivar service: its nova-compute service, or None if there is none.
-    :ivar aggregate: the aggregate of its maintenance, or None.
-    :ivar remembered: what the service was before, as the same command has
-        seen it earlier; None if it has not.
-    """
-
-    name: str
-    service: Service | None
-    aggregate: Aggregate | None = None
-    remembered: record_.ServiceStatus | None = dataclasses.field(
-        default=None, compare=False
-    )
-
-    @property
-    def record(self) -> record_.Record | None:
-        """The record in the aggregate, or None if it holds none."""
-        if self.aggregate is None:
-            return None
-        return record_.decode(self.aggregate.metadata)
-
-    @property
-    def journal(self) -> journal_.Journal:
-        """What drains have noted beside the record."""
-        return journal_.decode(
-            self.aggregate.metadata if self.aggregate else {}
-        )
-
-    @property
-    def mark(self) -> mark_.Mark | None:
-        """What the service's disabled_reason says, if it is of our form."""
-        if self.service is None or self.service.status != 'disabled':
-            return None
-        return mark_.parse(self.service.disabled_reason)
-
-    @property
-    def known(self) -> record_.Record | None:
-        """The record, or what the disabled_reason tells of a lost one."""
-        record, mark = self.record, self.mark
-        if record is None and mark is not None:
-            return record_.Record(
-                id=mark.id, reason=mark.reason, ticket_url=mark.ticket_url
-            )
-        return record
-
-    @property
-    def before(self) -> record_.ServiceStatus | None:
-        """What the service was before the maintenance, if it was entered.
-
-        The record knows best; the disabled_reason fills what it has lost.
-        """
-        record, mark = self.record, self.mark
-        before = record.before if record else None
-        if mark is None:
-            return before
-        if before is None or (
-            before.reason is None and before.status == mark.before.status
-        ):
-            metadata = self.aggregate.metadata if self.aggregate else {}
-            # it may be just the status that the record has lost
-            reason = metadata.get(record_.BEFORE_REASON)
-            kept = record_.ServiceStatus('disabled', reason)
-            told = mark_.in_full(mark.before, kept)
-            return mark_.in_full(told, self.remembered)
-        return before
-
-    @property
-    def strangers(self) -> tuple[str, ...]:
-        """Other members of the aggregate, which are not our doing."""
-        hosts = self.aggregate.hosts if self.aggregate else ()
-        return tuple(host for host in hosts if host != self.name)
-
-    @property
-    def ours(self) -> bool:
-        """Whether the service is disabled for the recorded maintenance."""
-        record, mark = self.record, self.mark
-        if mark is None:
-            return False
-        return record is None or not record.id or record.id == mark.id
-
-
 #: The vm_state of a server that nothing but its owner may keep.
 _MOVABLE = frozenset(('active', 'paused', 'stopped'))
 
@@ -199,7 +53,7 @@ class Standing:
 
 
 def derive(
-    host: Host,
+    host: compute.Host,
     load: servers_.Load,
     now: datetime.datetime,
     *,
@@ -263,9 +117,9 @@ def derive(
 
 
 def _recorded(
-    host: Host,
+    host: compute.Host,
     record: record_.Record,
-    service: Service,
+    service: compute.Service,
     load: servers_.Load,
     now: datetime.datetime,
     *,
@@ -309,7 +163,7 @@ def _recorded(
 
 
 def _in_maintenance(
-    host: Host,
+    host: compute.Host,
     record: record_.Record,
     load: servers_.Load,
     now: datetime.datetime,
@@ -404,7 +258,7 @@ def left_behind(
     ]
 
 
-def _ours_unconfirmed(host: Host, load: servers_.Load) -> int:
+def _ours_unconfirmed(host: compute.Host, load: servers_.Load) -> int:
     """How many cold migrations of ours wait to be confirmed by us."""
     return sum(
         host.journal.has_cold(migration, host.name)
@@ -413,8 +267,8 @@ def _ours_unconfirmed(host: Host, load: servers_.Load) -> int:
 
 
 def _returning(
-    host: Host,
-    service: Service,
+    host: compute.Host,
+    service: compute.Service,
     load: servers_.Load,
     now: datetime.datetime | None,
 ) -> Standing:

@@ -19,6 +19,7 @@ import collections.abc
 import datetime
 import typing
 
+from osc_maintenance import compute
 from osc_maintenance import overview
 from osc_maintenance import record as record_
 from osc_maintenance import servers
@@ -35,7 +36,7 @@ _NOT_ASKED = dict.fromkeys(servers.Movement._fields)
 
 
 def fields(
-    host: state.Host,
+    host: compute.Host,
     load: servers.Load | None,
     emptied: bool | None,
     now: datetime.datetime,

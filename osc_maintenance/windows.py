@@ -15,6 +15,7 @@
 import datetime
 import enum
 
+from osc_maintenance import compute
 from osc_maintenance import lull
 from osc_maintenance import state
 
@@ -30,7 +31,7 @@ class Call(enum.Enum):
     MEND = 'mend'
 
 
-def called_for(host: state.Host, now: datetime.datetime) -> Call | None:
+def called_for(host: compute.Host, now: datetime.datetime) -> Call | None:
     """What the window of a host calls for.
 
     A maintenance that was entered is to be entered again if the service is as

@@ -19,12 +19,12 @@ import dataclasses
 from osc_lib import exceptions
 
 from osc_maintenance import change
+from osc_maintenance import compute
 from osc_maintenance import journal
 from osc_maintenance import noting
 from osc_maintenance.nova import api
 from osc_maintenance.nova import hosts
 from osc_maintenance import record as record_
-from osc_maintenance import state
 from osc_maintenance import text
 
 #: How often to look again when somebody else was quicker.
@@ -32,13 +32,13 @@ ATTEMPTS = 5
 #: Decides what is to be done to a host, where others have the last word on
 #: some parts of its record.
 Decide = collections.abc.Callable[
-    [state.Host, frozenset[str]], list[change.Step]
+    [compute.Host, frozenset[str]], list[change.Step]
 ]
 
 
 def carry_out(
-    nova: hosts.Hosts, host: state.Host, steps: list[change.Step]
-) -> state.Host:
+    nova: hosts.Hosts, host: compute.Host, steps: list[change.Step]
+) -> compute.Host:
     """Do what was decided, step by step.
 
     :param nova: Nova.
@@ -69,8 +69,8 @@ def carry_out(
 
 
 def note(
-    nova: hosts.Hosts, host: state.Host, changes: dict[str, str | None]
-) -> state.Host:
+    nova: hosts.Hosts, host: compute.Host, changes: dict[str, str | None]
+) -> compute.Host:
     """Write to the record of a host what was not asked for by ``set``.
 
     :param nova: Nova.
@@ -83,7 +83,9 @@ def note(
     return carry_out(nova, host, [change.WriteRecord(changes)])
 
 
-def _do(nova: hosts.Hosts, host: state.Host, step: change.Step) -> state.Host:
+def _do(
+    nova: hosts.Hosts, host: compute.Host, step: change.Step
+) -> compute.Host:
     service, aggregate = host.service, host.aggregate
     match step:
         case change.SetService() if service:
@@ -102,14 +104,14 @@ def _do(nova: hosts.Hosts, host: state.Host, step: change.Step) -> state.Host:
     return dataclasses.replace(host, service=service, aggregate=aggregate)
 
 
-def _check_theirs(nova: hosts.Hosts, service: state.Service) -> None:
+def _check_theirs(nova: hosts.Hosts, service: compute.Service) -> None:
     """See that nobody disables or enables a service for reasons of theirs.
 
     The writes before take some tenths of a second, and what a colleague says
     of the service meanwhile is to be put back in the end. What another one of
     us says of it is in the record.
     """
-    host = state.Host(service.host, nova.service(service.host))
+    host = compute.Host(service.host, nova.service(service.host))
     found = host.service
     if found and not host.mark and found.as_set != service.as_set:
         raise api.OvertakenError(
@@ -118,7 +120,7 @@ def _check_theirs(nova: hosts.Hosts, service: state.Service) -> None:
         )
 
 
-def _check_notes(known: state.Host, host: state.Host) -> None:
+def _check_notes(known: compute.Host, host: compute.Host) -> None:
     """See that nobody notes what would have to be undone first.
 
     A drain that does not know yet that it is over stops a server, or somebody
@@ -137,10 +139,10 @@ def _check_notes(known: state.Host, host: state.Host) -> None:
 
 def until_it_holds(
     nova: hosts.Hosts,
-    host: state.Host,
+    host: compute.Host,
     decide: Decide,
     notes: collections.abc.Mapping[str, str | None],
-) -> state.Host:
+) -> compute.Host:
     """Carry out what is decided, until Nova says that it is so.
 
     Nothing in Nova can be compared and set, so somebody else may end or change

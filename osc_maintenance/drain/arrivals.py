@@ -17,6 +17,7 @@ import typing
 
 from osc_lib import exceptions
 
+from osc_maintenance import compute
 from osc_maintenance.drain import verdict
 from osc_maintenance import facts
 from osc_maintenance import gaps
@@ -25,7 +26,6 @@ from osc_maintenance import parallel
 from osc_maintenance import placement
 from osc_maintenance import policy as policy_
 from osc_maintenance import servers
-from osc_maintenance import state
 
 if typing.TYPE_CHECKING:
     from osc_maintenance import clients as clients_
@@ -67,7 +67,7 @@ class Arrivals:
 
     def expected(
         self,
-        host: state.Host,
+        host: compute.Host,
         load: servers.Load,
         verdicts: collections.abc.Mapping[str, verdict.Verdict],
         *,
@@ -93,7 +93,7 @@ class Arrivals:
 
     def _builds(
         self,
-        host: state.Host,
+        host: compute.Host,
         load: servers.Load,
         verdicts: collections.abc.Mapping[str, verdict.Verdict],
     ) -> list[servers.Server]:

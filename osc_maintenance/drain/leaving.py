@@ -19,6 +19,7 @@ import datetime
 import secrets
 import typing
 
+from osc_maintenance import compute
 from osc_maintenance.drain import arrivals
 from osc_maintenance.drain import dead
 from osc_maintenance.drain import evacuation
@@ -36,7 +37,6 @@ from osc_maintenance import gaps
 from osc_maintenance import journal
 from osc_maintenance import noting
 from osc_maintenance import servers
-from osc_maintenance import state
 from osc_maintenance import text
 
 if typing.TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Leaving:
     def __init__(
         self,
         clients: 'clients_.Clients',
-        host: state.Host,
+        host: compute.Host,
         plan: plan_.Plan,
         clock: collections.abc.Callable[[], float],
         now: collections.abc.Callable[[], datetime.datetime],
@@ -295,7 +295,7 @@ class Leaving:
             self._write(changes)
         self._read = self._clock()
 
-    def _heed(self, service: state.Service | None) -> None:
+    def _heed(self, service: compute.Service | None) -> None:
         """See whether the host is still disabled for this maintenance.
 
         :raises LostError: if it is not.
@@ -411,7 +411,7 @@ class Leaving:
         aggregate = upkeep.write(
             self._clients.nova, self.host, self._at.aggregate, changes
         )
-        self._at = state.Host(self.host, self._at.service, aggregate)
+        self._at = compute.Host(self.host, self._at.service, aggregate)
 
     def is_ours(self, migration: servers.Migration) -> bool:
         """Whether this maintenance has asked for a migration."""

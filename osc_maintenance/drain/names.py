@@ -16,9 +16,9 @@ import collections.abc
 import typing
 
 from osc_maintenance import change
+from osc_maintenance import compute
 from osc_maintenance import policy as policy_
 from osc_maintenance import servers
-from osc_maintenance import state
 from osc_maintenance import text
 
 if typing.TYPE_CHECKING:
@@ -28,7 +28,7 @@ if typing.TYPE_CHECKING:
 def servers_of(
     words: collections.abc.Iterable[str],
     clients: 'clients_.Clients',
-    host: state.Host,
+    host: compute.Host,
     load: servers.Load,
 ) -> frozenset[str]:
     """The ids of servers on a host.
@@ -47,7 +47,7 @@ def servers_of(
 def _server(
     word: str,
     clients: 'clients_.Clients',
-    host: state.Host,
+    host: compute.Host,
     load: servers.Load,
 ) -> str:
     found = load.servers or ()

@@ -18,6 +18,7 @@ import math
 import typing
 
 from osc_maintenance import change
+from osc_maintenance import compute
 from osc_maintenance.drain import dead
 from osc_maintenance.drain import histories
 from osc_maintenance.drain import journey
@@ -32,7 +33,6 @@ from osc_maintenance import owners
 from osc_maintenance import parallel
 from osc_maintenance import policy as policy_
 from osc_maintenance import servers
-from osc_maintenance import state
 from osc_maintenance import text
 from osc_maintenance import times
 
@@ -52,7 +52,9 @@ class Returning:
 
     listed = -math.inf
 
-    def __init__(self, clients: 'clients_.Clients', host: state.Host) -> None:
+    def __init__(
+        self, clients: 'clients_.Clients', host: compute.Host
+    ) -> None:
         self.host = host.name
         self.command = f'unset {host.name} --return-servers'
         self._clients = clients
@@ -195,7 +197,7 @@ class Returning:
                 f'it has moved since, and stays on {server.host}'
             )
 
-    def begin(self, host: state.Host) -> None:
+    def begin(self, host: compute.Host) -> None:
         """Take up the host as it is once its service has been put back.
 
         :param host: the host, with the record of its maintenance.

@@ -21,6 +21,7 @@ import typing
 
 from osc_lib import exceptions
 
+from osc_maintenance import compute
 from osc_maintenance.drain import dead
 from osc_maintenance.drain import events
 from osc_maintenance.drain import interrupt
@@ -35,7 +36,6 @@ from osc_maintenance.drain import stopping
 from osc_maintenance import exit_codes
 from osc_maintenance import journal
 from osc_maintenance.nova import api
-from osc_maintenance import state
 from osc_maintenance import text
 from osc_maintenance import times
 
@@ -97,7 +97,7 @@ class Result:
 
 def drain(
     clients: 'clients_.Clients',
-    host: state.Host,
+    host: compute.Host,
     plan: plan_.Plan,
     options: options_.Options,
     report: collections.abc.Callable[[events.Event], None],

@@ -18,12 +18,12 @@ import typing
 
 from osc_lib import exceptions
 
+from osc_maintenance import compute
 from osc_maintenance.drain import verdict
 from osc_maintenance.nova import api
 from osc_maintenance import parallel
 from osc_maintenance import placement
 from osc_maintenance import servers as servers_
-from osc_maintenance import state
 from osc_maintenance import text
 
 if typing.TYPE_CHECKING:
@@ -205,7 +205,7 @@ class Surveyor:
         return {server: room[query] for server, query in queries.items()}
 
 
-def _usable(service: state.Service) -> bool:
+def _usable(service: compute.Service) -> bool:
     return service.status == 'enabled' and service.state == 'up'
 
 

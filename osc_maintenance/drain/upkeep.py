@@ -12,10 +12,10 @@
 
 """The record of a maintenance while servers are on their way."""
 
+from osc_maintenance import compute
 from osc_maintenance.drain import journey
 from osc_maintenance.nova import api
 from osc_maintenance.nova import hosts
-from osc_maintenance import state
 from osc_maintenance import text
 
 
@@ -30,8 +30,8 @@ def ended(host: str) -> journey.LostError:
 
 
 def read(
-    nova: hosts.Hosts, host: str, aggregate: state.Aggregate
-) -> state.Aggregate:
+    nova: hosts.Hosts, host: str, aggregate: compute.Aggregate
+) -> compute.Aggregate:
     """The aggregate with the record as it is now.
 
     :param nova: the hosts of Nova.
@@ -48,9 +48,9 @@ def read(
 def write(
     nova: hosts.Hosts,
     host: str,
-    aggregate: state.Aggregate,
+    aggregate: compute.Aggregate,
     changes: dict[str, str | None],
-) -> state.Aggregate:
+) -> compute.Aggregate:
     """Note something; the aggregate then.
 
     :param nova: the hosts of Nova.

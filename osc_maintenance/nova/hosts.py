@@ -12,7 +12,7 @@
 
 """Compute services and host aggregates.
 
-Nova's answers become the plain types of :mod:`osc_maintenance.state`.
+Nova's answers become the plain types of :mod:`osc_maintenance.compute`.
 """
 
 import collections.abc
@@ -24,11 +24,11 @@ from urllib import parse
 from novaclient import exceptions as nova_exceptions
 from osc_lib import exceptions
 
+from osc_maintenance import compute
 from osc_maintenance import fields
 from osc_maintenance.nova import answers
 from osc_maintenance.nova import api
 from osc_maintenance import record
-from osc_maintenance import state
 from osc_maintenance import text
 
 _COMPUTE = 'nova-compute'
@@ -56,7 +56,7 @@ class Hosts:
 
     # -- reading -----------------------------------------------------------
 
-    def service(self, host: str) -> state.Service | None:
+    def service(self, host: str) -> compute.Service | None:
         """The nova-compute service of exactly that host.
 
         Rests on GET /os-services, microversion 2.53.
@@ -82,7 +82,7 @@ class Hosts:
             )
         return found[0] if found else None
 
-    def services(self) -> list[state.Service]:
+    def services(self) -> list[compute.Service]:
         """Every nova-compute service.
 
         Rests on GET /os-services, microversion 2.53.
@@ -111,7 +111,7 @@ class Hosts:
             )
         return exceptions.CommandError(message)
 
-    def aggregates(self) -> dict[str, state.Aggregate]:
+    def aggregates(self) -> dict[str, compute.Aggregate]:
         """The aggregates that hold records.
 
         Rests on GET /os-aggregates, microversion 2.41 (its UUID).
@@ -125,7 +125,7 @@ class Hosts:
                 if (host := record.aggregate_host(item.name))
             }
 
-    def aggregate(self, aggregate: state.Aggregate) -> state.Aggregate:
+    def aggregate(self, aggregate: compute.Aggregate) -> compute.Aggregate:
         """An aggregate as it is now.
 
         Rests on GET /os-aggregates/{id}, microversion 2.41 (its UUID).
@@ -148,7 +148,7 @@ class Hosts:
             )
         return found
 
-    def differs(self, aggregate: state.Aggregate) -> bool:
+    def differs(self, aggregate: compute.Aggregate) -> bool:
         """Whether an aggregate is not as it was before a request that failed.
 
         If so, that request counts as one that has changed something: nobody
@@ -225,7 +225,7 @@ class Hosts:
                 ) from exc
         self.changes += 1
 
-    def claim(self, host: str) -> state.Aggregate | None:
+    def claim(self, host: str) -> compute.Aggregate | None:
         """Create the aggregate that will hold a host's record.
 
         Rests on POST /os-aggregates, microversion 2.41; Nova lets only one
@@ -237,7 +237,7 @@ class Hosts:
         """
         name = record.aggregate_name(host)
         with api.explained(f'Aggregate {name}'):
-            made: state.Aggregate | None
+            made: compute.Aggregate | None
             try:
                 made = _created(self._client.aggregates.create(name, None))
             except nova_exceptions.Conflict:
@@ -256,8 +256,8 @@ class Hosts:
         return made
 
     def write_record(
-        self, aggregate: state.Aggregate, changes: dict[str, str | None]
-    ) -> state.Aggregate:
+        self, aggregate: compute.Aggregate, changes: dict[str, str | None]
+    ) -> compute.Aggregate:
         """Change the metadata of an aggregate in one request.
 
         Rests on POST /os-aggregates/{id}/action set_metadata.
@@ -274,8 +274,8 @@ class Hosts:
             )
 
     def add_host(
-        self, aggregate: state.Aggregate, host: str
-    ) -> state.Aggregate:
+        self, aggregate: compute.Aggregate, host: str
+    ) -> compute.Aggregate:
         """Make a host a member of an aggregate.
 
         Rests on POST /os-aggregates/{id}/action add_host.
@@ -293,8 +293,8 @@ class Hosts:
             )
 
     def remove_host(
-        self, aggregate: state.Aggregate, host: str
-    ) -> state.Aggregate:
+        self, aggregate: compute.Aggregate, host: str
+    ) -> compute.Aggregate:
         """Take a host out of an aggregate.
 
         Rests on POST /os-aggregates/{id}/action remove_host.
@@ -311,7 +311,7 @@ class Hosts:
                 self._client.aggregates.remove_host(aggregate.id, host)
             )
 
-    def delete(self, aggregate: state.Aggregate) -> None:
+    def delete(self, aggregate: compute.Aggregate) -> None:
         """Delete an aggregate.
 
         Rests on DELETE /os-aggregates/{id}.
@@ -331,8 +331,8 @@ class Hosts:
                 ) from exc
 
     def set_service(
-        self, service: state.Service, wanted: record.ServiceStatus
-    ) -> state.Service:
+        self, service: compute.Service, wanted: record.ServiceStatus
+    ) -> compute.Service:
         """Enable or disable a compute service.
 
         Rests on PUT /os-services/{uuid}, microversion 2.53.
@@ -360,7 +360,7 @@ def _of_host(
     return {id_: node for id_, node in nodes.items() if node.host == host}
 
 
-def _service(item: typing.Any) -> state.Service:
+def _service(item: typing.Any) -> compute.Service:
     told = item.to_dict()
     status = fields.one_of(told, 'status', _STATUSES)
     # a service in a cell that is down has only a host and a status (2.69)
@@ -368,7 +368,7 @@ def _service(item: typing.Any) -> state.Service:
     reason = (fields.maybe if down else fields.nullable)(
         told, 'disabled_reason', str
     )
-    return state.Service(
+    return compute.Service(
         host=fields.needed(told, 'host', str),
         id='' if down else fields.identity(told),
         status=status,
@@ -378,7 +378,7 @@ def _service(item: typing.Any) -> state.Service:
     )
 
 
-def _aggregate(item: typing.Any) -> state.Aggregate:
+def _aggregate(item: typing.Any) -> compute.Aggregate:
     told = item.to_dict()
     # one without them would be taken for one without a record
     fields.needed(told, 'hosts', list)
@@ -386,10 +386,10 @@ def _aggregate(item: typing.Any) -> state.Aggregate:
     return _created(item)
 
 
-def _created(item: typing.Any) -> state.Aggregate:
+def _created(item: typing.Any) -> compute.Aggregate:
     """The answer to its creation has neither hosts nor metadata."""
     told = item.to_dict()
-    return state.Aggregate(
+    return compute.Aggregate(
         id=fields.needed(told, 'id', int),
         uuid=fields.identity(told, 'uuid'),
         name=fields.needed(told, 'name', str),

@@ -26,9 +26,9 @@ from osc_maintenance.osc import options
 
 if typing.TYPE_CHECKING:
     from osc_maintenance import clients
+    from osc_maintenance import compute
     from osc_maintenance import microversions
     from osc_maintenance import servers
-    from osc_maintenance import state
 
 
 class Command(command.Command):
@@ -116,11 +116,11 @@ class HostCommand(Command, command.ShowOne):
         #: Fields beside those of the host.
         self.more: dict[str, typing.Any] = {}
         #: The host as it is answered, once it is.
-        self.shown: state.Host | None = None
+        self.shown: compute.Host | None = None
         return parser
 
     def answer(
-        self, parsed_args: argparse.Namespace, host: 'state.Host'
+        self, parsed_args: argparse.Namespace, host: 'compute.Host'
     ) -> tuple[list[str], list[display.Words]]:
         """The fields of a host, as Nova shows it now."""
         if 'moves' in self.more:
@@ -150,7 +150,7 @@ class HostCommand(Command, command.ShowOne):
 
         return facts.load(self.clients.servers, name)
 
-    def fields(self, host: 'state.Host') -> dict[str, typing.Any]:
+    def fields(self, host: 'compute.Host') -> dict[str, typing.Any]:
         """What the command answers."""
         from osc_maintenance import facts
         from osc_maintenance import microversions
@@ -178,14 +178,14 @@ class HostCommand(Command, command.ShowOne):
 class ChangingCommand(HostCommand):
     """A command whose answer tells whether it has changed the host."""
 
-    def overruled(self, host: 'state.Host', told: str | None) -> None:
+    def overruled(self, host: 'compute.Host', told: str | None) -> None:
         """Say what others have made of what was asked for, if they have."""
         from osc_maintenance import text
 
         if told:
             self.log.error('%s: %s', text.escape(host.name), text.escape(told))
 
-    def fields(self, host: 'state.Host') -> dict[str, typing.Any]:
+    def fields(self, host: 'compute.Host') -> dict[str, typing.Any]:
         """What the command answers."""
         changed = self.changed
         try:

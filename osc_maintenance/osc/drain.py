@@ -25,11 +25,11 @@ from osc_maintenance import policy as policy_
 
 if typing.TYPE_CHECKING:
     from osc_maintenance import clients as clients_
+    from osc_maintenance import compute
     from osc_maintenance.drain import interrupt
     from osc_maintenance.drain import report
     from osc_maintenance.drain import run
     from osc_maintenance import servers
-    from osc_maintenance import state
 
 _DEFAULT = options_.Options()
 #: Options that say which servers have to go, and how; they are recorded.
@@ -315,7 +315,7 @@ def looks_first(parsed_args: argparse.Namespace) -> bool:
 def policy_of(
     parsed_args: argparse.Namespace,
     clients: 'clients_.Clients',
-    host: 'state.Host',
+    host: 'compute.Host',
     load: 'servers.Load',
 ) -> policy_.Policy:
     """Which servers have to go, with names made ids.

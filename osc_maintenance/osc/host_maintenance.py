@@ -30,8 +30,8 @@ from osc_maintenance.osc import options
 
 if typing.TYPE_CHECKING:
     from osc_maintenance import change
+    from osc_maintenance import compute
     from osc_maintenance.drain import plan as plan_
-    from osc_maintenance import state
 
 
 class SetHostMaintenance(base.ChangingCommand):
@@ -110,7 +110,7 @@ class SetHostMaintenance(base.ChangingCommand):
             if parsed_args.dry_run and plan:
                 return self._dry_run(parsed_args, host, plan)
 
-            def check(host: 'state.Host') -> None:
+            def check(host: 'compute.Host') -> None:
                 nonlocal plan
                 if plan is None:
                     plan = self._recorded(parsed_args, host, request)
@@ -158,7 +158,7 @@ class SetHostMaintenance(base.ChangingCommand):
 
     def _planned(
         self, parsed_args: argparse.Namespace, request: 'change.Request'
-    ) -> tuple['state.Host', 'change.Request', 'plan_.Plan']:
+    ) -> tuple['compute.Host', 'change.Request', 'plan_.Plan']:
         """What would be done, refused if it cannot work."""
         from osc_maintenance import change
         from osc_maintenance.drain import plan as plan_
@@ -207,7 +207,7 @@ class SetHostMaintenance(base.ChangingCommand):
     def _dry_run(
         self,
         parsed_args: argparse.Namespace,
-        host: 'state.Host',
+        host: 'compute.Host',
         plan: 'plan_.Plan',
     ) -> tuple[list[str], list[display.Words]]:
         """Answer with what would be done."""
@@ -221,7 +221,7 @@ class SetHostMaintenance(base.ChangingCommand):
     def _recorded(
         self,
         parsed_args: argparse.Namespace,
-        host: 'state.Host',
+        host: 'compute.Host',
         request: 'change.Request',
     ) -> 'plan_.Plan | None':
         """The plan for what is recorded, refused if it cannot work."""
@@ -242,7 +242,7 @@ class SetHostMaintenance(base.ChangingCommand):
     def _checked(
         self,
         parsed_args: argparse.Namespace,
-        host: 'state.Host',
+        host: 'compute.Host',
         plan: 'plan_.Plan',
         *,
         entering: bool,
@@ -262,7 +262,7 @@ class SetHostMaintenance(base.ChangingCommand):
     def _drain(
         self,
         parsed_args: argparse.Namespace,
-        host: 'state.Host',
+        host: 'compute.Host',
         plan: 'plan_.Plan',
     ) -> None:
         """Move the servers, and keep what became of them."""

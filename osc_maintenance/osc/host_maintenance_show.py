@@ -23,8 +23,8 @@ from osc_maintenance.osc import base
 from osc_maintenance.osc import display
 
 if typing.TYPE_CHECKING:
+    from osc_maintenance import compute
     from osc_maintenance import servers
-    from osc_maintenance import state
 
 
 class ShowHostMaintenance(base.HostCommand):
@@ -81,13 +81,13 @@ class ShowHostMaintenance(base.HostCommand):
             self._load = super().look(name)
         return self._load
 
-    def _owners(self, host: 'state.Host') -> list[dict[str, typing.Any]]:
+    def _owners(self, host: 'compute.Host') -> list[dict[str, typing.Any]]:
         from osc_maintenance import overview
 
         here = self.look(host.name).servers or ()
         return overview.of(here, host.known.id if host.known else '')
 
-    def _verdicts(self, host: 'state.Host') -> list[dict[str, typing.Any]]:
+    def _verdicts(self, host: 'compute.Host') -> list[dict[str, typing.Any]]:
         from osc_maintenance.drain import plan
         from osc_maintenance import policy as policy_
         from osc_maintenance import times

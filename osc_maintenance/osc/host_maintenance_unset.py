@@ -29,8 +29,8 @@ from osc_maintenance.osc import drain
 from osc_maintenance.osc import notify
 
 if typing.TYPE_CHECKING:
+    from osc_maintenance import compute
     from osc_maintenance import servers as servers_
-    from osc_maintenance import state
 
 
 class UnsetHostMaintenance(base.ChangingCommand):
@@ -143,7 +143,7 @@ class UnsetHostMaintenance(base.ChangingCommand):
             self.log.warning('%s is not in maintenance', text.escape(name))
         return self.answer(parsed_args, host)
 
-    def _seen(self, force: bool, host: 'state.Host') -> None:
+    def _seen(self, force: bool, host: 'compute.Host') -> None:
         """Take leave of a host whose record is about to be deleted."""
         from osc_maintenance import starting
 
@@ -164,7 +164,7 @@ class UnsetHostMaintenance(base.ChangingCommand):
             ) from exc
         self.more.update(told)
 
-    def _tell_again(self, host: 'state.Host') -> None:
+    def _tell_again(self, host: 'compute.Host') -> None:
         """Tell owners whose notices were removed in vain, if that can be."""
         try:
             notify.tell_again(self.clients, self.log, host)
@@ -174,7 +174,7 @@ class UnsetHostMaintenance(base.ChangingCommand):
             )
 
     def _look_for_the_last_time(
-        self, host: 'state.Host', *, force: bool
+        self, host: 'compute.Host', *, force: bool
     ) -> None:
         """Name what nobody looks for once the record is gone.
 
@@ -213,7 +213,7 @@ class UnsetHostMaintenance(base.ChangingCommand):
             self._leave(notice.orphaned(lost.id, load))
 
     def _start_again(
-        self, host: 'state.Host', *, force: bool, brings_back: bool = False
+        self, host: 'compute.Host', *, force: bool, brings_back: bool = False
     ) -> None:
         """Start what the maintenance has stopped, unless it cannot end."""
         from osc_maintenance import starting
@@ -252,7 +252,7 @@ class UnsetHostMaintenance(base.ChangingCommand):
             self.log.warning('%s', told)
             self._left.add(told)
 
-    def _bring_back(self, parsed_args: argparse.Namespace) -> 'state.Host':
+    def _bring_back(self, parsed_args: argparse.Namespace) -> 'compute.Host':
         """End the maintenance once its servers are back."""
         from osc_maintenance.drain import returning
         from osc_maintenance.drain import run

@@ -22,9 +22,9 @@ if typing.TYPE_CHECKING:
     import logging
 
     from osc_maintenance import clients as clients_
+    from osc_maintenance import compute
     from osc_maintenance.drain import plan as plan_
     from osc_maintenance import owners
-    from osc_maintenance import state
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -87,9 +87,9 @@ def heed(parsed_args: argparse.Namespace) -> 'owners.Heed | None':
 def tell(
     clients: 'clients_.Clients',
     log: 'logging.Logger',
-    host: 'state.Host',
+    host: 'compute.Host',
     plan: 'plan_.Plan | None',
-) -> tuple['state.Host', dict[str, typing.Any]]:
+) -> tuple['compute.Host', dict[str, typing.Any]]:
     """Bring the notices to the owners up to date, if there is any to be.
 
     :param clients: Nova.
@@ -108,8 +108,8 @@ def tell(
 
 
 def tell_again(
-    clients: 'clients_.Clients', log: 'logging.Logger', host: 'state.Host'
-) -> tuple['state.Host', dict[str, typing.Any]]:
+    clients: 'clients_.Clients', log: 'logging.Logger', host: 'compute.Host'
+) -> tuple['compute.Host', dict[str, typing.Any]]:
     """The same once servers have been moved, whoever has changed the record.
 
     :param clients: Nova.
@@ -128,7 +128,7 @@ def tell_again(
 def withdraw(
     clients: 'clients_.Clients',
     log: 'logging.Logger',
-    host: 'state.Host',
+    host: 'compute.Host',
     *,
     force: bool,
 ) -> dict[str, typing.Any]:
@@ -153,7 +153,7 @@ def withdraw(
 
 def _untold(
     log: 'logging.Logger',
-    host: 'state.Host',
+    host: 'compute.Host',
     found: collections.abc.Mapping[str, str],
 ) -> dict[str, typing.Any]:
     """Report the servers whose notices are not what they have to be."""

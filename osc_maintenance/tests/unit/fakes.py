@@ -21,13 +21,13 @@ from osc_lib import exceptions
 
 from osc_maintenance import change
 from osc_maintenance import clients
+from osc_maintenance import compute
 from osc_maintenance.nova import actions
 from osc_maintenance.nova import answers
 from osc_maintenance.nova import api
 from osc_maintenance import placement
 from osc_maintenance import record
 from osc_maintenance import servers
-from osc_maintenance import state
 from osc_maintenance.tests.unit import fakes_owned
 from osc_maintenance.tests.unit import scenes
 
@@ -35,7 +35,7 @@ from osc_maintenance.tests.unit import scenes
 class Nova:
     """Has the methods of Hosts that read and write, and what they do."""
 
-    def __init__(self, *hosts: state.Host) -> None:
+    def __init__(self, *hosts: compute.Host) -> None:
         self.hosts = {host.name: host for host in hosts}
         #: what was written, as (method, host)
         self.writes: list[tuple[str, str]] = []
@@ -50,31 +50,31 @@ class Nova:
     def changes(self) -> int:
         return len(self.writes)
 
-    def service(self, host: str) -> state.Service | None:
+    def service(self, host: str) -> compute.Service | None:
         found = self.hosts.get(host)
         return found.service if found else None
 
-    def services(self) -> list[state.Service]:
+    def services(self) -> list[compute.Service]:
         return [host.service for host in self.hosts.values() if host.service]
 
     def unknown_host(self, host: str) -> exceptions.CommandError:
         return exceptions.CommandError(f'unknown host {host}')
 
-    def aggregates(self) -> dict[str, state.Aggregate]:
+    def aggregates(self) -> dict[str, compute.Aggregate]:
         return {
             name: host.aggregate
             for name, host in self.hosts.items()
             if host.aggregate
         }
 
-    def aggregate(self, aggregate: state.Aggregate) -> state.Aggregate:
+    def aggregate(self, aggregate: compute.Aggregate) -> compute.Aggregate:
         host = record.aggregate_host(aggregate.name)
         found = self.hosts[host or ''].aggregate
         if found is None or found.uuid != aggregate.uuid:
             raise api.OvertakenError(f'{aggregate.name} is gone')
         return found
 
-    def differs(self, aggregate: state.Aggregate) -> bool:
+    def differs(self, aggregate: compute.Aggregate) -> bool:
         try:
             return self.aggregate(aggregate) != aggregate
         except api.OvertakenError:
@@ -92,7 +92,7 @@ class Nova:
             for host in self.hosts
         }
 
-    def claim(self, host: str) -> state.Aggregate | None:
+    def claim(self, host: str) -> compute.Aggregate | None:
         if self.hosts[host].aggregate:
             return None
         self._write('claim', host)
@@ -100,28 +100,28 @@ class Nova:
         return self.hosts[host].aggregate
 
     def write_record(
-        self, aggregate: state.Aggregate, changes: dict[str, str | None]
-    ) -> state.Aggregate | None:
+        self, aggregate: compute.Aggregate, changes: dict[str, str | None]
+    ) -> compute.Aggregate | None:
         return self._step(aggregate, change.WriteRecord(changes))
 
     def add_host(
-        self, aggregate: state.Aggregate, host: str
-    ) -> state.Aggregate | None:
+        self, aggregate: compute.Aggregate, host: str
+    ) -> compute.Aggregate | None:
         assert aggregate.name == record.aggregate_name(host)
         return self._step(aggregate, change.AddHost())
 
     def remove_host(
-        self, aggregate: state.Aggregate, host: str
-    ) -> state.Aggregate | None:
+        self, aggregate: compute.Aggregate, host: str
+    ) -> compute.Aggregate | None:
         assert aggregate.name == record.aggregate_name(host)
         return self._step(aggregate, change.RemoveHost())
 
-    def delete(self, aggregate: state.Aggregate) -> None:
+    def delete(self, aggregate: compute.Aggregate) -> None:
         self._step(aggregate, change.DeleteAggregate())
 
     def set_service(
-        self, service: state.Service, wanted: record.ServiceStatus
-    ) -> state.Service | None:
+        self, service: compute.Service, wanted: record.ServiceStatus
+    ) -> compute.Service | None:
         self._write('set_service', service.host)
         step = change.SetService(wanted)
         changed = scenes.after(self.hosts[service.host], step)
@@ -129,8 +129,8 @@ class Nova:
         return changed.service
 
     def _step(
-        self, aggregate: state.Aggregate, step: change.Step
-    ) -> state.Aggregate | None:
+        self, aggregate: compute.Aggregate, step: change.Step
+    ) -> compute.Aggregate | None:
         host = record.aggregate_host(aggregate.name)
         assert host is not None
         current = self.hosts[host].aggregate
@@ -369,7 +369,7 @@ class Servers:
 class Clients:
     """All, and whoever uses them."""
 
-    def __init__(self, *hosts: state.Host) -> None:
+    def __init__(self, *hosts: compute.Host) -> None:
         self.nova = Nova(*hosts)
         self.servers = Servers()
         self.owned = fakes_owned.Owned(self.servers)
@@ -399,7 +399,7 @@ def real(fake: Clients) -> clients.Clients:
     return typing.cast(clients.Clients, fake)
 
 
-def named(host: state.Host, name: str) -> state.Host:
+def named(host: compute.Host, name: str) -> compute.Host:
     """The same host with another name."""
     service, aggregate = host.service, host.aggregate
     if service:
@@ -410,4 +410,4 @@ def named(host: state.Host, name: str) -> state.Host:
             name=record.aggregate_name(name),
             hosts=tuple(name for _ in aggregate.hosts),
         )
-    return state.Host(name, service, aggregate)
+    return compute.Host(name, service, aggregate)

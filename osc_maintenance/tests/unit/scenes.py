@@ -19,9 +19,9 @@ import typing
 from hypothesis import strategies
 
 from osc_maintenance import change
+from osc_maintenance import compute
 from osc_maintenance import record
 from osc_maintenance import servers
-from osc_maintenance import state
 
 NOW = datetime.datetime(2026, 11, 20, 6, 0, tzinfo=datetime.UTC)
 HOUR = datetime.timedelta(hours=1)
@@ -53,9 +53,9 @@ REQUESTS = strategies.sampled_from(
 
 def service(
     status: str = 'enabled', reason: str | None = None, **fields: str
-) -> state.Service:
+) -> compute.Service:
     """A compute service of host compute1."""
-    return state.Service(
+    return compute.Service(
         host='compute1',
         id=fields.get('id', '11111111-0000-4000-8000-000000000001'),
         status=status,
@@ -65,12 +65,12 @@ def service(
     )
 
 
-def host(status: str = 'enabled', reason: str | None = None) -> state.Host:
+def host(status: str = 'enabled', reason: str | None = None) -> compute.Host:
     """A host that nobody has touched yet."""
-    return state.Host('compute1', service(status, reason))
+    return compute.Host('compute1', service(status, reason))
 
 
-def host_of(before: record.ServiceStatus) -> state.Host:
+def host_of(before: record.ServiceStatus) -> compute.Host:
     """A host that somebody has left like that."""
     return host(before.status, before.reason)
 
@@ -108,9 +108,9 @@ def load(
     return servers.Load(host, tuple(here), migrations)
 
 
-def claimed(fresh: state.Host, uuid: str = '3f9a1c2e') -> state.Host:
+def claimed(fresh: compute.Host, uuid: str = '3f9a1c2e') -> compute.Host:
     """The host once its aggregate has been created."""
-    aggregate = state.Aggregate(
+    aggregate = compute.Aggregate(
         id=1,
         uuid=f'{uuid}-0000-4000-8000-000000000001',
         name=f'maintenance:{fresh.name}',
@@ -120,7 +120,7 @@ def claimed(fresh: state.Host, uuid: str = '3f9a1c2e') -> state.Host:
     return dataclasses.replace(fresh, aggregate=aggregate)
 
 
-def after(before: state.Host, *steps: change.Step) -> state.Host:
+def after(before: compute.Host, *steps: change.Step) -> compute.Host:
     """The host as Nova shows it when these steps have been carried out."""
     seen = before
     for step in steps:
@@ -128,7 +128,7 @@ def after(before: state.Host, *steps: change.Step) -> state.Host:
     return seen
 
 
-def _after(seen: state.Host, step: change.Step) -> state.Host:
+def _after(seen: compute.Host, step: change.Step) -> compute.Host:
     if isinstance(step, change.SetService):
         assert seen.service is not None
         changed = dataclasses.replace(
@@ -160,24 +160,24 @@ def _after(seen: state.Host, step: change.Step) -> state.Host:
 
 
 def entered(
-    fresh: state.Host | None = None,
+    fresh: compute.Host | None = None,
     request: change.Request | None = None,
     now: datetime.datetime = NOW,
-) -> state.Host:
+) -> compute.Host:
     """The host when ``set`` has run to its end."""
     seen = claimed(fresh or host())
     steps = change.to_set(seen, request or change.Request(), 'alice', now)
     return after(seen, *steps)
 
 
-def planned() -> state.Host:
+def planned() -> compute.Host:
     """The host when a window has been planned that starts in four hours."""
     window = change.Request(start=NOW + 4 * HOUR, end=NOW + 6 * HOUR)
     return entered(request=window)
 
 
 def disabled_by_somebody(
-    seen: state.Host, status: str = 'disabled', reason: str | None = 'mine'
-) -> state.Host:
+    seen: compute.Host, status: str = 'disabled', reason: str | None = 'mine'
+) -> compute.Host:
     """The host when somebody else has set its compute service."""
     return dataclasses.replace(seen, service=service(status, reason))

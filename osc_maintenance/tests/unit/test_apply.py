@@ -19,13 +19,13 @@ from osc_lib import exceptions
 
 from osc_maintenance import apply
 from osc_maintenance import change
+from osc_maintenance import compute
 from osc_maintenance import journal
 from osc_maintenance import maintenance
 from osc_maintenance import noting
 from osc_maintenance.nova import api
 from osc_maintenance import servers
 from osc_maintenance import starting
-from osc_maintenance import state
 from osc_maintenance.tests.unit import fakes
 from osc_maintenance.tests.unit import scenes
 from osc_maintenance.tests.unit import test_maintenance
@@ -142,8 +142,8 @@ class TestApply(test_maintenance.MaintenanceTestCase):
         real = clients.nova.write_record
 
         def lost(
-            aggregate: state.Aggregate, changes: dict[str, str | None]
-        ) -> state.Aggregate:
+            aggregate: compute.Aggregate, changes: dict[str, str | None]
+        ) -> compute.Aggregate:
             real(aggregate, changes)
             clients.nova.writes.clear()
             raise exceptions.CommandError('that is no answer of the API')
@@ -199,11 +199,11 @@ class TestApply(test_maintenance.MaintenanceTestCase):
         row = {'id': 'x', 'name': 'web', 'cause': 'No valid host'}
 
         def again(
-            _clients: object, host: state.Host, **_how: object
-        ) -> tuple[state.Host, list[dict[str, str]]]:
+            _clients: object, host: compute.Host, **_how: object
+        ) -> tuple[compute.Host, list[dict[str, str]]]:
             return host, [row]
 
-        def end(nova: typing.Any, host: state.Host) -> state.Host:
+        def end(nova: typing.Any, host: compute.Host) -> compute.Host:
             real(nova, host)
             raise api.OvertakenError('HTTP 404')
 

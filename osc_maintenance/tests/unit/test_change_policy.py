@@ -16,9 +16,9 @@ import hypothesis
 from oslotest import base
 
 from osc_maintenance import change
+from osc_maintenance import compute
 from osc_maintenance import journal
 from osc_maintenance import policy
-from osc_maintenance import state
 from osc_maintenance.tests.unit import scenes
 from osc_maintenance.tests.unit import test_policy
 from osc_maintenance import times
@@ -34,15 +34,17 @@ NOTES = {
 }
 
 
-def asked(seen: state.Host, wanted: policy.Policy | None) -> list[change.Step]:
+def asked(
+    seen: compute.Host, wanted: policy.Policy | None
+) -> list[change.Step]:
     return change.to_set(seen, change.Request(policy=wanted), 'bob', NOW)
 
 
-def entered(wanted: policy.Policy) -> state.Host:
+def entered(wanted: policy.Policy) -> compute.Host:
     return scenes.entered(request=change.Request(policy=wanted))
 
 
-def policy_in(seen: state.Host) -> policy.Policy:
+def policy_in(seen: compute.Host) -> policy.Policy:
     assert seen.record is not None
     return seen.record.policy
 
@@ -121,10 +123,10 @@ class TestPolicy(base.BaseTestCase):
 
 
 class TestJournal(base.BaseTestCase):
-    def _noted(self, wanted: policy.Policy = ONLY_A) -> state.Host:
+    def _noted(self, wanted: policy.Policy = ONLY_A) -> compute.Host:
         return scenes.after(entered(wanted), change.WriteRecord({**NOTES}))
 
-    def _notes(self, seen: state.Host) -> dict[str, str]:
+    def _notes(self, seen: compute.Host) -> dict[str, str]:
         assert seen.aggregate is not None
         metadata = seen.aggregate.metadata
         return {key: metadata[key] for key in NOTES if key in metadata}

@@ -19,9 +19,9 @@ import typing
 from oslotest import base
 
 from osc_maintenance import change
+from osc_maintenance import compute
 from osc_maintenance import owners
 from osc_maintenance import record
-from osc_maintenance import state
 from osc_maintenance.tests.unit import scenes
 
 NOW, HOUR = scenes.NOW, scenes.HOUR
@@ -30,7 +30,7 @@ START = NOW + 4 * HOUR
 
 
 def asked(
-    seen: state.Host | None = None, **fields: typing.Any
+    seen: compute.Host | None = None, **fields: typing.Any
 ) -> record.Record:
     """The record once that has been asked for."""
     seen = seen or scenes.claimed(scenes.host())
@@ -41,14 +41,14 @@ def asked(
     return found
 
 
-def waiting(**fields: typing.Any) -> state.Host:
+def waiting(**fields: typing.Any) -> compute.Host:
     """A planned host whose owners are waited for."""
     told = {'notify': True, 'replies': H.WAIT, 'start': START, **fields}
     return scenes.entered(request=change.Request(**told))
 
 
 class TestReplies(base.BaseTestCase):
-    def refused(self, seen: state.Host | None, **fields: typing.Any) -> str:
+    def refused(self, seen: compute.Host | None, **fields: typing.Any) -> str:
         error = self.assertRaises(change.RefusedError, asked, seen, **fields)
         return str(error)
 

@@ -17,8 +17,8 @@ from hypothesis import strategies
 from oslotest import base
 
 from osc_maintenance import change
+from osc_maintenance import compute
 from osc_maintenance import record
-from osc_maintenance import state
 from osc_maintenance.tests.unit import scenes
 
 NOW, HOUR = scenes.NOW, scenes.HOUR
@@ -110,7 +110,9 @@ class TestUnset(base.BaseTestCase):
 
 
 class TestClear(base.BaseTestCase):
-    def _clear(self, seen: state.Host, *properties: str) -> list[change.Step]:
+    def _clear(
+        self, seen: compute.Host, *properties: str
+    ) -> list[change.Step]:
         return change.to_clear(seen, frozenset(properties), 'bob', NOW)
 
     def test_one_property(self) -> None:

@@ -19,12 +19,12 @@ from osc_lib import exceptions
 from oslotest import base
 
 from osc_maintenance import change
+from osc_maintenance import compute
 from osc_maintenance import facts
 from osc_maintenance import journal
 from osc_maintenance import noting
 from osc_maintenance.nova import api
 from osc_maintenance import servers
-from osc_maintenance import state
 from osc_maintenance.tests.unit import fakes
 from osc_maintenance.tests.unit import scenes
 
@@ -163,7 +163,7 @@ class TestEmptiedByNow(base.BaseTestCase):
         self.clients = fakes.Clients(scenes.host())
         self.waits: list[float] = []
 
-    def _found(self, host: state.Host, gone: int = 9) -> facts.Emptied:
+    def _found(self, host: compute.Host, gone: int = 9) -> facts.Emptied:
         """What is found if it is gone after so many looks."""
 
         def pause(seconds: float) -> None:

@@ -30,11 +30,11 @@ from unittest import mock
 from oslotest import base
 
 from osc_maintenance import change
+from osc_maintenance import compute
 from osc_maintenance import maintenance
 from osc_maintenance import parallel
 from osc_maintenance import policy
 from osc_maintenance import record
-from osc_maintenance import state
 from osc_maintenance.tests.unit import fakes
 from osc_maintenance.tests.unit import scenes
 from osc_maintenance import upheld
@@ -120,7 +120,7 @@ class BusyNova(fakes.Nova):
     """One that takes its time, between what it removes and adds as well."""
 
     def __init__(
-        self, turns: Turns, chance: random.Random, host: state.Host
+        self, turns: Turns, chance: random.Random, host: compute.Host
     ) -> None:
         super().__init__(host)
         self._turns, self._chance = turns, chance
@@ -133,10 +133,10 @@ class BusyNova(fakes.Nova):
     def _travel(self) -> None:
         self._turns.wait(self._chance.uniform(0.005, self._way))
 
-    def aggregate(self, aggregate: state.Aggregate) -> state.Aggregate:
+    def aggregate(self, aggregate: compute.Aggregate) -> compute.Aggregate:
         return self._looking(lambda: fakes.Nova.aggregate(self, aggregate))
 
-    def aggregates(self) -> dict[str, state.Aggregate]:
+    def aggregates(self) -> dict[str, compute.Aggregate]:
         return self._looking(lambda: fakes.Nova.aggregates(self))
 
     def _looking(self, look: collections.abc.Callable[[], _T]) -> _T:
@@ -147,8 +147,8 @@ class BusyNova(fakes.Nova):
         return found
 
     def write_record(
-        self, aggregate: state.Aggregate, changes: dict[str, str | None]
-    ) -> state.Aggregate | None:
+        self, aggregate: compute.Aggregate, changes: dict[str, str | None]
+    ) -> compute.Aggregate | None:
         self._travel()
         # the answer is what it was, and what is written
         loaded = fakes.Nova.aggregate(self, aggregate)
@@ -170,23 +170,23 @@ class BusyNova(fakes.Nova):
         }
         return dataclasses.replace(loaded, metadata=metadata)
 
-    def claim(self, host: str) -> state.Aggregate | None:
+    def claim(self, host: str) -> compute.Aggregate | None:
         self._travel()
         return super().claim(host)
 
     def add_host(
-        self, aggregate: state.Aggregate, host: str
-    ) -> state.Aggregate | None:
+        self, aggregate: compute.Aggregate, host: str
+    ) -> compute.Aggregate | None:
         self._travel()
         return super().add_host(aggregate, host)
 
-    def service(self, host: str) -> state.Service | None:
+    def service(self, host: str) -> compute.Service | None:
         self._travel()
         return super().service(host)
 
     def set_service(
-        self, service: state.Service, wanted: record.ServiceStatus
-    ) -> state.Service | None:
+        self, service: compute.Service, wanted: record.ServiceStatus
+    ) -> compute.Service | None:
         self._travel()
         return super().set_service(service, wanted)
 
@@ -218,7 +218,7 @@ class Operator:
             self.error = exc
 
 
-def _said(host: state.Host) -> record.Record:
+def _said(host: compute.Host) -> record.Record:
     """What the record says, but for who has written it and when."""
     assert host.record is not None
     return dataclasses.replace(host.record, id='', set_by=None, set_at=None)
@@ -287,7 +287,7 @@ def _at_once(
 
 
 def _serial(
-    start: state.Host, words: collections.abc.Iterable[change.Request]
+    start: compute.Host, words: collections.abc.Iterable[change.Request]
 ) -> collections.abc.Iterator[record.Record]:
     """What the record says if they come one after the other."""
     for order in itertools.permutations(words):

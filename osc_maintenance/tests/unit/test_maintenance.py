@@ -21,6 +21,7 @@ from osc_lib import exceptions
 from oslotest import base
 
 from osc_maintenance import change
+from osc_maintenance import compute
 from osc_maintenance import maintenance
 from osc_maintenance.nova import api
 from osc_maintenance import record
@@ -40,13 +41,13 @@ class MaintenanceTestCase(base.BaseTestCase):
             fixtures.MockPatchObject(maintenance, '_PAUSES', pauses)
         )
 
-    def clients(self, *hosts: state.Host) -> fakes.Clients:
+    def clients(self, *hosts: compute.Host) -> fakes.Clients:
         self.made = fakes.Clients(*hosts)
         return self.made
 
     def set_(
         self, clients: fakes.Clients, request: change.Request | None = None
-    ) -> tuple[state.Host, bool]:
+    ) -> tuple[compute.Host, bool]:
         before = clients.nova.changes
         host = maintenance.set_(
             fakes.real(clients),
@@ -78,7 +79,7 @@ class MaintenanceTestCase(base.BaseTestCase):
 
         setattr(nova, method, once)
 
-    def unset(self, clients: fakes.Clients) -> tuple[state.Host, bool]:
+    def unset(self, clients: fakes.Clients) -> tuple[compute.Host, bool]:
         before = clients.nova.changes
         host = maintenance.unset(fakes.real(clients), 'compute1')
         return host, clients.nova.changes > before
@@ -213,7 +214,7 @@ class TestSet(MaintenanceTestCase):
         )
         clients = self.clients(enabled)
 
-        def check(host: state.Host) -> None:
+        def check(host: compute.Host) -> None:
             assert host.service is not None
             clients.nova.set_service(host.service, theirs)
 
@@ -310,7 +311,7 @@ class TestSet(MaintenanceTestCase):
         clients.nova.hosts['compute1'] = scenes.entered(quick)
         looks = [stale]
 
-        def service(_host: str) -> state.Service | None:
+        def service(_host: str) -> compute.Service | None:
             if looks:
                 return looks.pop()
             return clients.nova.hosts['compute1'].service
@@ -326,12 +327,12 @@ class TestSet(MaintenanceTestCase):
         real = clients.nova.aggregates
         looks = [stale]
 
-        def service(_host: str) -> state.Service | None:
+        def service(_host: str) -> compute.Service | None:
             if looks:
                 return looks.pop()
             return clients.nova.hosts['compute1'].service
 
-        def aggregates() -> dict[str, state.Aggregate]:
+        def aggregates() -> dict[str, compute.Aggregate]:
             told = real()
             clients.nova.hosts['compute1'] = scenes.host()
             return told

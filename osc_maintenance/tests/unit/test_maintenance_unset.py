@@ -19,12 +19,12 @@ from unittest import mock
 from osc_lib import exceptions
 
 from osc_maintenance import change
+from osc_maintenance import compute
 from osc_maintenance import facts
 from osc_maintenance import journal
 from osc_maintenance import maintenance
 from osc_maintenance import noting
 from osc_maintenance import record
-from osc_maintenance import state
 from osc_maintenance.tests.unit import fakes
 from osc_maintenance.tests.unit import scenes
 from osc_maintenance.tests.unit import test_maintenance
@@ -53,7 +53,7 @@ class TestUnset(test_maintenance.MaintenanceTestCase):
             dataclasses.replace(scenes.entered(), service=None)
         )
         self.assertEqual(
-            (state.Host('compute1', None), True), self.unset(clients)
+            (compute.Host('compute1', None), True), self.unset(clients)
         )
 
     def test_an_unknown_host(self) -> None:
@@ -74,9 +74,9 @@ class TestUnset(test_maintenance.MaintenanceTestCase):
         # the aggregates were listed before another operator's claim
         clients = self.clients(scenes.entered())
         real = clients.nova.aggregates
-        early: list[dict[str, state.Aggregate]] = [{}]
+        early: list[dict[str, compute.Aggregate]] = [{}]
 
-        def aggregates() -> dict[str, state.Aggregate]:
+        def aggregates() -> dict[str, compute.Aggregate]:
             return early.pop() if early else real()
 
         with mock.patch.object(clients.nova, 'aggregates', aggregates):
@@ -110,12 +110,12 @@ class TestUnset(test_maintenance.MaintenanceTestCase):
         self.assertEqual(before, self.unset(clients)[0])
 
     def _looks(
-        self, first: state.Host
-    ) -> collections.abc.Callable[..., state.Host]:
+        self, first: compute.Host
+    ) -> collections.abc.Callable[..., compute.Host]:
         """Finds a host as it was once, and then as it is."""
         real, looks = facts.find, [first]
 
-        def find(*arguments: typing.Any) -> state.Host:
+        def find(*arguments: typing.Any) -> compute.Host:
             return looks.pop() if looks else real(*arguments)
 
         return find
@@ -128,7 +128,7 @@ class TestUnset(test_maintenance.MaintenanceTestCase):
         )
         clients = self.clients(scenes.after(scenes.entered(), stopped))
 
-        def seen(host: state.Host) -> None:
+        def seen(host: compute.Host) -> None:
             assert host.service is not None
             if host.ours:
                 clients.nova.set_service(host.service, theirs)
@@ -149,12 +149,12 @@ class TestUnset(test_maintenance.MaintenanceTestCase):
         clients = self.clients(scenes.entered())
         nova = clients.nova
         stale = nova.hosts['compute1'].service
-        seen: list[state.Host] = []
+        seen: list[compute.Host] = []
 
         def act() -> None:
             looks = [stale]
 
-            def service(host: str) -> state.Service | None:
+            def service(host: str) -> compute.Service | None:
                 return looks.pop() if looks else found(host)
 
             found = nova.service

@@ -19,6 +19,7 @@ from osc_lib import exceptions
 from oslotest import base
 
 from osc_maintenance import change
+from osc_maintenance import compute
 from osc_maintenance.drain import verdict
 from osc_maintenance import journal
 from osc_maintenance import notice
@@ -26,7 +27,6 @@ from osc_maintenance import notices
 from osc_maintenance import noting
 from osc_maintenance.nova import api
 from osc_maintenance import servers
-from osc_maintenance import state
 from osc_maintenance.tests.unit import fakes
 from osc_maintenance.tests.unit import scenes
 
@@ -35,19 +35,21 @@ WEB, DB = scenes.server('web'), scenes.server('db')
 MINE = {'color': 'blue', 'maintenance:policy': 'keep'}
 
 
-def telling(*notes: dict[str, str | None], notify: bool = True) -> state.Host:
+def telling(
+    *notes: dict[str, str | None], notify: bool = True
+) -> compute.Host:
     """A host in maintenance, whose owners are to be told."""
     entered = scenes.entered(request=change.Request(notify=notify))
     return scenes.after(entered, *map(change.WriteRecord, notes))
 
 
-def broken(host: state.Host) -> state.Host:
+def broken(host: compute.Host) -> compute.Host:
     """The same with a record that cannot be read."""
     damage = change.WriteRecord({'maintenance:window_start': 'soon'})
     return scenes.after(host, damage)
 
 
-def enabled(host: state.Host) -> state.Host:
+def enabled(host: compute.Host) -> compute.Host:
     """The same when somebody has enabled the service."""
     return scenes.disabled_by_somebody(host, 'enabled', None)
 
@@ -57,7 +59,7 @@ class NoticesTestCase(base.BaseTestCase):
         super().setUp()
         self.have(telling())
 
-    def have(self, host: state.Host, *here: servers.Server) -> None:
+    def have(self, host: compute.Host, *here: servers.Server) -> None:
         """Begin with a host and servers on it."""
         self.clients = fakes.Clients(host)
         self.waits: list[float] = []
@@ -67,7 +69,7 @@ class NoticesTestCase(base.BaseTestCase):
         self.clients.servers.loads[on] = servers.Load(on, here)
 
     @property
-    def host(self) -> state.Host:
+    def host(self) -> compute.Host:
         return self.clients.nova.hosts['compute1']
 
     def tell(self, **verdicts: verdict.Action) -> dict[str, str]:

@@ -21,12 +21,12 @@ from unittest import mock
 import fixtures
 from osc_lib import exceptions
 
+from osc_maintenance import compute
 from osc_maintenance import notices
 from osc_maintenance import noting
 from osc_maintenance.nova import api
 from osc_maintenance import servers
 from osc_maintenance import starting
-from osc_maintenance import state
 from osc_maintenance.tests.unit import fakes
 from osc_maintenance.tests.unit import scenes
 from osc_maintenance.tests.unit import test_notices
@@ -166,7 +166,7 @@ class TestWithdraw(test_notices.NoticesTestCase):
 class TestAgain(test_notices.NoticesTestCase):
     """Nobody is to be told any more, and somebody goes on and tells them."""
 
-    def _check(self, over: state.Host, again: dict[str, str | None]) -> None:
+    def _check(self, over: compute.Host, again: dict[str, str | None]) -> None:
         self.have(over)
         self.clients.nova.hosts['compute1'] = telling()
         self.tell()

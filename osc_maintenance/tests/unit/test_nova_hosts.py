@@ -21,10 +21,10 @@ from novaclient.v2 import services
 from osc_lib import exceptions
 from oslotest import base
 
+from osc_maintenance import compute
 from osc_maintenance.nova import api
 from osc_maintenance.nova import hosts
 from osc_maintenance import record
-from osc_maintenance import state
 
 
 def _resource(**fields: typing.Any) -> novaclient_base.Resource:
@@ -90,7 +90,7 @@ class TestReading(NovaTestCase):
             _resource(host='compute1', status='UNKNOWN', binary='nova-compute')
         ]
         self.assertEqual(
-            state.Service('compute1', '', 'UNKNOWN', ''),
+            compute.Service('compute1', '', 'UNKNOWN', ''),
             self.nova.service('compute1'),
         )
 
@@ -136,7 +136,7 @@ class TestReading(NovaTestCase):
         self.assertNotIn('mean', str(self.nova.unknown_host('zebra')))
 
     def test_the_number_of_an_aggregate_is_given_again(self) -> None:
-        known = state.Aggregate(7, 'uuid-1', 'maintenance:compute1', (), {})
+        known = compute.Aggregate(7, 'uuid-1', 'maintenance:compute1', (), {})
         self.client.aggregates.get.return_value = _resource(
             id=7,
             uuid='uuid-2',
@@ -164,7 +164,7 @@ class TestReading(NovaTestCase):
         ]
         self.assertEqual(
             {
-                'compute1': state.Aggregate(
+                'compute1': compute.Aggregate(
                     1,
                     '1',
                     'maintenance:compute1',
@@ -288,8 +288,8 @@ class TestReading(NovaTestCase):
 
 
 class TestWriting(NovaTestCase):
-    AGGREGATE = state.Aggregate(7, 'u', 'maintenance:compute1', (), {})
-    SERVICE = state.Service('compute1', 's', 'enabled', 'up')
+    AGGREGATE = compute.Aggregate(7, 'u', 'maintenance:compute1', (), {})
+    SERVICE = compute.Service('compute1', 's', 'enabled', 'up')
 
     def test_a_claim_that_is_taken(self) -> None:
         self.client.aggregates.create.side_effect = nova_exceptions.Conflict(

@@ -21,12 +21,12 @@ from osc_lib import exceptions
 from oslotest import base
 
 from osc_maintenance import change
+from osc_maintenance import compute
 from osc_maintenance import journal
 from osc_maintenance import noting
 from osc_maintenance.nova import api
 from osc_maintenance import servers
 from osc_maintenance import starting
-from osc_maintenance import state
 from osc_maintenance.tests.unit import fakes
 from osc_maintenance.tests.unit import scenes
 
@@ -34,7 +34,7 @@ OFF = {'vm_state': 'stopped', 'status': 'SHUTOFF', 'host': 'compute1'}
 WEB, DB = scenes.server('web', **OFF), scenes.server('db', **OFF)
 
 
-def stopping(*ids: str) -> state.Host:
+def stopping(*ids: str) -> compute.Host:
     """A host in maintenance that has stopped these."""
     note = change.WriteRecord(
         noting.stopping(journal.Journal(), ids, user='alice')

@@ -16,6 +16,7 @@ import datetime
 from oslotest import base
 
 from osc_maintenance import change
+from osc_maintenance import compute
 from osc_maintenance import journal
 from osc_maintenance import noting
 from osc_maintenance import policy
@@ -32,7 +33,7 @@ def drained(
     *notes: dict[str, str | None],
     wanted: policy.Policy | None = None,
     ago: datetime.timedelta = scenes.HOUR,
-) -> state.Host:
+) -> compute.Host:
     """A host in maintenance for so long, from which servers have to go."""
     request = change.Request(policy=wanted or policy.Policy(policy.ALL))
     steps = [change.WriteRecord(note) for note in notes]
@@ -54,7 +55,7 @@ def ended(stayed: dict[str, str]) -> dict[str, str | None]:
 
 
 class TestLeftBehind(base.BaseTestCase):
-    def _cause(self, host: state.Host, *here: servers.Server) -> str:
+    def _cause(self, host: compute.Host, *here: servers.Server) -> str:
         standing = state.derive(host, with_servers(*here), scenes.NOW)
         self.assertEqual(S.ERROR, standing.state)
         return str(standing.cause)

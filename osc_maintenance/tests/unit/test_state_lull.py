@@ -18,6 +18,7 @@ import typing
 from oslotest import base
 
 from osc_maintenance import change
+from osc_maintenance import compute
 from osc_maintenance.drain import pace
 from osc_maintenance.drain import settle
 from osc_maintenance import journal
@@ -77,7 +78,7 @@ def load(
 
 class LullTestCase(base.BaseTestCase):
     def assert_goes_on(
-        self, host: state.Host, found: servers.Load, *words: str
+        self, host: compute.Host, found: servers.Load, *words: str
     ) -> None:
         """Nothing moves, and the cause says that this is no wonder."""
         standing = state.derive(host, found, NOW)
@@ -87,7 +88,7 @@ class LullTestCase(base.BaseTestCase):
             self.assertIn(word, told)
 
     def assert_error(
-        self, host: state.Host, found: servers.Load, words: str, **how: bool
+        self, host: compute.Host, found: servers.Load, words: str, **how: bool
     ) -> None:
         standing = state.derive(host, found, NOW, **how)
         self.assertEqual(S.ERROR, standing.state, str(standing))

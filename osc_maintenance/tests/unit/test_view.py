@@ -15,9 +15,9 @@ import datetime
 from oslotest import base
 
 from osc_maintenance import change
+from osc_maintenance import compute
 from osc_maintenance import policy
 from osc_maintenance import servers
-from osc_maintenance import state
 from osc_maintenance.tests.unit import scenes
 from osc_maintenance import view
 
@@ -116,7 +116,7 @@ class TestFields(base.BaseTestCase):
 
     def test_a_host_without_a_service(self) -> None:
         fields = view.fields(
-            state.Host('gone', None), scenes.NOTHING, None, NOW
+            compute.Host('gone', None), scenes.NOTHING, None, NOW
         )
         self.assertIsNone(fields['service_status'])
         self.assertIsNone(fields['service_state'])
@@ -124,7 +124,7 @@ class TestFields(base.BaseTestCase):
 
     def test_a_host_whose_cell_is_down(self) -> None:
         service = scenes.service('UNKNOWN', id='', state='')
-        host = state.Host('compute1', service)
+        host = compute.Host('compute1', service)
         fields = view.fields(host, scenes.NOTHING, None, NOW)
         self.assertEqual('UNKNOWN', fields['service_status'])
         self.assertIsNone(fields['service_state'])

@@ -18,6 +18,7 @@ import typing
 
 from osc_lib import exceptions
 
+from osc_maintenance import compute
 from osc_maintenance import mark
 from osc_maintenance.nova import actions
 from osc_maintenance.nova import answers
@@ -25,7 +26,6 @@ from osc_maintenance.nova import api
 from osc_maintenance import policy as policy_
 from osc_maintenance import record
 from osc_maintenance import servers
-from osc_maintenance import state
 from osc_maintenance.tests.unit.drain import simulation
 
 HOST = simulation.HOST
@@ -238,18 +238,18 @@ class Client:
 
     # -- hosts, and what is beside them ------------------------------------
 
-    def services(self) -> list[state.Service]:
+    def services(self) -> list[compute.Service]:
         self._ask('services')
         return [
-            state.Service(host, host, 'enabled', is_up)
+            compute.Service(host, host, 'enabled', is_up)
             for host, is_up in self._world.hosts.items()
         ]
 
-    def service(self, host: str) -> state.Service:
+    def service(self, host: str) -> compute.Service:
         self._ask('service')
         if host != HOST:
             is_up = self._world.hosts[host]
-            return state.Service(host, host, 'enabled', is_up)
+            return compute.Service(host, host, 'enabled', is_up)
         return self._world.service or disabled(self._world)
 
     def providers(self) -> dict[str, str]:
@@ -277,7 +277,7 @@ class Client:
     def candidates(self, query: str) -> frozenset[str]:
         raise AssertionError(f'no server holds anything: {query}')
 
-    def aggregate(self, aggregate: state.Aggregate) -> state.Aggregate:
+    def aggregate(self, aggregate: compute.Aggregate) -> compute.Aggregate:
         self._ask('aggregate')
         found = self._world.aggregate
         if found is None:
@@ -285,8 +285,8 @@ class Client:
         return found
 
     def write_record(
-        self, aggregate: state.Aggregate, changes: dict[str, str | None]
-    ) -> state.Aggregate:
+        self, aggregate: compute.Aggregate, changes: dict[str, str | None]
+    ) -> compute.Aggregate:
         self._ask('write_record')
         found = self._world.aggregate
         if found is None:
@@ -306,17 +306,17 @@ _RECORD = record.Record(
 )
 
 
-def recorded(policy: policy_.Policy) -> state.Aggregate:
+def recorded(policy: policy_.Policy) -> compute.Aggregate:
     """The aggregate of a maintenance."""
     told = dataclasses.replace(_RECORD, policy=policy)
-    return state.Aggregate(
+    return compute.Aggregate(
         7, _RECORD.id, f'maintenance:{HOST}', (HOST,), record.encode(told)
     )
 
 
-def disabled(world: simulation.World) -> state.Service:
+def disabled(world: simulation.World) -> compute.Service:
     """The service of the host, as the maintenance has left it."""
-    return state.Service(
+    return compute.Service(
         *(HOST, HOST, 'disabled', world.hosts[HOST]),
         mark.disabled_reason(_RECORD),
     )

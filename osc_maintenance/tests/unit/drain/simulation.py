@@ -25,9 +25,9 @@ import itertools
 import math
 import typing
 
+from osc_maintenance import compute
 from osc_maintenance.nova import answers
 from osc_maintenance import servers
-from osc_maintenance import state
 
 HOST = 'h1'
 EPOCH = datetime.datetime(2026, 11, 20, tzinfo=datetime.UTC)
@@ -129,9 +129,9 @@ class World:
         self.requests: collections.Counter[str] = collections.Counter()
         self.motion: list[tuple[float, frozenset[str]]] = []
         self.outages: list[tuple[float, float]] = []
-        self.aggregate: state.Aggregate | None = None
+        self.aggregate: compute.Aggregate | None = None
         #: what somebody else has made of the host's service
-        self.service: state.Service | None = None
+        self.service: compute.Service | None = None
         self.interrupted = self.killed = math.inf
         self._due: list[
             tuple[float, int, collections.abc.Callable[[], object]]

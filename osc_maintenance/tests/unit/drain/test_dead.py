@@ -18,6 +18,7 @@ import typing
 from osc_lib import exceptions
 from oslotest import base
 
+from osc_maintenance import compute
 from osc_maintenance.drain import dead
 from osc_maintenance.drain import events
 from osc_maintenance.drain import moves
@@ -26,7 +27,6 @@ from osc_maintenance.drain import verdict
 from osc_maintenance import exit_codes
 from osc_maintenance.nova import hosts
 from osc_maintenance import servers
-from osc_maintenance import state
 from osc_maintenance.tests.unit.drain import test_loop_base
 from osc_maintenance.tests.unit.drain import test_loop_stops
 from osc_maintenance.tests.unit.drain import test_returning_base
@@ -45,11 +45,11 @@ class Services:
         self._states = states
         self.asked: list[str] = []
 
-    def service(self, host: str) -> state.Service:
+    def service(self, host: str) -> compute.Service:
         self.asked.append(host)
         if host not in self._states:
             raise exceptions.CommandError('HTTP 503')
-        return state.Service(host, host, 'enabled', self._states[host])
+        return compute.Service(host, host, 'enabled', self._states[host])
 
 
 class TestFind(base.BaseTestCase):

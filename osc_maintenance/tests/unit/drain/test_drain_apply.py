@@ -23,6 +23,7 @@ from osc_lib import exceptions
 
 from osc_maintenance import apply
 from osc_maintenance import clients
+from osc_maintenance import compute
 from osc_maintenance.drain import run
 from osc_maintenance import journal
 from osc_maintenance import noting
@@ -47,13 +48,13 @@ class Client(base.Client):
         kinds = (servers.LIVE_MIGRATION, servers.COLD_MIGRATION)
         return sum(requests[kind] for kind in ('write_record', *kinds))
 
-    def services(self) -> list[state.Service]:
+    def services(self) -> list[compute.Service]:
         return [
             base.disabled(self._world) if item.host == base.HOST else item
             for item in super().services()
         ]
 
-    def aggregates(self) -> dict[str, state.Aggregate]:
+    def aggregates(self) -> dict[str, compute.Aggregate]:
         self._ask('aggregates')
         found = self._world.aggregate
         return {base.HOST: found} if found else {}
@@ -113,7 +114,7 @@ class ApplyTestCase(base.LoopTestCase):
         raise AssertionError(f'{self.metadata(_DRAIN)} after {most} runs')
 
     def standing(self) -> state.Standing:
-        host = state.Host(
+        host = compute.Host(
             *(base.HOST, base.disabled(self.world), self.world.aggregate)
         )
         load = servers.Load(

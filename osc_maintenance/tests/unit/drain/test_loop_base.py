@@ -24,6 +24,7 @@ import fixtures
 from oslotest import base
 
 from osc_maintenance import clients
+from osc_maintenance import compute
 from osc_maintenance.drain import events
 from osc_maintenance.drain import leaving
 from osc_maintenance.drain import loop
@@ -34,7 +35,6 @@ from osc_maintenance.nova import api
 from osc_maintenance.nova import servers as servers_api
 from osc_maintenance import policy as policy_
 from osc_maintenance import servers
-from osc_maintenance import state
 from osc_maintenance.tests.unit.drain import client as client_
 from osc_maintenance.tests.unit.drain import simulation
 
@@ -82,7 +82,7 @@ class Drain:
         self.client = Client(world, user)
         if world.aggregate is None:
             world.aggregate = recorded(policy)
-        host = state.Host(HOST, disabled(world), world.aggregate)
+        host = compute.Host(HOST, disabled(world), world.aggregate)
         load = servers.Load(
             HOST, self.client.on(HOST), self.client.migrations(HOST)
         )

@@ -20,6 +20,7 @@ import typing
 from osc_lib import exceptions
 
 from osc_maintenance import clients
+from osc_maintenance import compute
 from osc_maintenance.drain import events
 from osc_maintenance.drain import loop
 from osc_maintenance.drain import options
@@ -29,7 +30,6 @@ from osc_maintenance import exit_codes
 from osc_maintenance.nova import api
 from osc_maintenance import policy as policy_
 from osc_maintenance import servers
-from osc_maintenance import state
 from osc_maintenance.tests.unit.drain import simulation
 from osc_maintenance.tests.unit.drain import test_loop_base as base
 
@@ -63,9 +63,9 @@ class StopsTestCase(base.LoopTestCase):
         if self.world.aggregate is None:
             self.world.aggregate = base.recorded(policy)
         up = self.world.hosts[base.HOST]
-        service = state.Service(base.HOST, base.HOST, 'disabled', up)
+        service = compute.Service(base.HOST, base.HOST, 'disabled', up)
         load = servers.Load(base.HOST, client.on(base.HOST), ())
-        host = state.Host(base.HOST, service, self.world.aggregate)
+        host = compute.Host(base.HOST, service, self.world.aggregate)
         made = plan.make(
             fake,
             load,
@@ -174,7 +174,7 @@ class TestOthers(StopsTestCase):
                 def change(
                     status: str = status, reason: str | None = reason
                 ) -> None:
-                    self.world.service = state.Service(
+                    self.world.service = compute.Service(
                         base.HOST, base.HOST, status, 'up', reason
                     )
 
@@ -186,7 +186,7 @@ class TestOthers(StopsTestCase):
 
     def test_a_cell_that_is_down_changes_nothing(self) -> None:
         self.world.add('web')
-        self.world.service = state.Service(base.HOST, '', 'UNKNOWN', '')
+        self.world.service = compute.Service(base.HOST, '', 'UNKNOWN', '')
         self.assertEqual({'web': 'moved'}, self.drain().run().outcomes())
 
     def test_it_goes_on_after_a_return_that_was_broken_off(self) -> None:

@@ -18,13 +18,13 @@ from unittest import mock
 from oslotest import base
 
 from osc_maintenance import change
+from osc_maintenance import compute
 from osc_maintenance.drain import plan
 from osc_maintenance.drain import verdict
 from osc_maintenance import journal
 from osc_maintenance.nova import answers
 from osc_maintenance import policy
 from osc_maintenance import servers
-from osc_maintenance import state
 from osc_maintenance.tests.unit import fakes
 from osc_maintenance.tests.unit import scenes
 
@@ -53,11 +53,11 @@ class PlanTestCase(base.BaseTestCase):
         self.given(scenes.service(), scenes.service())
 
     def given(
-        self, here: state.Service | None, there: state.Service | None
+        self, here: compute.Service | None, there: compute.Service | None
     ) -> None:
         """Hosts compute1 and compute2 with services like these."""
         self.clients.nova.hosts = {
-            name: fakes.named(state.Host('x', service), name)
+            name: fakes.named(compute.Host('x', service), name)
             for name, service in (('compute1', here), ('compute2', there))
         }
 

@@ -18,13 +18,13 @@ import typing
 from unittest import mock
 
 from osc_maintenance import clients
+from osc_maintenance import compute
 from osc_maintenance.drain import events
 from osc_maintenance.drain import options
 from osc_maintenance.drain import returning
 from osc_maintenance.drain import run
 from osc_maintenance import noting
 from osc_maintenance import servers
-from osc_maintenance import state
 from osc_maintenance.tests.unit.drain import simulation
 from osc_maintenance.tests.unit.drain import test_loop_base as base
 from osc_maintenance.tests.unit import scenes
@@ -92,10 +92,10 @@ class ReturningTestCase(base.LoopTestCase):
             found, metadata={k: v for k, v in merged.items() if v is not None}
         )
 
-    def _host(self) -> state.Host:
+    def _host(self) -> compute.Host:
         """The host, with its service put back."""
-        service = state.Service(base.HOST, base.HOST, 'enabled', 'up')
-        return state.Host(base.HOST, service, self.world.aggregate)
+        service = compute.Service(base.HOST, base.HOST, 'enabled', 'up')
+        return compute.Host(base.HOST, service, self.world.aggregate)
 
     def journey(self, user: str = 'alice') -> returning.Returning:
         """The servers that come back, not surveyed yet."""

@@ -17,13 +17,13 @@ from unittest import mock
 from osc_lib import exceptions
 from oslotest import base
 
+from osc_maintenance import compute
 from osc_maintenance.drain import surroundings
 from osc_maintenance.drain import verdict
 from osc_maintenance.nova import answers
 from osc_maintenance.nova import api
 from osc_maintenance import placement
 from osc_maintenance import servers
-from osc_maintenance import state
 from osc_maintenance.tests.unit import fakes
 from osc_maintenance.tests.unit import scenes
 
@@ -34,10 +34,10 @@ NODE = 'node-of-'
 
 def a_host(
     name: str, status: str = 'enabled', **fields: typing.Any
-) -> state.Host:
+) -> compute.Host:
     """A host whose service is so."""
     service = scenes.service(status, **fields)
-    return fakes.named(state.Host('x', service), name)
+    return fakes.named(compute.Host('x', service), name)
 
 
 class SurroundingsTestCase(base.BaseTestCase):

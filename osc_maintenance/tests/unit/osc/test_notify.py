@@ -18,13 +18,13 @@ from unittest import mock
 from osc_lib import exceptions
 
 from osc_maintenance import clients as clients_
+from osc_maintenance import compute
 from osc_maintenance import notices
 from osc_maintenance.nova import api
 from osc_maintenance.osc import host_maintenance
 from osc_maintenance.osc import host_maintenance_show
 from osc_maintenance.osc import host_maintenance_unset
 from osc_maintenance import servers
-from osc_maintenance import state
 from osc_maintenance.tests.unit import fakes
 from osc_maintenance.tests.unit.osc import base
 from osc_maintenance.tests.unit import scenes
@@ -206,7 +206,7 @@ class TestStopped(NotifyTestCase):
         real = notices.withdraw
 
         def withdraw(
-            clients: clients_.Clients, host: state.Host
+            clients: clients_.Clients, host: compute.Host
         ) -> dict[str, str]:
             patch.stop()
             found = real(clients, host)

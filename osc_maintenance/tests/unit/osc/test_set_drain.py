@@ -20,6 +20,7 @@ from unittest import mock
 from osc_lib import exceptions
 
 from osc_maintenance import change
+from osc_maintenance import compute
 from osc_maintenance import exit_codes
 from osc_maintenance import facts
 from osc_maintenance.osc import host_maintenance
@@ -27,7 +28,6 @@ from osc_maintenance.osc import host_maintenance_show
 from osc_maintenance.osc import host_maintenance_unset
 from osc_maintenance import policy
 from osc_maintenance import servers
-from osc_maintenance import state
 from osc_maintenance.tests.unit import fakes
 from osc_maintenance.tests.unit.osc import base
 from osc_maintenance.tests.unit import scenes
@@ -63,7 +63,7 @@ class DrainTestCase(base.TestCommand):
             yield
 
     def given(
-        self, host: state.Host, *here: servers.Server, there: bool = True
+        self, host: compute.Host, *here: servers.Server, there: bool = True
     ) -> None:
         """The host with these servers, and maybe another one."""
         self.clients.nova.hosts = {'compute1': host}
@@ -327,7 +327,7 @@ class TestMigrate(DrainTestCase):
 
         def once(server: servers.Server, target: str | None) -> str | None:
             host = self.clients.nova.hosts['compute1']
-            lost = state.Service('compute1', '', 'UNKNOWN', '')
+            lost = compute.Service('compute1', '', 'UNKNOWN', '')
             self.clients.nova.hosts['compute1'] = dataclasses.replace(
                 host, service=lost
             )
