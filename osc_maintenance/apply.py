@@ -21,6 +21,7 @@ import typing
 
 from osc_lib import exceptions
 
+from osc_maintenance import asking
 from osc_maintenance import causes
 from osc_maintenance import change
 from osc_maintenance import compute
@@ -176,7 +177,7 @@ def _carry_out(
             if clients.changes > changes:
                 action = action or 'told'
         (load,) = facts.loads(clients, [host])
-    except (change.RefusedError, exceptions.CommandError) as exc:
+    except (asking.RefusedError, exceptions.CommandError) as exc:
         cause = text.escape(str(exc))
         if action:
             cause = f'{action}, but then: {cause}'
@@ -335,7 +336,7 @@ def _act(
         case windows.Call.ENTER:
             _refuse_if_strict(clients, host, now)
             return maintenance.keep(
-                clients, host, change.Request(), now, _taken_up(host)
+                clients, host, asking.Request(), now, _taken_up(host)
             ), 'entered'
         case windows.Call.END if unset_overdue and not lull.is_being_ended(
             host.journal, now
@@ -364,7 +365,7 @@ def _act(
             return host, 'overdue'
         case windows.Call.MEND:
             standing = state.derive(host, servers.Load(host.name), now)
-            raise change.RefusedError(str(standing.cause))
+            raise asking.RefusedError(str(standing.cause))
         case _:
             return host, None
 

@@ -16,87 +16,15 @@ Every decision is made from a host as Nova shows it, so a command that was
 killed half way, or that is run twice, finds by itself what is left to do.
 """
 
-import collections.abc
 import dataclasses
 import datetime
 
+from osc_maintenance import asking
 from osc_maintenance import compute
 from osc_maintenance import mark
 from osc_maintenance import noting
-from osc_maintenance import owners
-from osc_maintenance import policy as policy_
 from osc_maintenance import record as record_
 from osc_maintenance import replies as replies_
-from osc_maintenance import times
-
-
-class RefusedError(Exception):
-    """The operator asks for something that must not be done."""
-
-
-class DamagedError(RefusedError):
-    """What is not to be changed cannot be read, and so not be kept.
-
-    Somebody may be writing it at this moment.
-    """
-
-
-@dataclasses.dataclass(frozen=True)
-class Request:
-    """What the operator asks of ``set``; None leaves a thing as it is.
-
-    :ivar start: when the window starts.
-    :ivar end: when it ends.
-    :ivar duration: how long it lasts, instead of ``end``.
-    :ivar removal: the host does not come back, instead of ``end``.
-    :ivar reason: why.
-    :ivar ticket_url: where to read more.
-    :ivar early: enter a planned maintenance now, whatever its start.
-    :ivar policy: which servers have to go.
-    :ivar notify: tell the owners of the servers.
-    :ivar replies: what is made of their replies.
-    :ivar reply_by: until when these count.
-    """
-
-    start: datetime.datetime | None = None
-    end: datetime.datetime | None = None
-    duration: datetime.timedelta | None = None
-    removal: bool = False
-    reason: str | None = None
-    ticket_url: str | None = None
-    early: bool = False
-    policy: policy_.Policy | None = None
-    notify: bool | None = None
-    replies: owners.Heed | None = None
-    reply_by: datetime.datetime | None = None
-
-    def without(self, groups: collections.abc.Container[str]) -> 'Request':
-        """The request without what others have the last word on.
-
-        :param groups: parts of a record, as :func:`record.group` names them.
-        """
-        nothing = Request()
-        lost = [
-            name
-            for group, names in _PARTS.items()
-            if group in groups
-            for name in names
-        ]
-        return dataclasses.replace(
-            self, **{name: getattr(nothing, name) for name in lost}
-        )
-
-
-#: What a request says of each part of a record.
-_PARTS = {
-    'window_start': ('start', 'early'),
-    'window_end': ('end', 'duration', 'removal'),
-    'reason': ('reason',),
-    'ticket_url': ('ticket_url',),
-    policy_.KEYS[0]: ('policy',),
-    'notify_owners': ('notify',),
-    'owner_replies': ('replies', 'reply_by'),
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,7 +61,7 @@ Step = WriteRecord | AddHost | SetService | RemoveHost | DeleteAggregate
 
 def to_set(
     host: compute.Host,
-    request: Request,
+    request: asking.Request,
     user: str | None,
     now: datetime.datetime,
 ) -> list[Step]:
@@ -154,22 +82,22 @@ def to_set(
     try:
         record_.check_host(host.name)
     except ValueError as exc:
-        raise RefusedError(f'{host.name}: {exc}') from exc
+        raise asking.RefusedError(f'{host.name}: {exc}') from exc
     _check_alone(host)
     old = host.known or record_.Record()
     entered = old.entered or host.mark is not None
-    wanted = _changed(host.name, old, entered, request, now)
+    wanted = asking.applied(host.name, old, entered, request, now)
     if entered or (wanted.start or now) <= now:
         # taken afresh unless the service is disabled for a maintenance: then
         # it is as somebody else wants it to be
         before = host.before if host.mark else service.as_set
         wanted = dataclasses.replace(wanted, before=before)
     asked = wanted.end != old.end or not entered
-    _check_window(host.name, entered, asked, wanted, request, now)
+    asking.check_window(host.name, entered, asked, wanted, request, now)
     try:
         replies_.check(old, wanted, request.reply_by, now)
     except ValueError as exc:
-        raise RefusedError(f'{host.name}: {exc}') from exc
+        raise asking.RefusedError(f'{host.name}: {exc}') from exc
     if host.aggregate:
         wanted = dataclasses.replace(wanted, id=host.aggregate.maintenance_id)
     others = not wanted.policy.moves_as(old.policy)
@@ -180,22 +108,6 @@ def to_set(
     if wanted.entered:
         steps += _disable(service, wanted)
     return steps
-
-
-def terms(
-    host: compute.Host, request: Request, now: datetime.datetime
-) -> owners.Terms:
-    """What of the owners' words counts once ``set`` has been carried out.
-
-    :param host: the host.
-    :param request: what the operator asks for.
-    :param now: the present, in UTC.
-    :raises RefusedError: if the request cannot be followed.
-    """
-    old = host.known or record_.Record()
-    entered = old.entered or host.mark is not None
-    wanted = _changed(host.name, old, entered, request, now).terms
-    return dataclasses.replace(wanted, stopped=old.policy.terms.stopped)
 
 
 def _write(
@@ -224,7 +136,7 @@ def _disable(service: compute.Service, record: record_.Record) -> list[Step]:
 def _check_alone(host: compute.Host) -> None:
     """Refuse to work on an aggregate that somebody uses for more."""
     if host.aggregate and host.strangers:
-        raise RefusedError(
+        raise asking.RefusedError(
             f'the aggregate {host.aggregate.name} holds other hosts as well '
             f'({", ".join(host.strangers)}), which is not our doing: take '
             'them out with "openstack aggregate remove host"'
@@ -234,123 +146,15 @@ def _check_alone(host: compute.Host) -> None:
 def _service(host: compute.Host) -> compute.Service:
     """The service of a host, if there is one and Nova can reach it."""
     if host.service is None:
-        raise RefusedError(f'There is no compute service on {host.name}')
+        raise asking.RefusedError(
+            f'There is no compute service on {host.name}'
+        )
     if host.service.lost:
-        raise RefusedError(
+        raise asking.RefusedError(
             f'the cell of {host.name} is down: Nova knows nothing of its '
             f'compute service but the status {host.service.status}'
         )
     return host.service
-
-
-def _changed(
-    name: str,
-    old: record_.Record,
-    entered: bool,
-    request: Request,
-    now: datetime.datetime,
-) -> record_.Record:
-    """The record with what was asked for, not yet entered and not stamped."""
-    unreadable = {problem.name for problem in old.problems}
-    damaged = any(
-        policy_.is_key(problem.name) and not problem.missing
-        for problem in old.problems
-    )
-    start = request.start or old.start
-    if request.early and not entered:
-        start = now
-    if start is None:
-        if 'window_start' in unreadable and not entered:
-            raise DamagedError(
-                f'{name}: the start of the planned maintenance cannot be '
-                'read: give --start, or --now to enter it'
-            )
-        start = old.set_at or now
-    ends = request.end or request.duration or request.removal
-    if not ends and 'window_end' in unreadable:
-        raise DamagedError(
-            f'{name}: the end of the window cannot be read: give --end, '
-            '--duration or --removal'
-        )
-    if request.policy is None and damaged:
-        raise DamagedError(
-            f'{name}: which servers have to go cannot be read: give --migrate'
-        )
-    for lost, given, option in (
-        ('notify_owners', request.notify, '--notify-owners'),
-        ('owner_replies', request.replies, '--owner-replies'),
-        ('reply_by', request.reply_by or request.replies, '--reply-by'),
-    ):
-        if (
-            lost in unreadable
-            and given is None
-            and request.notify is not False
-        ):
-            raise DamagedError(
-                f'{name}: what was said of {option} cannot be read: give it, '
-                'or --no-notify-owners'
-            )
-    notify = old.notify if request.notify is None else request.notify
-    replies = request.replies or old.replies
-    if not notify and request.replies is None:
-        # nobody replies to what they were not told
-        replies = owners.Heed.IGNORE
-    end, removal = old.end, old.removal
-    if request.duration:
-        try:
-            end, removal = start + request.duration, False
-        except OverflowError as exc:
-            raise RefusedError('--duration ends after the year 9999') from exc
-    elif request.end:
-        end, removal = request.end, False
-    elif request.removal:
-        end, removal = None, True
-    return dataclasses.replace(
-        old,
-        start=start,
-        end=end,
-        removal=removal,
-        reason=request.reason or old.reason,
-        ticket_url=request.ticket_url or old.ticket_url,
-        policy=request.policy or old.policy,
-        notify=notify,
-        replies=replies,
-        reply_by=replies_.until(
-            old, start, end, replies, request.reply_by, now
-        ),
-        problems=(),
-    )
-
-
-def _check_window(
-    name: str,
-    entered: bool,
-    asked: bool,
-    wanted: record_.Record,
-    request: Request,
-    now: datetime.datetime,
-) -> None:
-    """Refuse a window that makes no sense, naming the option."""
-    start, end = wanted.start, wanted.end
-    # a recorded start may be later than now by somebody else's clock
-    if entered and request.start and request.start > now:
-        raise RefusedError(
-            f'--start {times.format_time(request.start)} is in the future, '
-            f'but {name} is in maintenance already: unset it first'
-        )
-    if end is None:
-        return
-    if end <= now and asked:
-        raise RefusedError(
-            f'{name}: the window would end at {times.format_time(end)}, which '
-            'is in the past: give another --end or --duration'
-        )
-    if start and end <= start:
-        raise RefusedError(
-            f'{name}: the window would end at {times.format_time(end)}, which '
-            f'is not after its start at {times.format_time(start)}: give '
-            'another --start, --end or --duration'
-        )
 
 
 def _difference(
@@ -397,7 +201,7 @@ def to_clear(
     service = _service(host)
     lost = {problem.name for problem in record.problems} if record else ()
     if record is None or not properties.issuperset(lost):
-        raise RefusedError(
+        raise asking.RefusedError(
             f'the record of {host.name} is lost or damaged: run set to mend '
             'it, or unset to end the maintenance'
         )
@@ -447,7 +251,7 @@ def _restored(host: compute.Host, force: bool) -> record_.ServiceStatus | None:
         return None
     if force or host.mark:
         return before
-    raise RefusedError(
+    raise asking.RefusedError(
         f'the compute service of {host.name} is no longer disabled for this '
         f'maintenance: it is {service.as_set}, and was {before} before. '
         f'"unset --force" makes it {before.status} again; to keep it as it is '

@@ -19,6 +19,7 @@ import datetime
 import time
 import typing
 
+from osc_maintenance import asking
 from osc_maintenance import change
 from osc_maintenance import compute
 from osc_maintenance import facts
@@ -47,7 +48,7 @@ _T = typing.TypeVar('_T')
 def set_(
     clients: 'clients_.Clients',
     name: str,
-    request: change.Request,
+    request: asking.Request,
     now: datetime.datetime,
     check: collections.abc.Callable[[compute.Host], None] = lambda _host: None,
 ) -> compute.Host:
@@ -89,7 +90,7 @@ def set_(
 def _claimed(
     clients: 'clients_.Clients',
     name: str,
-    request: change.Request,
+    request: asking.Request,
     now: datetime.datetime,
     *,
     wait: bool,
@@ -109,7 +110,7 @@ def _claimed(
         # what would be refused is refused before the first write
         try:
             change.to_set(host, request, clients.user, now)
-        except change.RefusedError:
+        except asking.RefusedError:
             # it may make sense beside what is recorded
             if name not in nova.aggregates():
                 raise
@@ -143,7 +144,7 @@ def _claimed(
 def keep(
     clients: 'clients_.Clients',
     host: compute.Host,
-    request: change.Request,
+    request: asking.Request,
     now: datetime.datetime,
     notes: collections.abc.Mapping[str, str | None] = _NOTHING,
 ) -> compute.Host:
@@ -196,7 +197,7 @@ class _Memory:
 def _insist(attempt: collections.abc.Callable[[], _T]) -> _T:
     """Try again whenever somebody else is at work, within reason."""
     for seconds in _PAUSES:
-        with contextlib.suppress(api.OvertakenError, change.DamagedError):
+        with contextlib.suppress(api.OvertakenError, asking.DamagedError):
             return attempt()
         time.sleep(seconds)
     return attempt()

@@ -20,6 +20,7 @@ import typing
 
 from osc_lib import exceptions
 
+from osc_maintenance import asking
 from osc_maintenance import causes
 from osc_maintenance import change
 from osc_maintenance import compute
@@ -101,7 +102,7 @@ def find(
     stuck = [server for server in found if server.host in down]
     if stuck and not force:
         named = ', '.join(f'{text.escape(s.name)} ({s.id})' for s in stuck)
-        raise change.RefusedError(
+        raise asking.RefusedError(
             f'nova-compute on {", ".join(sorted(down))} is down, so what this '
             f'maintenance has stopped cannot be started again: {named}: bring '
             'it up first, or leave them stopped with --force'

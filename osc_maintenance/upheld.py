@@ -14,12 +14,12 @@
 
 import collections.abc
 
-from osc_maintenance import change
+from osc_maintenance import asking
 from osc_maintenance import record as record_
 from osc_maintenance import times
 
 
-def moves(record: record_.Record | None, request: change.Request) -> bool:
+def moves(record: record_.Record | None, request: asking.Request) -> bool:
     """Whether the servers are to be moved that it was asked for.
 
     :param record: the record as it is.
@@ -31,7 +31,7 @@ def moves(record: record_.Record | None, request: change.Request) -> bool:
 
 
 def by_others(
-    record: record_.Record | None, request: change.Request
+    record: record_.Record | None, request: asking.Request
 ) -> str | None:
     """What somebody else has made of it at the same time; None if nothing.
 

@@ -18,6 +18,7 @@ import dataclasses
 
 from osc_lib import exceptions
 
+from osc_maintenance import asking
 from osc_maintenance import change
 from osc_maintenance import compute
 from osc_maintenance import journal
@@ -168,15 +169,15 @@ def until_it_holds(
     for _ in range(ATTEMPTS):
         try:
             steps = decide(host, lost)
-        except change.RefusedError as exc:
+        except asking.RefusedError as exc:
             if host is untouched:
                 raise
-            if isinstance(exc, change.DamagedError):
+            if isinstance(exc, asking.DamagedError):
                 if lost:
                     # they see to it
                     break
                 raise api.OvertakenError(text.escape(str(exc))) from exc
-            with contextlib.suppress(change.RefusedError):
+            with contextlib.suppress(asking.RefusedError):
                 carry_out(nova, host, decide(host, record_.GROUPS))
             raise exceptions.CommandError(
                 f'{text.escape(str(exc))}; that came to be since this command '

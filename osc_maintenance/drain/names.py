@@ -15,7 +15,7 @@
 import collections.abc
 import typing
 
-from osc_maintenance import change
+from osc_maintenance import asking
 from osc_maintenance import compute
 from osc_maintenance import policy as policy_
 from osc_maintenance import servers
@@ -65,12 +65,12 @@ def _server(
         known = {}
     ids = [server for server, name in known.items() if name == word]
     if not ids:
-        raise change.RefusedError(
+        raise asking.RefusedError(
             f'There is no server {text.escape(word)} on '
             f'{text.escape(load.host)}'
         )
     if len(ids) > 1:
-        raise change.RefusedError(
+        raise asking.RefusedError(
             f'{len(ids)} servers on {text.escape(load.host)} have the name '
             f'{text.escape(word)}: give one of their IDs: {", ".join(ids)}'
         )
@@ -101,9 +101,9 @@ def projects_of(
 def _project(word: str, clients: 'clients_.Clients') -> str:
     found = clients.project(word)
     if not found:
-        raise change.RefusedError(f'There is no project {text.escape(word)}')
+        raise asking.RefusedError(f'There is no project {text.escape(word)}')
     if len(found) > 1:
-        raise change.RefusedError(
+        raise asking.RefusedError(
             f'{len(found)} projects have the name {text.escape(word)}: give '
             f'one of their IDs: {", ".join(sorted(found))}'
         )

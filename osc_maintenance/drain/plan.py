@@ -17,7 +17,7 @@ import dataclasses
 import datetime
 import typing
 
-from osc_maintenance import change
+from osc_maintenance import asking
 from osc_maintenance.drain import arrivals
 from osc_maintenance.drain import evacuation
 from osc_maintenance.drain import returned
@@ -276,7 +276,7 @@ def check(
     if plan.policy.migrate == policy_.NONE:
         return
     if plan.evacuate and not entering:
-        raise change.RefusedError(
+        raise asking.RefusedError(
             f'{host} would only be planned, and nobody can say now whether it '
             'is fenced then: --evacuate goes without --start, or with --now'
         )
@@ -290,20 +290,20 @@ def check(
     if not entering:
         return
     if plan.evacuate and plan.around.up:
-        raise change.RefusedError(
+        raise asking.RefusedError(
             f'nova-compute on {host} is up, and Nova evacuates only from a '
             'host that is down: use --migrate to move its servers, or stop it '
             '(or "openstack compute service set --down") first'
         )
     if plan.wanted and not plan.evacuate and not plan.around.up:
-        raise change.RefusedError(
+        raise asking.RefusedError(
             f'nova-compute on {host} is down, so Nova can move no server off '
             'it: bring it up; or, if the host is powered off or cut off for '
             'certain, rebuild its servers elsewhere with --evacuate --fenced; '
             'or use --migrate none to leave them'
         )
     if plan.around.bare_metal and plan.wanted and not plan.goes:
-        raise change.RefusedError(
+        raise asking.RefusedError(
             f'{host} is a host of Ironic, and Nova can move none of its '
             'servers: use --migrate none to leave them'
         )
@@ -321,7 +321,7 @@ def check(
             f'{plan.verdicts[server.id].cause}'
             for server in stuck
         )
-        raise change.RefusedError(
+        raise asking.RefusedError(
             f'{host}: {len(stuck)} of the servers cannot be moved, and '
             f'--strict was given: {causes}; --migrate without --strict leaves '
             'them where they are'
@@ -337,19 +337,19 @@ def _check_target(
     """
     name = f'--target-host {text.escape(target)}'
     if target == host:
-        raise change.RefusedError(f'{name} is the host that is to be emptied')
+        raise asking.RefusedError(f'{name} is the host that is to be emptied')
     service = clients.nova.service(target)
     if service is None:
-        raise change.RefusedError(
+        raise asking.RefusedError(
             f'{name}: {clients.nova.unknown_host(target)}'
         )
     if not ready:
         return
     if service.status != 'enabled':
         why = service.disabled_reason or 'no reason given'
-        raise change.RefusedError(
+        raise asking.RefusedError(
             f'{name} is {service.status} ({text.escape(why)}): enable it, or '
             'give another one'
         )
     if service.state != 'up':
-        raise change.RefusedError(f'{name}: its nova-compute is down')
+        raise asking.RefusedError(f'{name}: its nova-compute is down')

@@ -17,7 +17,7 @@ import dataclasses
 import math
 import typing
 
-from osc_maintenance import change
+from osc_maintenance import asking
 from osc_maintenance import compute
 from osc_maintenance.drain import dead
 from osc_maintenance.drain import histories
@@ -83,12 +83,12 @@ class Returning:
         services = {item.host: item for item in self._clients.nova.services()}
         service, before = services.get(self.host), self._at.before
         if service is None or service.state != 'up':
-            raise change.RefusedError(
+            raise asking.RefusedError(
                 f'nova-compute on {name} is down, so no server can come back: '
                 'bring it up first, or leave --return-servers out'
             )
         if before and before.status != 'enabled':
-            raise change.RefusedError(
+            raise asking.RefusedError(
                 f'{name} was {before} before the maintenance and will be so '
                 'again, so no server can come back: leave --return-servers '
                 'out, and enable it when it is ready'
@@ -111,7 +111,7 @@ class Returning:
                 if len(leaving) == 1
                 else f'{len(leaving)} servers are still on their way'
             )
-            raise change.RefusedError(
+            raise asking.RefusedError(
                 f'{who} off {name}, or not confirmed: {", ".join(leaving)}: '
                 'run set first, which goes on with that, or leave '
                 '--return-servers out'

@@ -212,12 +212,12 @@ def refusals(
     :param clients: tells how many requests have changed something.
     :param changes_before: how many had when the command began.
     """
-    from osc_maintenance import change
+    from osc_maintenance import asking
     from osc_maintenance import text
 
     try:
         yield
-    except change.RefusedError as exc:
+    except asking.RefusedError as exc:
         words = text.escape(str(exc))
         if clients.changes > changes_before:
             raise exceptions.CommandError(words) from exc

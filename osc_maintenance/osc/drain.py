@@ -327,7 +327,7 @@ def policy_of(
     :returns: the policy.
     :raises RefusedError: if there is no such server on the host, or project.
     """
-    from osc_maintenance import change
+    from osc_maintenance import asking
     from osc_maintenance.drain import names
 
     only, exclude = (
@@ -335,7 +335,7 @@ def policy_of(
         for words in (parsed_args.server, parsed_args.exclude_server)
     )
     if only & exclude:
-        raise change.RefusedError(
+        raise asking.RefusedError(
             f'--server and --exclude-server name the same: '
             f'{", ".join(sorted(only & exclude))}'
         )

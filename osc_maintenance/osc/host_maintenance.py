@@ -29,7 +29,7 @@ from osc_maintenance.osc import notify
 from osc_maintenance.osc import options
 
 if typing.TYPE_CHECKING:
-    from osc_maintenance import change
+    from osc_maintenance import asking
     from osc_maintenance import compute
     from osc_maintenance.drain import plan as plan_
 
@@ -85,13 +85,13 @@ class SetHostMaintenance(base.ChangingCommand):
     def take_action(
         self, parsed_args: argparse.Namespace
     ) -> tuple[list[str], list[display.Words]]:
-        from osc_maintenance import change
+        from osc_maintenance import asking
         from osc_maintenance import maintenance
         from osc_maintenance import times
         from osc_maintenance import upheld
 
         drain.check(self._parser, parsed_args)
-        request = change.Request(
+        request = asking.Request(
             start=parsed_args.start,
             end=parsed_args.end,
             duration=parsed_args.duration,
@@ -157,9 +157,10 @@ class SetHostMaintenance(base.ChangingCommand):
         self.exit_code = exit_codes.ExitCode.ERROR
 
     def _planned(
-        self, parsed_args: argparse.Namespace, request: 'change.Request'
-    ) -> tuple['compute.Host', 'change.Request', 'plan_.Plan']:
+        self, parsed_args: argparse.Namespace, request: 'asking.Request'
+    ) -> tuple['compute.Host', 'asking.Request', 'plan_.Plan']:
         """What would be done, refused if it cannot work."""
+        from osc_maintenance import asking
         from osc_maintenance import change
         from osc_maintenance.drain import plan as plan_
         from osc_maintenance import facts
@@ -188,7 +189,7 @@ class SetHostMaintenance(base.ChangingCommand):
             )
         now = times.now()
         steps = change.to_set(host, request, self.clients.user, now)
-        terms = change.terms(host, request, now)
+        terms = asking.terms(host, request, now)
         plan = plan_.make(
             self.clients,
             load,
@@ -222,10 +223,10 @@ class SetHostMaintenance(base.ChangingCommand):
         self,
         parsed_args: argparse.Namespace,
         host: 'compute.Host',
-        request: 'change.Request',
+        request: 'asking.Request',
     ) -> 'plan_.Plan | None':
         """The plan for what is recorded, refused if it cannot work."""
-        from osc_maintenance import change
+        from osc_maintenance import asking
         from osc_maintenance.drain import plan as plan_
         from osc_maintenance import facts
         from osc_maintenance import times
@@ -234,7 +235,7 @@ class SetHostMaintenance(base.ChangingCommand):
         if record is None or record.policy.migrate == 'none':
             return None
         load, now = facts.load(self.clients.servers, host.name), times.now()
-        terms = change.terms(host, request, now)
+        terms = asking.terms(host, request, now)
         policy = dataclasses.replace(record.policy, terms=terms)
         plan = plan_.make(self.clients, load, policy, now, host.journal)
         return self._checked(parsed_args, host, plan, entering=True)

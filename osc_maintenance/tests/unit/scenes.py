@@ -18,6 +18,7 @@ import typing
 
 from hypothesis import strategies
 
+from osc_maintenance import asking
 from osc_maintenance import change
 from osc_maintenance import compute
 from osc_maintenance import record
@@ -42,11 +43,11 @@ SERVICES = strategies.sampled_from(
 #: What may be asked of set.
 REQUESTS = strategies.sampled_from(
     [
-        change.Request(),
-        change.Request(reason='kernel', ticket_url='https://t.example.com/7'),
-        change.Request(duration=2 * HOUR),
-        change.Request(removal=True),
-        change.Request(start=NOW + HOUR, end=NOW + 3 * HOUR),
+        asking.Request(),
+        asking.Request(reason='kernel', ticket_url='https://t.example.com/7'),
+        asking.Request(duration=2 * HOUR),
+        asking.Request(removal=True),
+        asking.Request(start=NOW + HOUR, end=NOW + 3 * HOUR),
     ]
 )
 
@@ -161,18 +162,18 @@ def _after(seen: compute.Host, step: change.Step) -> compute.Host:
 
 def entered(
     fresh: compute.Host | None = None,
-    request: change.Request | None = None,
+    request: asking.Request | None = None,
     now: datetime.datetime = NOW,
 ) -> compute.Host:
     """The host when ``set`` has run to its end."""
     seen = claimed(fresh or host())
-    steps = change.to_set(seen, request or change.Request(), 'alice', now)
+    steps = change.to_set(seen, request or asking.Request(), 'alice', now)
     return after(seen, *steps)
 
 
 def planned() -> compute.Host:
     """The host when a window has been planned that starts in four hours."""
-    window = change.Request(start=NOW + 4 * HOUR, end=NOW + 6 * HOUR)
+    window = asking.Request(start=NOW + 4 * HOUR, end=NOW + 6 * HOUR)
     return entered(request=window)
 
 

@@ -18,6 +18,7 @@ from unittest import mock
 from osc_lib import exceptions
 
 from osc_maintenance import apply
+from osc_maintenance import asking
 from osc_maintenance import change
 from osc_maintenance import compute
 from osc_maintenance import journal
@@ -48,7 +49,7 @@ class TestApply(test_maintenance.MaintenanceTestCase):
         return [(r['host'], r['action'], r['changed']) for r in rows]
 
     def _clients(self) -> fakes.Clients:
-        over = scenes.entered(request=change.Request(duration=HOUR))
+        over = scenes.entered(request=asking.Request(duration=HOUR))
         return self.clients(
             fakes.named(scenes.planned(), 'b-due'),
             fakes.named(over, 'a-over'),
@@ -70,7 +71,7 @@ class TestApply(test_maintenance.MaintenanceTestCase):
         self.assertEqual([], self._apply(clients, unset_overdue=True))
 
     def test_all_aggregates_are_listed_once(self) -> None:
-        over = scenes.entered(request=change.Request(duration=HOUR))
+        over = scenes.entered(request=asking.Request(duration=HOUR))
         clients = self.clients(
             *(fakes.named(over, f'over-{number}') for number in range(9)),
             *(
@@ -96,7 +97,7 @@ class TestApply(test_maintenance.MaintenanceTestCase):
 
     def test_owners_are_told_and_told_when_it_is_over(self) -> None:
         over = scenes.entered(
-            request=change.Request(duration=HOUR, notify=True)
+            request=asking.Request(duration=HOUR, notify=True)
         )
         clients = self.clients(fakes.named(over, 'a-over'))
         web = scenes.server('web')
@@ -112,7 +113,7 @@ class TestApply(test_maintenance.MaintenanceTestCase):
     def test_owners_of_what_comes_to_a_planned_host_are_told(self) -> None:
         start = NOW + 24 * HOUR
         planned = scenes.entered(
-            request=change.Request(start=start, notify=True)
+            request=asking.Request(start=start, notify=True)
         )
         clients = self.clients(fakes.named(planned, 'b-plan'))
         self.assertEqual([], self._apply(clients))
@@ -160,7 +161,7 @@ class TestApply(test_maintenance.MaintenanceTestCase):
         self._apply(clients)
         clients.nova.broken = set()
         due = clients.nova.hosts['b-due']
-        steps = change.to_set(due, change.Request(), 'alice', NOW + 4 * HOUR)
+        steps = change.to_set(due, asking.Request(), 'alice', NOW + 4 * HOUR)
         clients.nova.hosts['b-due'] = scenes.after(due, *steps[:1])
         self.assertEqual(
             [('a-over', 'overdue', False), ('b-due', 'entered', True)],
@@ -270,7 +271,7 @@ class TestApply(test_maintenance.MaintenanceTestCase):
     def test_a_window_that_passes_while_it_is_at_others(self) -> None:
         clients = self._clients()
         short = scenes.entered(
-            request=change.Request(start=NOW + 2 * HOUR, duration=3 * HOUR)
+            request=asking.Request(start=NOW + 2 * HOUR, duration=3 * HOUR)
         )
         clients.nova.hosts['c-short'] = fakes.named(short, 'c-short')
         moments = iter([4, 4, 4, 6])
@@ -309,7 +310,7 @@ class TestApply(test_maintenance.MaintenanceTestCase):
 
     def test_what_was_done_while_it_was_at_others(self) -> None:
         # the hosts were surveyed minutes ago
-        told = scenes.entered(request=change.Request(notify=True))
+        told = scenes.entered(request=asking.Request(notify=True))
         for ended in (True, False):
             clients = self.clients(
                 fakes.named(scenes.planned(), 'a-due'),
@@ -318,7 +319,7 @@ class TestApply(test_maintenance.MaintenanceTestCase):
             web = scenes.server('web')
             clients.servers.loads['b-told'] = servers.Load('b-told', (web,))
             real = fakes.real(clients)
-            request = change.Request(notify=False)
+            request = asking.Request(notify=False)
             self.meanwhile(
                 *(clients.nova, 'set_service'),
                 functools.partial(maintenance.unset, real, 'b-told')
@@ -334,7 +335,7 @@ class TestApply(test_maintenance.MaintenanceTestCase):
             self.assertEqual({}, found.said)
 
     def test_what_is_left_stopped(self) -> None:
-        over = scenes.entered(request=change.Request(duration=HOUR))
+        over = scenes.entered(request=asking.Request(duration=HOUR))
         noted = noting.stopping(journal.Journal(), ['web-id'], user='alice')
         stopping = scenes.after(over, change.WriteRecord(noted))
         clients = self.clients(stopping)
@@ -363,7 +364,7 @@ class TestApply(test_maintenance.MaintenanceTestCase):
             lambda: maintenance.set_(
                 fakes.real(clients),
                 'a-over',
-                change.Request(duration=2 * HOUR),
+                asking.Request(duration=2 * HOUR),
                 NOW + 4 * HOUR,
             ),
             after=True,

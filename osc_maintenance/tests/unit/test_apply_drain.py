@@ -15,6 +15,7 @@ from unittest import mock
 
 
 from osc_maintenance import apply
+from osc_maintenance import asking
 from osc_maintenance import change
 from osc_maintenance import facts
 from osc_maintenance import noting
@@ -33,7 +34,7 @@ NOW, HOUR = scenes.NOW, scenes.HOUR
 class TestDrain(test_maintenance.MaintenanceTestCase):
     def setUp(self) -> None:
         super().setUp()
-        window = change.Request(
+        window = asking.Request(
             start=NOW + 4 * HOUR, policy=policy.Policy(policy.ALL)
         )
         self.here = [scenes.server(name) for name in 'abc']
@@ -129,7 +130,7 @@ class TestDrain(test_maintenance.MaintenanceTestCase):
         self.assertEqual(1, self._left())
 
     def test_what_is_not_to_be_moved_is_left_alone(self) -> None:
-        fresh = scenes.entered(request=change.Request(start=NOW + 4 * HOUR))
+        fresh = scenes.entered(request=asking.Request(start=NOW + 4 * HOUR))
         self.all.nova.hosts['compute1'] = fresh
         self.assertEqual(('entered', True, 'maintenance'), self._apply())
         self.assertEqual(3, self._left())
@@ -137,7 +138,7 @@ class TestDrain(test_maintenance.MaintenanceTestCase):
 
     def test_a_host_that_must_be_emptied_or_left_alone(self) -> None:
         strict = policy.Policy(policy.ALL, strict=True)
-        window = change.Request(start=NOW + 4 * HOUR, policy=strict)
+        window = asking.Request(start=NOW + 4 * HOUR, policy=strict)
         self.all.nova.hosts['compute1'] = scenes.entered(request=window)
         stuck = dataclasses.replace(self.here[0], vm_state='suspended')
         here = servers.Load('compute1', (stuck, *self.here[1:]))
@@ -156,7 +157,7 @@ class TestDrain(test_maintenance.MaintenanceTestCase):
         self.assertEqual(('drained', True), (self._apply() or ())[:2])
 
     def test_owners_who_reply_between_two_runs(self) -> None:
-        window = change.Request(
+        window = asking.Request(
             start=NOW + 4 * HOUR,
             policy=policy.Policy(policy.ALL),
             notify=True,
@@ -190,7 +191,7 @@ class TestDrain(test_maintenance.MaintenanceTestCase):
             dataclasses.replace(
                 scenes.host(), service=scenes.service(state='down')
             ),
-            change.Request(
+            asking.Request(
                 start=NOW + 4 * HOUR, policy=policy.Policy(policy.ALL)
             ),
         )

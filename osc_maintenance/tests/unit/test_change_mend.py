@@ -17,6 +17,7 @@ import hypothesis
 from hypothesis import strategies
 from oslotest import base
 
+from osc_maintenance import asking
 from osc_maintenance import change
 from osc_maintenance.drain import verdict
 from osc_maintenance import notice
@@ -44,7 +45,7 @@ class TestMend(base.BaseTestCase):
     ) -> None:
         seen = scenes.entered()
         seen = scenes.after(seen, change.WriteRecord(garbage))
-        request = change.Request(
+        request = asking.Request(
             start=NOW, duration=HOUR, policy=policy.NOTHING, notify=False
         )
         mended = scenes.after(seen, *change.to_set(seen, request, 'bob', NOW))
@@ -53,7 +54,7 @@ class TestMend(base.BaseTestCase):
 
     def test_what_was_said_of_owners_is_not_guessed(self) -> None:
         # a server that its owner keeps would be moved
-        asks = change.Request(
+        asks = asking.Request(
             notify=True, replies=owners.Heed.WAIT, reply_by=NOW + HOUR
         )
         now = NOW + HOUR / 2
@@ -71,11 +72,11 @@ class TestMend(base.BaseTestCase):
                 change.WriteRecord({f'maintenance:{name}': 'Wait'}),
             )
             error = self.assertRaises(
-                change.RefusedError,
-                *(change.to_set, lost, change.Request(), 'bob', now),
+                asking.RefusedError,
+                *(change.to_set, lost, asking.Request(), 'bob', now),
             )
             self.assertIn(name.replace('_', '-'), str(error))
-            request = change.Request(**given)
+            request = asking.Request(**given)
             mended = scenes.after(
                 lost, *change.to_set(lost, request, 'bob', now)
             )
@@ -92,7 +93,7 @@ class TestMend(base.BaseTestCase):
         }
         seen = scenes.after(scenes.entered(), change.WriteRecord({**written}))
         mended = scenes.after(
-            seen, *change.to_set(seen, change.Request(), 'bob', NOW)
+            seen, *change.to_set(seen, asking.Request(), 'bob', NOW)
         )
         assert mended.service is not None and mended.record is not None
         told = notice.encode(
@@ -106,7 +107,7 @@ class TestMend(base.BaseTestCase):
     def test_a_disabled_reason_by_hand_goes_no_further(self) -> None:
         words = 'maintenance 3f9a1c2e: x\x1b[2J https://me:s3cret@t.co/7'
         seen = scenes.claimed(scenes.host('disabled', words))
-        steps = change.to_set(seen, change.Request(), 'bob', NOW)
+        steps = change.to_set(seen, asking.Request(), 'bob', NOW)
         told = scenes.after(seen, *steps)
         assert told.service is not None and told.record is not None
         self.assertEqual(r'x\x1b[2J', told.record.reason)
@@ -121,7 +122,7 @@ class TestMend(base.BaseTestCase):
             change.WriteRecord({'maintenance:window_start': 'soon'}),
         )
         mended = scenes.after(
-            seen, *change.to_set(seen, change.Request(), 'bob', NOW + HOUR)
+            seen, *change.to_set(seen, asking.Request(), 'bob', NOW + HOUR)
         )
         assert mended.record is not None
         self.assertEqual(NOW, mended.record.start)
@@ -134,7 +135,7 @@ class TestMend(base.BaseTestCase):
         lost = scenes.claimed(
             dataclasses.replace(seen, aggregate=None), '77777777'
         )
-        steps = change.to_set(lost, change.Request(), 'bob', NOW)
+        steps = change.to_set(lost, asking.Request(), 'bob', NOW)
         self.assertIsInstance(steps[-1], change.SetService)
         killed = scenes.after(lost, *steps[:-1])
         self.assertEqual(
@@ -142,7 +143,7 @@ class TestMend(base.BaseTestCase):
             state.derive(killed, scenes.NOTHING, scenes.NOW).state,
         )
         again = scenes.after(
-            killed, *change.to_set(killed, change.Request(), 'bob', NOW)
+            killed, *change.to_set(killed, asking.Request(), 'bob', NOW)
         )
         for stage in (killed, again):
             back = scenes.after(stage, *change.to_unset(stage))
@@ -175,18 +176,18 @@ class TestMend(base.BaseTestCase):
                 back = scenes.after(seen, *change.to_unset(seen))
                 self.assertEqual(fresh, back)
                 mended = scenes.after(
-                    seen, *change.to_set(seen, change.Request(), 'b', NOW)
+                    seen, *change.to_set(seen, asking.Request(), 'b', NOW)
                 )
                 back = scenes.after(mended, *change.to_unset(mended))
                 self.assertEqual(fresh, back)
 
     def test_a_lost_aggregate_is_made_again(self) -> None:
-        request = change.Request(reason='kernel', ticket_url='https://t.co/7')
+        request = asking.Request(reason='kernel', ticket_url='https://t.co/7')
         seen = scenes.entered(scenes.host_of(scenes.NIC), request)
         lost = scenes.claimed(
             dataclasses.replace(seen, aggregate=None), '77777777'
         )
-        steps = change.to_set(lost, change.Request(), 'bob', NOW)
+        steps = change.to_set(lost, asking.Request(), 'bob', NOW)
         told = scenes.after(lost, *steps)
         assert told.record is not None
         self.assertTrue(told.ours)

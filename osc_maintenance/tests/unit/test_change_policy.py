@@ -15,6 +15,7 @@ import dataclasses
 import hypothesis
 from oslotest import base
 
+from osc_maintenance import asking
 from osc_maintenance import change
 from osc_maintenance import compute
 from osc_maintenance import journal
@@ -37,11 +38,11 @@ NOTES = {
 def asked(
     seen: compute.Host, wanted: policy.Policy | None
 ) -> list[change.Step]:
-    return change.to_set(seen, change.Request(policy=wanted), 'bob', NOW)
+    return change.to_set(seen, asking.Request(policy=wanted), 'bob', NOW)
 
 
 def entered(wanted: policy.Policy) -> compute.Host:
-    return scenes.entered(request=change.Request(policy=wanted))
+    return scenes.entered(request=asking.Request(policy=wanted))
 
 
 def policy_in(seen: compute.Host) -> policy.Policy:
@@ -92,7 +93,7 @@ class TestPolicy(base.BaseTestCase):
     def test_it_stays_if_it_is_not_said_anew(self) -> None:
         seen = entered(ONLY_A)
         self.assertEqual([], asked(seen, None))
-        request = change.Request(reason='kernel')
+        request = asking.Request(reason='kernel')
         steps = change.to_set(seen, request, 'bob', NOW + HOUR)
         self.assertEqual(ONLY_A, policy_in(scenes.after(seen, *steps)))
         cleared = scenes.after(
@@ -141,10 +142,10 @@ class TestJournal(base.BaseTestCase):
         self.assertEqual(len(NOTES) - 1, len(kept))
         over = {'drain', 'stayed:a'}
         for request, touched in (
-            (change.Request(policy=policy.Policy('active')), over),
-            (change.Request(policy=policy.NOTHING), over),
-            (change.Request(reason='kernel', duration=HOUR), set()),
-            (change.Request(removal=True), set()),
+            (asking.Request(policy=policy.Policy('active')), over),
+            (asking.Request(policy=policy.NOTHING), over),
+            (asking.Request(reason='kernel', duration=HOUR), set()),
+            (asking.Request(removal=True), set()),
         ):
             steps = change.to_set(seen, request, 'bob', NOW)
             keys = {f'maintenance:{word}' for word in touched}
@@ -160,7 +161,7 @@ class TestJournal(base.BaseTestCase):
         lost = dataclasses.replace(
             seen, aggregate=dataclasses.replace(seen.aggregate, metadata=NOTES)
         )
-        steps = change.to_set(lost, change.Request(removal=True), 'bob', NOW)
+        steps = change.to_set(lost, asking.Request(removal=True), 'bob', NOW)
         mended = scenes.after(lost, *steps)
         self.assertEqual(
             NOTES.keys() - {'maintenance:return'}, self._notes(mended).keys()
@@ -173,7 +174,7 @@ class TestJournal(base.BaseTestCase):
         enabled = scenes.disabled_by_somebody(seen, 'enabled', None)
         mine = scenes.disabled_by_somebody(seen, 'disabled', 'mine')
         for returning in (seen, enabled, mine):
-            for request in (change.Request(), change.Request(reason='kernel')):
+            for request in (asking.Request(), asking.Request(reason='kernel')):
                 steps = change.to_set(returning, request, 'bob', NOW)
                 entered_again = scenes.after(returning, *steps)
                 self.assertTrue(entered_again.ours)

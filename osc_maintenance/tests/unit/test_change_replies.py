@@ -18,6 +18,7 @@ import typing
 
 from oslotest import base
 
+from osc_maintenance import asking
 from osc_maintenance import change
 from osc_maintenance import compute
 from osc_maintenance import owners
@@ -34,7 +35,7 @@ def asked(
 ) -> record.Record:
     """The record once that has been asked for."""
     seen = seen or scenes.claimed(scenes.host())
-    request = change.Request(**fields)
+    request = asking.Request(**fields)
     steps = change.to_set(seen, request, 'alice', NOW)
     found = scenes.after(seen, *steps).record
     assert found
@@ -44,12 +45,12 @@ def asked(
 def waiting(**fields: typing.Any) -> compute.Host:
     """A planned host whose owners are waited for."""
     told = {'notify': True, 'replies': H.WAIT, 'start': START, **fields}
-    return scenes.entered(request=change.Request(**told))
+    return scenes.entered(request=asking.Request(**told))
 
 
 class TestReplies(base.BaseTestCase):
     def refused(self, seen: compute.Host | None, **fields: typing.Any) -> str:
-        error = self.assertRaises(change.RefusedError, asked, seen, **fields)
+        error = self.assertRaises(asking.RefusedError, asked, seen, **fields)
         return str(error)
 
     def test_until_the_start_unless_it_is_said(self) -> None:
@@ -71,7 +72,7 @@ class TestReplies(base.BaseTestCase):
         host = waiting(reply_by=NOW + HOUR)
         found = asked(host, reason='kernel')
         self.assertEqual((H.WAIT, NOW + HOUR), (found.replies, found.reply_by))
-        self.assertEqual([], change.to_set(host, change.Request(), 'bob', NOW))
+        self.assertEqual([], change.to_set(host, asking.Request(), 'bob', NOW))
         found = asked(host, reply_by=NOW + 2 * HOUR)
         self.assertEqual(NOW + 2 * HOUR, found.reply_by)
         for fields in ({'replies': H.IGNORE}, {'notify': False}):
@@ -125,17 +126,17 @@ class TestReplies(base.BaseTestCase):
     def test_a_deadline_that_has_passed_stays(self) -> None:
         host = waiting(reply_by=NOW + HOUR)
         late = NOW + 2 * HOUR
-        request = change.Request(reason='kernel')
+        request = asking.Request(reason='kernel')
         change.to_set(host, request, 'alice', late)
         self.assertEqual(
             owners.Terms('3f9a1c2e', H.WAIT, NOW + HOUR),
-            change.terms(host, request, late),
+            asking.terms(host, request, late),
         )
 
     def test_what_was_stopped_is_known(self) -> None:
         note = change.WriteRecord({'maintenance:stopped:web-id': 'true'})
         host = scenes.after(waiting(), note)
-        terms = change.terms(host, change.Request(), NOW)
+        terms = asking.terms(host, asking.Request(), NOW)
         self.assertEqual({'web-id'}, terms.stopped)
         assert host.record
         self.assertEqual(terms, host.record.policy.terms)

@@ -18,6 +18,7 @@ import hypothesis
 from hypothesis import strategies
 from oslotest import base
 
+from osc_maintenance import asking
 from osc_maintenance import change
 from osc_maintenance import record
 from osc_maintenance import state
@@ -28,11 +29,11 @@ NOW, HOUR = scenes.NOW, scenes.HOUR
 
 class TestRequest(base.BaseTestCase):
     def test_what_others_have_the_last_word_on_is_left_out(self) -> None:
-        names = [field.name for field in dataclasses.fields(change.Request)]
+        names = [field.name for field in dataclasses.fields(asking.Request)]
         said: dict[str, typing.Any] = dict.fromkeys(names, 'said')
-        whole = change.Request(**said)
+        whole = asking.Request(**said)
         self.assertEqual(whole, whole.without(frozenset()))
-        self.assertEqual(change.Request(), whole.without(record.GROUPS))
+        self.assertEqual(asking.Request(), whole.without(record.GROUPS))
         window = whole.without({'window_end'})
         self.assertEqual(
             {'end', 'duration', 'removal'},
@@ -45,7 +46,7 @@ class TestSet(base.BaseTestCase):
         self,
     ) -> None:
         seen = scenes.claimed(scenes.host_of(scenes.NIC))
-        steps = change.to_set(seen, change.Request(), 'alice', NOW)
+        steps = change.to_set(seen, asking.Request(), 'alice', NOW)
         self.assertEqual(
             [change.WriteRecord, change.AddHost, change.SetService],
             [type(step) for step in steps],
@@ -59,7 +60,7 @@ class TestSet(base.BaseTestCase):
 
     @hypothesis.given(scenes.SERVICES, scenes.REQUESTS)
     def test_twice_changes_nothing(
-        self, before: record.ServiceStatus, request: change.Request
+        self, before: record.ServiceStatus, request: asking.Request
     ) -> None:
         seen = scenes.entered(scenes.host_of(before), request)
         later = NOW + datetime.timedelta(minutes=5)
@@ -69,7 +70,7 @@ class TestSet(base.BaseTestCase):
         scenes.SERVICES, scenes.REQUESTS, strategies.integers(0, 3)
     )
     def test_killed_anywhere_it_converges(
-        self, before: record.ServiceStatus, request: change.Request, done: int
+        self, before: record.ServiceStatus, request: asking.Request, done: int
     ) -> None:
         seen = scenes.claimed(scenes.host_of(before))
         steps = change.to_set(seen, request, 'alice', NOW)
@@ -95,7 +96,7 @@ class TestSet(base.BaseTestCase):
 
     def test_a_planned_host_whose_start_has_come_enters(self) -> None:
         seen = scenes.planned()
-        steps = change.to_set(seen, change.Request(), 'bob', NOW + 4 * HOUR)
+        steps = change.to_set(seen, asking.Request(), 'bob', NOW + 4 * HOUR)
         told = scenes.after(seen, *steps)
         self.assertTrue(told.ours)
         assert told.record is not None
@@ -103,7 +104,7 @@ class TestSet(base.BaseTestCase):
 
     def test_what_it_was_before_is_taken_when_entering(self) -> None:
         seen = scenes.disabled_by_somebody(scenes.planned(), reason='disk')
-        steps = change.to_set(seen, change.Request(early=True), 'bob', NOW)
+        steps = change.to_set(seen, asking.Request(early=True), 'bob', NOW)
         told = scenes.after(seen, *steps)
         assert told.record is not None
         self.assertEqual(
@@ -113,11 +114,11 @@ class TestSet(base.BaseTestCase):
 
     def test_set_changes_just_what_is_given(self) -> None:
         seen = scenes.entered(
-            request=change.Request(reason='kernel', duration=2 * HOUR)
+            request=asking.Request(reason='kernel', duration=2 * HOUR)
         )
         steps = change.to_set(
             seen,
-            change.Request(ticket_url='https://t.example.com/7'),
+            asking.Request(ticket_url='https://t.example.com/7'),
             'bob',
             NOW + HOUR,
         )
@@ -141,12 +142,12 @@ class TestSet(base.BaseTestCase):
         )
 
     def test_removal_and_end_replace_each_other(self) -> None:
-        seen = scenes.entered(request=change.Request(duration=2 * HOUR))
-        removal = change.to_set(seen, change.Request(removal=True), 'bob', NOW)
+        seen = scenes.entered(request=asking.Request(duration=2 * HOUR))
+        removal = change.to_set(seen, asking.Request(removal=True), 'bob', NOW)
         told = scenes.after(seen, *removal)
         assert told.record is not None
         self.assertEqual((None, True), (told.record.end, told.record.removal))
-        end = change.to_set(told, change.Request(end=NOW + HOUR), 'bob', NOW)
+        end = change.to_set(told, asking.Request(end=NOW + HOUR), 'bob', NOW)
         told = scenes.after(told, *end)
         assert told.record is not None
         self.assertEqual(
@@ -155,14 +156,14 @@ class TestSet(base.BaseTestCase):
 
     def test_a_duration_counts_from_the_start(self) -> None:
         seen = scenes.planned()
-        steps = change.to_set(seen, change.Request(duration=HOUR), 'bob', NOW)
+        steps = change.to_set(seen, asking.Request(duration=HOUR), 'bob', NOW)
         told = scenes.after(seen, *steps).record
         assert told is not None
         self.assertEqual(NOW + 5 * HOUR, told.end)
 
     def test_refused_before_anything_is_written(self) -> None:
         fresh = scenes.host()
-        inside = scenes.entered(request=change.Request(duration=2 * HOUR))
+        inside = scenes.entered(request=asking.Request(duration=2 * HOUR))
         missed = scenes.planned()
         damaged = scenes.after(
             scenes.planned(),
@@ -229,38 +230,38 @@ class TestSet(base.BaseTestCase):
         ):
             with self.subTest(what):
                 error = self.assertRaises(
-                    change.RefusedError,
+                    asking.RefusedError,
                     change.to_set,
                     seen,
-                    change.Request(**request),
+                    asking.Request(**request),
                     'bob',
                     now,
                 )
                 self.assertIn(option, str(error))
 
     def test_an_overdue_maintenance_can_still_be_changed(self) -> None:
-        seen = scenes.entered(request=change.Request(duration=HOUR))
+        seen = scenes.entered(request=asking.Request(duration=HOUR))
         steps = change.to_set(
-            seen, change.Request(reason='late'), 'bob', NOW + 2 * HOUR
+            seen, asking.Request(reason='late'), 'bob', NOW + 2 * HOUR
         )
         self.assertEqual(2, len(steps))
 
     def test_clocks_may_differ(self) -> None:
         seen = scenes.entered()
         steps = change.to_set(
-            seen, change.Request(reason='x'), 'bob', NOW - HOUR
+            seen, asking.Request(reason='x'), 'bob', NOW - HOUR
         )
         self.assertEqual(2, len(steps))
 
     def test_entered_once_it_stays_at_its_start(self) -> None:
-        seen = scenes.entered(request=change.Request(duration=HOUR))
-        early = change.Request(early=True)
+        seen = scenes.entered(request=asking.Request(duration=HOUR))
+        early = asking.Request(early=True)
         later = NOW + datetime.timedelta(minutes=1)
         self.assertEqual([], change.to_set(seen, early, 'bob', later))
 
     def test_a_duration_takes_a_removal_back(self) -> None:
-        seen = scenes.entered(request=change.Request(removal=True))
-        steps = change.to_set(seen, change.Request(duration=HOUR), 'bob', NOW)
+        seen = scenes.entered(request=asking.Request(removal=True))
+        steps = change.to_set(seen, asking.Request(duration=HOUR), 'bob', NOW)
         told = scenes.after(seen, *steps).record
         assert told is not None
         self.assertEqual((NOW + HOUR, False), (told.end, told.removal))
@@ -268,13 +269,13 @@ class TestSet(base.BaseTestCase):
     def test_keys_of_others_are_left_alone(self) -> None:
         foreign = change.WriteRecord({'rack': '7', 'maintenance:mood': 'x'})
         seen = scenes.after(scenes.entered(), foreign)
-        self.assertEqual([], change.to_set(seen, change.Request(), 'b', NOW))
+        self.assertEqual([], change.to_set(seen, asking.Request(), 'b', NOW))
 
     @hypothesis.given(scenes.REQUESTS, scenes.REQUESTS, scenes.SERVICES)
     def test_two_at_once_do_not_mix(
         self,
-        one: change.Request,
-        other: change.Request,
+        one: asking.Request,
+        other: asking.Request,
         before: record.ServiceStatus,
     ) -> None:
         # both decide on the same look, and write one after the other
@@ -292,20 +293,20 @@ class TestSet(base.BaseTestCase):
         for hosts in (('compute2',), ('compute1', 'compute2')):
             other = dataclasses.replace(seen.aggregate, hosts=hosts)
             error = self.assertRaises(
-                change.RefusedError,
+                asking.RefusedError,
                 change.to_set,
                 dataclasses.replace(seen, aggregate=other),
-                change.Request(),
+                asking.Request(),
                 'bob',
                 NOW,
             )
             self.assertIn('compute2', str(error))
 
     def test_the_same_end_again_when_it_is_over(self) -> None:
-        seen = scenes.entered(request=change.Request(duration=HOUR))
+        seen = scenes.entered(request=asking.Request(duration=HOUR))
         for request in (
-            change.Request(end=NOW + HOUR),
-            change.Request(duration=HOUR),
+            asking.Request(end=NOW + HOUR),
+            asking.Request(duration=HOUR),
         ):
             steps = change.to_set(seen, request, 'bob', NOW + 2 * HOUR)
             self.assertEqual([], steps)
@@ -314,7 +315,7 @@ class TestSet(base.BaseTestCase):
         before = record.ServiceStatus('disabled')
         for length in range(190, 201):
             url = 'https://t.example.com/'.ljust(length, 'x')
-            request = change.Request(
+            request = asking.Request(
                 reason='a reason of some length', ticket_url=url
             )
             seen = scenes.entered(scenes.host_of(before), request)
@@ -327,7 +328,7 @@ class TestSet(base.BaseTestCase):
             scenes.planned(),
             change.WriteRecord({'maintenance:ticket_url': url}),
         )
-        request = change.Request(early=True, reason='kernel')
+        request = asking.Request(early=True, reason='kernel')
         told = scenes.after(seen, *change.to_set(seen, request, 'bob', NOW))
         assert told.service is not None
         self.assertEqual(

@@ -16,6 +16,7 @@ import hypothesis
 from hypothesis import strategies
 from oslotest import base
 
+from osc_maintenance import asking
 from osc_maintenance import change
 from osc_maintenance import compute
 from osc_maintenance import record
@@ -29,7 +30,7 @@ class TestUnset(base.BaseTestCase):
         scenes.SERVICES, scenes.REQUESTS, strategies.integers(0, 3)
     )
     def test_killed_anywhere_it_converges(
-        self, before: record.ServiceStatus, request: change.Request, done: int
+        self, before: record.ServiceStatus, request: asking.Request, done: int
     ) -> None:
         seen = scenes.entered(scenes.host_of(before), request)
         steps = change.to_unset(seen)
@@ -46,7 +47,7 @@ class TestUnset(base.BaseTestCase):
 
     def test_somebody_elses_disable_is_not_undone(self) -> None:
         seen = scenes.disabled_by_somebody(scenes.entered(), reason='disk')
-        error = self.assertRaises(change.RefusedError, change.to_unset, seen)
+        error = self.assertRaises(asking.RefusedError, change.to_unset, seen)
         self.assertIn('disabled (disk)', str(error))
         self.assertIn('--force', str(error))
         forced = scenes.after(seen, *change.to_unset(seen, force=True))
@@ -55,7 +56,7 @@ class TestUnset(base.BaseTestCase):
     def test_somebody_elses_enable_is_not_undone(self) -> None:
         seen = scenes.entered(scenes.host_of(scenes.NIC))
         seen = scenes.disabled_by_somebody(seen, 'enabled', None)
-        error = self.assertRaises(change.RefusedError, change.to_unset, seen)
+        error = self.assertRaises(asking.RefusedError, change.to_unset, seen)
         self.assertIn('it is enabled', str(error))
         self.assertIn('was disabled (broken NIC)', str(error))
 
@@ -94,14 +95,14 @@ class TestUnset(base.BaseTestCase):
             seen.aggregate, hosts=('compute1', 'compute2')
         )
         seen = dataclasses.replace(seen, aggregate=shared)
-        error = self.assertRaises(change.RefusedError, change.to_unset, seen)
+        error = self.assertRaises(asking.RefusedError, change.to_unset, seen)
         self.assertIn('compute2', str(error))
 
     def test_a_cell_that_is_down(self) -> None:
         seen = dataclasses.replace(
             scenes.entered(), service=scenes.service('UNKNOWN', id='')
         )
-        error = self.assertRaises(change.RefusedError, change.to_unset, seen)
+        error = self.assertRaises(asking.RefusedError, change.to_unset, seen)
         self.assertIn('cell', str(error))
 
     def test_a_host_that_nobody_touched(self) -> None:
@@ -117,7 +118,7 @@ class TestClear(base.BaseTestCase):
 
     def test_one_property(self) -> None:
         seen = scenes.entered(
-            request=change.Request(
+            request=asking.Request(
                 reason='kernel',
                 ticket_url='https://t.example.com/7',
                 duration=HOUR,
@@ -145,7 +146,7 @@ class TestClear(base.BaseTestCase):
         assert told.record is not None
         self.assertEqual((), told.record.problems)
         self.assertRaises(
-            change.RefusedError, self._clear, seen, 'reason', 'window'
+            asking.RefusedError, self._clear, seen, 'reason', 'window'
         )
 
     def test_nothing_to_clear(self) -> None:
@@ -155,7 +156,7 @@ class TestClear(base.BaseTestCase):
         )
 
     def test_killed_anywhere_it_converges(self) -> None:
-        seen = scenes.entered(request=change.Request(reason='kernel'))
+        seen = scenes.entered(request=asking.Request(reason='kernel'))
         steps = self._clear(seen, 'reason')
         self.assertEqual(2, len(steps))
         killed = scenes.after(seen, *steps[:1])
@@ -170,14 +171,14 @@ class TestClear(base.BaseTestCase):
 
     def test_what_only_the_reason_knows_is_kept(self) -> None:
         fresh = scenes.host('disabled', 'broken NIC')
-        seen = scenes.entered(fresh, change.Request(reason='kernel'))
+        seen = scenes.entered(fresh, asking.Request(reason='kernel'))
         gone = change.WriteRecord({'maintenance:before_reason': None})
         seen = scenes.after(seen, gone)
         told = scenes.after(seen, *self._clear(seen, 'reason'))
         self.assertEqual(fresh, scenes.after(told, *change.to_unset(told)))
 
     def test_a_removal_is_a_window_too(self) -> None:
-        seen = scenes.entered(request=change.Request(removal=True))
+        seen = scenes.entered(request=asking.Request(removal=True))
         told = scenes.after(seen, *self._clear(seen, 'window')).record
         assert told is not None
         self.assertFalse(told.removal)
@@ -196,13 +197,13 @@ class TestClear(base.BaseTestCase):
             (down, 'cell'),
         ):
             error = self.assertRaises(
-                change.RefusedError, self._clear, seen, 'window'
+                asking.RefusedError, self._clear, seen, 'window'
             )
             self.assertIn(why, str(error))
 
     def test_a_foreign_reason_is_not_overwritten(self) -> None:
         seen = scenes.disabled_by_somebody(
-            scenes.entered(request=change.Request(reason='kernel'))
+            scenes.entered(request=asking.Request(reason='kernel'))
         )
         steps = self._clear(seen, 'reason')
         self.assertEqual([change.WriteRecord], [type(step) for step in steps])

@@ -17,6 +17,7 @@ from unittest import mock
 
 from oslotest import base
 
+from osc_maintenance import asking
 from osc_maintenance import change
 from osc_maintenance import facts
 from osc_maintenance import journal
@@ -233,7 +234,7 @@ class TestListing(base.BaseTestCase):
         self.assertIsNone(told['free'])
 
     def test_servers_are_looked_at_only_if_some_have_to_go(self) -> None:
-        wanted = change.Request(policy=policy.Policy(policy.ALL))
+        wanted = asking.Request(policy=policy.Policy(policy.ALL))
         entered = scenes.entered(request=wanted)
         returning = scenes.after(
             scenes.disabled_by_somebody(scenes.entered(), 'enabled', None),

@@ -29,7 +29,7 @@ from unittest import mock
 
 from oslotest import base
 
-from osc_maintenance import change
+from osc_maintenance import asking
 from osc_maintenance import compute
 from osc_maintenance import maintenance
 from osc_maintenance import parallel
@@ -48,21 +48,21 @@ _WAYS, _BUSY = (0.02, 0.1, 0.5), (0.02, 0.3, 0.6, 1.0)
 _SPREADS = (0.05, 0.5, 2.0)
 #: No two say the same, so that it can be seen whose word it is.
 _WORDS = (
-    change.Request(end=NOW + 7 * HOUR, policy=policy.Policy(policy.ALL)),
-    change.Request(end=NOW + 8 * HOUR),
-    change.Request(end=NOW + 9 * HOUR, reason='kernel'),
-    change.Request(duration=5 * HOUR),
-    change.Request(removal=True, reason='sold', ticket_url='https://t/1'),
-    change.Request(start=NOW + 2 * HOUR),
-    change.Request(start=NOW + 3 * HOUR, end=NOW + 10 * HOUR),
-    change.Request(reason='firmware'),
-    change.Request(reason='disk'),
-    change.Request(ticket_url='https://t/2'),
-    change.Request(policy=policy.Policy('all', exclude=frozenset('a'))),
-    change.Request(policy=policy.Policy('all', exclude=frozenset('b'))),
-    change.Request(policy=policy.Policy('active', exclude=frozenset('b'))),
-    change.Request(notify=True),
-    change.Request(notify=False),
+    asking.Request(end=NOW + 7 * HOUR, policy=policy.Policy(policy.ALL)),
+    asking.Request(end=NOW + 8 * HOUR),
+    asking.Request(end=NOW + 9 * HOUR, reason='kernel'),
+    asking.Request(duration=5 * HOUR),
+    asking.Request(removal=True, reason='sold', ticket_url='https://t/1'),
+    asking.Request(start=NOW + 2 * HOUR),
+    asking.Request(start=NOW + 3 * HOUR, end=NOW + 10 * HOUR),
+    asking.Request(reason='firmware'),
+    asking.Request(reason='disk'),
+    asking.Request(ticket_url='https://t/2'),
+    asking.Request(policy=policy.Policy('all', exclude=frozenset('a'))),
+    asking.Request(policy=policy.Policy('all', exclude=frozenset('b'))),
+    asking.Request(policy=policy.Policy('active', exclude=frozenset('b'))),
+    asking.Request(notify=True),
+    asking.Request(notify=False),
 )
 
 
@@ -199,7 +199,7 @@ class Operator:
     """
 
     user: str
-    word: change.Request
+    word: asking.Request
     thread: int = 0
     told: str | None = None
     error: Exception | None = None
@@ -287,7 +287,7 @@ def _at_once(
 
 
 def _serial(
-    start: compute.Host, words: collections.abc.Iterable[change.Request]
+    start: compute.Host, words: collections.abc.Iterable[asking.Request]
 ) -> collections.abc.Iterator[record.Record]:
     """What the record says if they come one after the other."""
     for order in itertools.permutations(words):

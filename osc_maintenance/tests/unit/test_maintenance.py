@@ -20,7 +20,7 @@ import fixtures
 from osc_lib import exceptions
 from oslotest import base
 
-from osc_maintenance import change
+from osc_maintenance import asking
 from osc_maintenance import compute
 from osc_maintenance import maintenance
 from osc_maintenance.nova import api
@@ -46,13 +46,13 @@ class MaintenanceTestCase(base.BaseTestCase):
         return self.made
 
     def set_(
-        self, clients: fakes.Clients, request: change.Request | None = None
+        self, clients: fakes.Clients, request: asking.Request | None = None
     ) -> tuple[compute.Host, bool]:
         before = clients.nova.changes
         host = maintenance.set_(
             fakes.real(clients),
             'compute1',
-            request or change.Request(),
+            request or asking.Request(),
             NOW,
         )
         return host, clients.nova.changes > before
@@ -107,7 +107,7 @@ class TestSet(MaintenanceTestCase):
 
     def test_a_planned_one_is_found(self) -> None:
         clients = self.clients(scenes.planned())
-        host, changed = self.set_(clients, change.Request(early=True))
+        host, changed = self.set_(clients, asking.Request(early=True))
         self.assertTrue(changed)
         assert host.record is not None
         self.assertEqual(NOW + 6 * HOUR, host.record.end)
@@ -116,9 +116,9 @@ class TestSet(MaintenanceTestCase):
         # the other one has claimed and disabled since we looked
         clients = self.clients(scenes.host())
         stale = clients.nova.hosts['compute1'].service
-        self.set_(clients, change.Request(reason='theirs'))
+        self.set_(clients, asking.Request(reason='theirs'))
         with mock.patch.object(clients.nova, 'service', return_value=stale):
-            host, _changed = self.set_(clients, change.Request(duration=HOUR))
+            host, _changed = self.set_(clients, asking.Request(duration=HOUR))
         assert host.record is not None
         self.assertEqual('theirs', host.record.reason)
         self.assertEqual(NOW + HOUR, host.record.end)
@@ -128,16 +128,16 @@ class TestSet(MaintenanceTestCase):
 
     def test_refused_before_the_first_write(self) -> None:
         for host, request in (
-            (scenes.host(), change.Request(end=NOW)),
+            (scenes.host(), asking.Request(end=NOW)),
             (
                 dataclasses.replace(
                     scenes.host(), service=scenes.service(id='')
                 ),
-                change.Request(),
+                asking.Request(),
             ),
         ):
             clients = self.clients(host)
-            self.assertRaises(change.RefusedError, self.set_, clients, request)
+            self.assertRaises(asking.RefusedError, self.set_, clients, request)
             self.assertEqual([], clients.nova.writes)
 
     def test_an_unknown_host(self) -> None:
@@ -171,7 +171,7 @@ class TestSet(MaintenanceTestCase):
         self.meanwhile(
             clients.nova, 'set_service', lambda: self.unset(clients)
         )
-        host, _changed = self.set_(clients, change.Request(early=True))
+        host, _changed = self.set_(clients, asking.Request(early=True))
         # as if it had come after the unset: in maintenance, and undoable
         self.assertEqual(clients.nova.hosts['compute1'], host)
         self.assertEqual(
@@ -183,11 +183,11 @@ class TestSet(MaintenanceTestCase):
     def test_changed_while_it_enters(self) -> None:
         # the reason of another operator is written just before our disable
         clients = self.clients(scenes.planned())
-        theirs = change.Request(reason='theirs')
+        theirs = asking.Request(reason='theirs')
         self.meanwhile(
             clients.nova, 'set_service', lambda: self.set_(clients, theirs)
         )
-        host, _changed = self.set_(clients, change.Request(early=True))
+        host, _changed = self.set_(clients, asking.Request(early=True))
         assert host.service is not None
         self.assertIn('theirs', str(host.service.disabled_reason))
 
@@ -219,7 +219,7 @@ class TestSet(MaintenanceTestCase):
             clients.nova.set_service(host.service, theirs)
 
         maintenance.set_(
-            *(fakes.real(clients), 'compute1', change.Request(), NOW), check
+            *(fakes.real(clients), 'compute1', asking.Request(), NOW), check
         )
         self.assertTrue(clients.nova.hosts['compute1'].ours)
         ended, _changed = self.unset(clients)
@@ -227,11 +227,11 @@ class TestSet(MaintenanceTestCase):
 
     def test_entered_while_its_start_is_put_off(self) -> None:
         clients = self.clients(scenes.planned())
-        early = change.Request(early=True)
+        early = asking.Request(early=True)
         self.meanwhile(
             clients.nova, 'write_record', lambda: self.set_(clients, early)
         )
-        later = change.Request(start=NOW + 10 * HOUR, end=NOW + 12 * HOUR)
+        later = asking.Request(start=NOW + 10 * HOUR, end=NOW + 12 * HOUR)
         error = self.assertRaises(
             exceptions.CommandError, self.set_, clients, later
         )
@@ -246,13 +246,13 @@ class TestSet(MaintenanceTestCase):
     def test_what_was_so_already_is_meant_too(self) -> None:
         # the ticket is changed between our look and our write
         clients = self.clients(
-            scenes.entered(request=change.Request(ticket_url='https://x'))
+            scenes.entered(request=asking.Request(ticket_url='https://x'))
         )
-        theirs = change.Request(reason='theirs', ticket_url='https://y')
+        theirs = asking.Request(reason='theirs', ticket_url='https://y')
         self.meanwhile(
             clients.nova, 'write_record', lambda: self.set_(clients, theirs)
         )
-        ours = change.Request(reason='ours', ticket_url='https://x')
+        ours = asking.Request(reason='ours', ticket_url='https://x')
         host, _changed = self.set_(clients, ours)
         assert host.record is not None
         self.assertEqual(
@@ -263,13 +263,13 @@ class TestSet(MaintenanceTestCase):
 
     def test_the_last_word_is_heeded(self) -> None:
         clients = self.clients(scenes.entered())
-        theirs = change.Request(reason='theirs')
+        theirs = asking.Request(reason='theirs')
         self.meanwhile(
             *(clients.nova, 'write_record'),
             lambda: self.set_(clients, theirs),
             after=True,
         )
-        ours = change.Request(reason='ours', duration=HOUR)
+        ours = asking.Request(reason='ours', duration=HOUR)
         host, _changed = self.set_(clients, ours)
         assert host.record is not None
         assert host.service is not None
@@ -295,7 +295,7 @@ class TestSet(MaintenanceTestCase):
             clients.nova.write_record(host.aggregate, {**record.encode(said)})
 
         self.meanwhile(clients.nova, 'write_record', theirs, after=True)
-        host, _changed = self.set_(clients, change.Request(early=True))
+        host, _changed = self.set_(clients, asking.Request(early=True))
         assert host.record is not None
         self.assertTrue(host.ours)
         self.assertEqual(
@@ -317,7 +317,7 @@ class TestSet(MaintenanceTestCase):
             return clients.nova.hosts['compute1'].service
 
         with mock.patch.object(clients.nova, 'service', service):
-            self.set_(clients, change.Request(reason='kernel'))
+            self.set_(clients, asking.Request(reason='kernel'))
         self.assertEqual(quick, self.unset(clients)[0])
 
     def test_ended_after_the_claim_was_lost(self) -> None:
@@ -369,13 +369,13 @@ class TestNovaFails(MaintenanceTestCase):
         for method in ('write_record', 'add_host'):
             clients = self.clients(scenes.planned())
             self._fail(clients, method, lambda: self.unset(self.made))
-            host, changed = self.set_(clients, change.Request(early=True))
+            host, changed = self.set_(clients, asking.Request(early=True))
             self.assertTrue(host.ours)
             self.assertTrue(changed)
 
     def test_changed_while_it_ends(self) -> None:
         clients = self.clients(scenes.planned())
-        theirs = change.Request(reason='theirs')
+        theirs = asking.Request(reason='theirs')
         self._fail(clients, 'delete', lambda: self.set_(clients, theirs))
         self.assertEqual((scenes.host(), True), self.unset(clients))
 

@@ -18,6 +18,7 @@ from unittest import mock
 
 from osc_lib import exceptions
 
+from osc_maintenance import asking
 from osc_maintenance import change
 from osc_maintenance import compute
 from osc_maintenance import facts
@@ -89,8 +90,8 @@ class TestUnset(test_maintenance.MaintenanceTestCase):
     def test_a_long_reason_is_not_lost_on_the_way(self) -> None:
         # there is room for less of it in the disabled_reason that is written
         before = scenes.host('disabled', 'broken ' * 36)
-        early = change.Request(early=True)
-        planned = scenes.entered(before, change.Request(start=NOW + HOUR))
+        early = asking.Request(early=True)
+        planned = scenes.entered(before, asking.Request(start=NOW + HOUR))
         clients = self.clients(planned)
         nova = clients.nova
         # it is entered just when its plan was looked at
@@ -134,7 +135,7 @@ class TestUnset(test_maintenance.MaintenanceTestCase):
                 clients.nova.set_service(host.service, theirs)
 
         error = self.assertRaises(
-            change.RefusedError,
+            asking.RefusedError,
             maintenance.unset,
             *(fakes.real(clients), 'compute1'),
             seen=seen,
@@ -171,7 +172,7 @@ class TestUnset(test_maintenance.MaintenanceTestCase):
 
     def test_the_record_is_lost_while_a_property_is_cleared(self) -> None:
         # by hand: nobody has ended the maintenance
-        entered = scenes.entered(request=change.Request(reason='kernel'))
+        entered = scenes.entered(request=asking.Request(reason='kernel'))
         for method in ('write_record', 'set_service'):
             clients = self.clients(entered)
             lost = dataclasses.replace(entered, aggregate=None)
@@ -180,7 +181,7 @@ class TestUnset(test_maintenance.MaintenanceTestCase):
                 functools.partial(clients.nova.hosts.update, compute1=lost),
             )
             error = self.assertRaises(
-                change.RefusedError,
+                asking.RefusedError,
                 maintenance.clear,
                 *(fakes.real(clients), 'compute1', frozenset(['reason']), NOW),
             )
@@ -193,7 +194,7 @@ class TestUnset(test_maintenance.MaintenanceTestCase):
 
     def test_ended_while_a_property_is_cleared(self) -> None:
         clients = self.clients(
-            scenes.entered(request=change.Request(reason='kernel'))
+            scenes.entered(request=asking.Request(reason='kernel'))
         )
         self.meanwhile(
             *(clients.nova, 'write_record'),

@@ -18,6 +18,7 @@ from unittest import mock
 from osc_lib import exceptions
 from oslotest import base
 
+from osc_maintenance import asking
 from osc_maintenance import change
 from osc_maintenance import compute
 from osc_maintenance.drain import verdict
@@ -39,7 +40,7 @@ def telling(
     *notes: dict[str, str | None], notify: bool = True
 ) -> compute.Host:
     """A host in maintenance, whose owners are to be told."""
-    entered = scenes.entered(request=change.Request(notify=notify))
+    entered = scenes.entered(request=asking.Request(notify=notify))
     return scenes.after(entered, *map(change.WriteRecord, notes))
 
 
@@ -183,10 +184,10 @@ class TestTell(NoticesTestCase):
         self.tell(web=_A.BLOCKED)
         self.assertEqual([('tell', 'web-id')], self.clients.owned.writes)
         self.assertEqual({'web': 'undecided', 'db': 'stay'}, self.actions())
-        ends = change.Request(end=scenes.NOW + scenes.HOUR)
+        ends = asking.Request(end=scenes.NOW + scenes.HOUR)
         for request, gone in (
             (ends, 'maintenance:removal'),
-            (change.Request(removal=True), 'maintenance:window_end'),
+            (asking.Request(removal=True), 'maintenance:window_end'),
         ):
             steps = change.to_set(self.host, request, 'bob', scenes.NOW)
             self.clients.nova.hosts['compute1'] = scenes.after(

@@ -20,6 +20,7 @@ from unittest import mock
 from osc_lib import exceptions
 from oslotest import base
 
+from osc_maintenance import asking
 from osc_maintenance import change
 from osc_maintenance import compute
 from osc_maintenance import journal
@@ -167,7 +168,7 @@ class TestStarting(base.BaseTestCase):
         self.down()
         clients = fakes.real(self.clients)
         error = self.assertRaises(
-            change.RefusedError,
+            asking.RefusedError,
             starting.find,
             *(clients, self.host),
             force=False,

@@ -15,6 +15,7 @@ import datetime
 
 from oslotest import base
 
+from osc_maintenance import asking
 from osc_maintenance import change
 from osc_maintenance import compute
 from osc_maintenance import journal
@@ -35,7 +36,7 @@ def drained(
     ago: datetime.timedelta = scenes.HOUR,
 ) -> compute.Host:
     """A host in maintenance for so long, from which servers have to go."""
-    request = change.Request(policy=wanted or policy.Policy(policy.ALL))
+    request = asking.Request(policy=wanted or policy.Policy(policy.ALL))
     steps = [change.WriteRecord(note) for note in notes]
     entered = scenes.entered(request=request, now=scenes.NOW - ago)
     return scenes.after(entered, *steps)

@@ -17,6 +17,7 @@ import typing
 
 from oslotest import base
 
+from osc_maintenance import asking
 from osc_maintenance import change
 from osc_maintenance import compute
 from osc_maintenance.drain import pace
@@ -106,7 +107,7 @@ class TestOwnersAreTold(LullTestCase):
             (True, 74, True),
             (True, 76, False),
         ):
-            request = change.Request(
+            request = asking.Request(
                 policy=policy.Policy(policy.ALL), notify=notify
             )
             host = scenes.entered(request=request, now=NOW - seconds(ago))
@@ -237,11 +238,11 @@ class TestBeforeTheFirstMove(LullTestCase):
                 )
 
     def test_or_was_entered_later_than_it_was_planned(self) -> None:
-        window = change.Request(
+        window = asking.Request(
             start=NOW, policy=policy.Policy(policy.ALL), end=NOW + scenes.HOUR
         )
         planned = scenes.entered(request=window, now=NOW - scenes.HOUR)
-        steps = change.to_set(planned, change.Request(), 'bob', NOW)
+        steps = change.to_set(planned, asking.Request(), 'bob', NOW)
         self.assert_goes_on(scenes.after(planned, *steps), load((WEB,)))
 
     def test_nobody_goes_on(self) -> None:

@@ -17,6 +17,7 @@ import datetime
 
 from oslotest import base
 
+from osc_maintenance import asking
 from osc_maintenance import change
 from osc_maintenance import journal
 from osc_maintenance import noting
@@ -44,7 +45,7 @@ class TestOwners(base.BaseTestCase):
         notes: tuple[dict[str, str | None], ...] = (STARTED,),
         later: int = 0,
     ) -> state.Standing:
-        request = change.Request(
+        request = asking.Request(
             policy=policy.Policy(policy.ALL),
             notify=True,
             replies=replies,

@@ -17,7 +17,7 @@ import datetime
 
 from oslotest import base
 
-from osc_maintenance import change
+from osc_maintenance import asking
 from osc_maintenance import owners
 from osc_maintenance import policy
 from osc_maintenance import record
@@ -33,33 +33,33 @@ class TestByOthers(base.BaseTestCase):
     def test_all_that_can_be_asked_for(self) -> None:
         later = NOW + datetime.timedelta(minutes=5)
         for request, met, name in (
-            (change.Request(start=later), {'start': later}, 'window start'),
-            (change.Request(end=later), {'end': later}, 'window end'),
-            (change.Request(duration=HOUR), {'end': NOW + HOUR}, 'window end'),
-            (change.Request(removal=True), {'removal': True}, 'removal'),
-            (change.Request(reason='x'), {'reason': 'x'}, 'reason'),
+            (asking.Request(start=later), {'start': later}, 'window start'),
+            (asking.Request(end=later), {'end': later}, 'window end'),
+            (asking.Request(duration=HOUR), {'end': NOW + HOUR}, 'window end'),
+            (asking.Request(removal=True), {'removal': True}, 'removal'),
+            (asking.Request(reason='x'), {'reason': 'x'}, 'reason'),
             (
-                change.Request(ticket_url='https://x'),
+                asking.Request(ticket_url='https://x'),
                 {'ticket_url': 'https://x'},
                 'ticket URL',
             ),
             (
-                change.Request(early=True),
+                asking.Request(early=True),
                 {'before': record.ENABLED},
                 'begin',
             ),
             (
-                change.Request(policy=_ALL),
+                asking.Request(policy=_ALL),
                 {'policy': _ALL},
                 'servers to be moved',
             ),
-            (change.Request(notify=True), {'notify': True}, 'notices'),
+            (asking.Request(notify=True), {'notify': True}, 'notices'),
             (
-                change.Request(replies=owners.Heed.REQUIRE),
+                asking.Request(replies=owners.Heed.REQUIRE),
                 {'replies': owners.Heed.REQUIRE},
                 'owner replies',
             ),
-            (change.Request(reply_by=later), {'reply_by': later}, 'reply by'),
+            (asking.Request(reply_by=later), {'reply_by': later}, 'reply by'),
         ):
             self.assertIn(
                 f'not as you have said: {name}; somebody else has',
@@ -73,11 +73,11 @@ class TestByOthers(base.BaseTestCase):
             self.assertIsNone(upheld.by_others(found, request), name)
 
     def test_nothing_was_asked_for(self) -> None:
-        self.assertIsNone(upheld.by_others(None, change.Request()))
-        self.assertTrue(upheld.moves(None, change.Request()))
+        self.assertIsNone(upheld.by_others(None, asking.Request()))
+        self.assertTrue(upheld.moves(None, asking.Request()))
 
     def test_a_record_that_is_lost(self) -> None:
-        told = upheld.by_others(None, change.Request(reason='x', policy=_ALL))
+        told = upheld.by_others(None, asking.Request(reason='x', policy=_ALL))
         self.assertIn('reason, servers to be moved; somebody else', str(told))
         self.assertIn('(last changed by unknown)', str(told))
 

@@ -14,6 +14,7 @@ import datetime
 
 from oslotest import base
 
+from osc_maintenance import asking
 from osc_maintenance import change
 from osc_maintenance import compute
 from osc_maintenance import policy
@@ -27,7 +28,7 @@ NOW, HOUR = scenes.NOW, scenes.HOUR
 class TestFields(base.BaseTestCase):
     def test_the_contract(self) -> None:
         host = scenes.entered(
-            request=change.Request(
+            request=asking.Request(
                 duration=2 * HOUR,
                 reason='kernel',
                 ticket_url='https://t.example.com/7',
@@ -68,7 +69,7 @@ class TestFields(base.BaseTestCase):
         )
 
     def test_which_servers_have_to_go(self) -> None:
-        wanted = change.Request(policy=policy.Policy(policy.ACTIVE))
+        wanted = asking.Request(policy=policy.Policy(policy.ACTIVE))
         host = scenes.entered(request=wanted)
         here = scenes.load({'ACTIVE': 1})
         fields = view.fields(host, here, None, NOW + HOUR)
@@ -86,7 +87,7 @@ class TestFields(base.BaseTestCase):
                 self.assertEqual(movement, fields[name])
 
     def test_when_the_window_is_over(self) -> None:
-        host = scenes.entered(request=change.Request(duration=HOUR))
+        host = scenes.entered(request=asking.Request(duration=HOUR))
         fields = view.fields(host, scenes.NOTHING, True, NOW + 2 * HOUR)
         self.assertEqual((0, True), (fields['retry_after'], fields['overdue']))
 
@@ -214,6 +215,6 @@ class TestInWords(base.BaseTestCase):
 
     def test_a_duration_is_whole_seconds(self) -> None:
         end = NOW + datetime.timedelta(seconds=61)
-        host = scenes.entered(request=change.Request(end=end))
+        host = scenes.entered(request=asking.Request(end=end))
         fields = view.fields(host, scenes.NOTHING, None, NOW)
         self.assertEqual(61, fields['retry_after'])

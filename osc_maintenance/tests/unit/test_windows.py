@@ -15,6 +15,7 @@ import datetime
 
 from oslotest import base
 
+from osc_maintenance import asking
 from osc_maintenance import change
 from osc_maintenance import noting
 from osc_maintenance import record
@@ -27,7 +28,7 @@ NOW, HOUR = scenes.NOW, scenes.HOUR
 class TestCalledFor(base.BaseTestCase):
     def test_by_time(self) -> None:
         planned, inside = scenes.planned(), scenes.entered()
-        limited = scenes.entered(request=change.Request(duration=HOUR))
+        limited = scenes.entered(request=asking.Request(duration=HOUR))
         interrupted = scenes.after(inside, change.SetService(record.ENABLED))
         foreign = scenes.disabled_by_somebody(inside)
         damaged = scenes.after(

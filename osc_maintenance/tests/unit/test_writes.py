@@ -16,6 +16,7 @@ import functools
 import time
 from unittest import mock
 
+from osc_maintenance import asking
 from osc_maintenance import change
 from osc_maintenance import maintenance
 from osc_maintenance import policy
@@ -29,8 +30,8 @@ from osc_maintenance import upheld
 NOW, HOUR = scenes.NOW, scenes.HOUR
 _PAUSES = maintenance._PAUSES
 _END = NOW + 9 * HOUR
-_ALL = change.Request(policy=policy.Policy('all'))
-_BUT_A = change.Request(policy=policy.Policy('all', exclude=frozenset('a')))
+_ALL = asking.Request(policy=policy.Policy('all'))
+_BUT_A = asking.Request(policy=policy.Policy('all', exclude=frozenset('a')))
 _THEIRS = {'set_by': 'ben', 'set_at': times.format_time(NOW + HOUR)}
 
 
@@ -53,7 +54,7 @@ class WritesTestCase(test_maintenance.MaintenanceTestCase):
     def ends_as(
         self,
         clients: fakes.Clients,
-        request: change.Request,
+        request: asking.Request,
         *,
         overruled: str = '',
     ) -> record.Record:
@@ -73,13 +74,13 @@ class TestLastWord(WritesTestCase):
     def test_who_comes_last_has_the_word(self) -> None:
         for ours, theirs, told in (
             (
-                change.Request(removal=True),
-                change.Request(end=_END),
+                asking.Request(removal=True),
+                asking.Request(end=_END),
                 'removal',
             ),
             (
-                change.Request(end=_END),
-                change.Request(removal=True),
+                asking.Request(end=_END),
+                asking.Request(removal=True),
                 'window end',
             ),
         ):
@@ -108,7 +109,7 @@ class TestLastWord(WritesTestCase):
             ),
             after=True,
         )
-        request = change.Request(end=_END, policy=_ALL.policy)
+        request = asking.Request(end=_END, policy=_ALL.policy)
         found = self.ends_as(clients, request, overruled='window end')
         self.assertEqual((_END + HOUR, _ALL.policy), (found.end, found.policy))
 
@@ -120,7 +121,7 @@ class TestLastWord(WritesTestCase):
             after=True,
         )
         found = self.ends_as(
-            *(clients, change.Request(end=_END)), overruled='window end'
+            *(clients, asking.Request(end=_END)), overruled='window end'
         )
         self.assertEqual(
             ['window_end'], [item.name for item in found.problems]
@@ -144,7 +145,7 @@ class TestDamaged(WritesTestCase):
                 lambda: self.write(clients, window_end=None),
             ),
         )
-        found = self.ends_as(clients, change.Request(reason='kernel'))
+        found = self.ends_as(clients, asking.Request(reason='kernel'))
         self.assertEqual(('kernel', ()), (found.reason, found.problems))
 
     def test_a_busy_nova_is_given_time(self) -> None:
@@ -161,7 +162,7 @@ class TestDamaged(WritesTestCase):
             mock.patch.object(maintenance, '_PAUSES', _PAUSES),
             mock.patch.object(time, 'sleep', sleep),
         ):
-            found = self.ends_as(clients, change.Request(reason='kernel'))
+            found = self.ends_as(clients, asking.Request(reason='kernel'))
         self.assertEqual(('kernel', ()), (found.reason, found.problems))
         self.assertEqual([*_PAUSES], waited)
 
@@ -170,8 +171,8 @@ class TestDamaged(WritesTestCase):
         self.write(clients, window_end='soon')
         writes = len(clients.nova.writes)
         error = self.assertRaises(
-            change.RefusedError,
-            *(self.set_, clients, change.Request(reason='kernel')),
+            asking.RefusedError,
+            *(self.set_, clients, asking.Request(reason='kernel')),
         )
         self.assertIn('give --end', str(error))
         self.assertEqual(writes, len(clients.nova.writes))
@@ -214,7 +215,7 @@ class TestThree(WritesTestCase):
         self.set_(clients, _ALL)
         self.write(clients, **{'server:a': 'exclude'})
         before = clients.nova.hosts['compute1'].aggregate
-        self.set_(clients, change.Request(reason='kernel'))
+        self.set_(clients, asking.Request(reason='kernel'))
         after = clients.nova.hosts['compute1'].aggregate
         assert before is not None
         assert after is not None
@@ -233,7 +234,7 @@ class TestThree(WritesTestCase):
             ),
             after=True,
         )
-        found = self.ends_as(clients, change.Request(duration=3 * HOUR))
+        found = self.ends_as(clients, asking.Request(duration=3 * HOUR))
         self.assertEqual(start + 3 * HOUR, found.end)
 
 
@@ -271,10 +272,10 @@ class TestClaimed(WritesTestCase):
             clients.nova.write_record(host.aggregate, step.changes)
 
         self.meanwhile(clients.nova, 'aggregates', act, after=True)
-        found = self.ends_as(clients, change.Request(reason='kernel'))
+        found = self.ends_as(clients, asking.Request(reason='kernel'))
         self.assertEqual(('kernel', _ALL.policy), (found.reason, found.policy))
 
     def test_they_were_killed(self) -> None:
         clients = self.clients(scenes.claimed(scenes.host()))
-        found = self.ends_as(clients, change.Request(reason='kernel'))
+        found = self.ends_as(clients, asking.Request(reason='kernel'))
         self.assertEqual('kernel', found.reason)

@@ -14,6 +14,7 @@ from unittest import mock
 
 from oslotest import base
 
+from osc_maintenance import asking
 from osc_maintenance import change
 from osc_maintenance.drain import names
 from osc_maintenance import journal
@@ -54,17 +55,17 @@ class TestServers(base.BaseTestCase):
         self.clients.servers.loads = {
             'compute2': servers.Load('compute2', (gone,))
         }
-        self.assertRaises(change.RefusedError, self._servers, 'gone')
+        self.assertRaises(asking.RefusedError, self._servers, 'gone')
         moved = {gone.id: journal.Move('live-migrate', 7)}
         notes = noting.started(journal.Journal(), moved)
         noted = scenes.after(scenes.entered(), change.WriteRecord(notes))
-        wanted = change.Request(
+        wanted = asking.Request(
             policy=policy.Policy(only=frozenset([gone.id]))
         )
         for self.host in (noted, scenes.entered(request=wanted)):
             for word in (gone.id, 'gone'):
                 self.assertEqual({gone.id}, self._servers(word))
-            self.assertRaises(change.RefusedError, self._servers, 'other')
+            self.assertRaises(asking.RefusedError, self._servers, 'other')
 
     def test_names_and_ids(self) -> None:
         for words, expected in (
@@ -81,16 +82,16 @@ class TestServers(base.BaseTestCase):
     def test_what_is_not_there(self) -> None:
         for load in (LOAD, servers.Load('compute\x1b1', None)):
             error = self.assertRaises(
-                change.RefusedError, self._servers, 'we\x1bb', load=load
+                asking.RefusedError, self._servers, 'we\x1bb', load=load
             )
             self.assertEqual(
                 r'There is no server we\x1bb on compute\x1b1', str(error)
             )
-        self.assertRaises(change.RefusedError, self._servers, 'web', 'x')
-        self.assertRaises(change.RefusedError, self._servers, 'WEB')
+        self.assertRaises(asking.RefusedError, self._servers, 'web', 'x')
+        self.assertRaises(asking.RefusedError, self._servers, 'WEB')
 
     def test_several_of_that_name(self) -> None:
-        error = self.assertRaises(change.RefusedError, self._servers, 'db')
+        error = self.assertRaises(asking.RefusedError, self._servers, 'db')
         self.assertIn('2 servers', str(error))
         self.assertIn('db-id, other-id', str(error))
 
@@ -119,13 +120,13 @@ class TestProjects(base.BaseTestCase):
 
     def test_what_is_not_there(self) -> None:
         error = self.assertRaises(
-            change.RefusedError, self._projects, 'alpha', 'x\x1by'
+            asking.RefusedError, self._projects, 'alpha', 'x\x1by'
         )
         self.assertEqual(r'There is no project x\x1by', str(error))
 
     def test_a_name_that_two_have(self) -> None:
         self.clients.projects['both'] = ['id-2', 'id-1']
-        error = self.assertRaises(change.RefusedError, self._projects, 'both')
+        error = self.assertRaises(asking.RefusedError, self._projects, 'both')
         self.assertEqual(
             '2 projects have the name both: give one of their IDs: id-1, id-2',
             str(error),

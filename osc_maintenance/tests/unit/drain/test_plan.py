@@ -17,7 +17,7 @@ from unittest import mock
 
 from oslotest import base
 
-from osc_maintenance import change
+from osc_maintenance import asking
 from osc_maintenance import compute
 from osc_maintenance.drain import plan
 from osc_maintenance.drain import verdict
@@ -243,7 +243,7 @@ class TestCheck(PlanTestCase):
 
     def _refused(self, made: plan.Plan, *, strict: bool = False) -> str:
         error = self.assertRaises(
-            change.RefusedError, self._check, made, strict=strict
+            asking.RefusedError, self._check, made, strict=strict
         )
         self.assertEqual(0, self.clients.changes)
         return str(error)

@@ -19,7 +19,7 @@ from unittest import mock
 
 from osc_lib import exceptions
 
-from osc_maintenance import change
+from osc_maintenance import asking
 from osc_maintenance.drain import events
 from osc_maintenance.drain import loop
 from osc_maintenance.drain import moves
@@ -118,7 +118,7 @@ class TestSurvey(test_returning_base.ReturningTestCase):
 
     def refusal(self) -> str:
         self.world.requests.clear()
-        error = self.assertRaises(change.RefusedError, self.journey().survey)
+        error = self.assertRaises(asking.RefusedError, self.journey().survey)
         self.assertEqual(0, self.world.requests['write_record'])
         return str(error)
 

@@ -16,7 +16,7 @@ import collections.abc
 from unittest import mock
 
 
-from osc_maintenance import change
+from osc_maintenance import asking
 from osc_maintenance import clients as clients_
 from osc_maintenance.drain import events
 from osc_maintenance.drain import histories
@@ -162,7 +162,7 @@ class TestSurvey(test_returning_base.ReturningTestCase):
             return real(clients, server)
 
         with mock.patch.object(histories, 'of', history):
-            error = self.assertRaises(change.RefusedError, journey.survey)
+            error = self.assertRaises(asking.RefusedError, journey.survey)
         self.assertIn('b (b)', str(error))
 
     def test_one_that_is_being_confirmed(self) -> None:
@@ -172,7 +172,7 @@ class TestSurvey(test_returning_base.ReturningTestCase):
         row = self.world.rows[-1]
         self.world.save(row, 'confirming')
         self.world.set('off', vm_state='resized', status='VERIFY_RESIZE')
-        error = self.assertRaises(change.RefusedError, self.journey().survey)
+        error = self.assertRaises(asking.RefusedError, self.journey().survey)
         self.assertIn('off (off)', str(error))
 
     def test_one_that_is_reverted_once_it_is_back(self) -> None:

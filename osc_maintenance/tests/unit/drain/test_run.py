@@ -16,7 +16,7 @@ from unittest import mock
 from osc_lib import exceptions
 from oslotest import base
 
-from osc_maintenance import change
+from osc_maintenance import asking
 from osc_maintenance.drain import events
 from osc_maintenance.drain import journey
 from osc_maintenance.drain import leaving
@@ -124,7 +124,7 @@ class TestDrain(base.BaseTestCase):
         self.now = 0.0
         self.told: list[events.Event] = []
         self.wanted = policy.Policy(policy.ALL)
-        request = change.Request(policy=self.wanted)
+        request = asking.Request(policy=self.wanted)
         self.clients = fakes.Clients(
             scenes.entered(request=request),
             fakes.named(scenes.host(), 'compute2'),

@@ -18,7 +18,7 @@ from unittest import mock
 import fixtures
 from osc_lib import exceptions
 
-from osc_maintenance import change
+from osc_maintenance import asking
 from osc_maintenance import exit_codes
 from osc_maintenance.osc import base as base_
 from osc_maintenance.tests.unit import fakes
@@ -107,12 +107,12 @@ class TestRefusals(base.TestCommand):
     def _refused(self) -> exceptions.CommandError:
         def act() -> None:
             with base_.refusals(fakes.real(self.clients)):
-                raise change.RefusedError('not \x1b[2J so')
+                raise asking.RefusedError('not \x1b[2J so')
 
         error = self.assertRaises(exceptions.CommandError, act)
         assert isinstance(error, exceptions.CommandError)
         self.assertEqual(r'not \x1b[2J so', str(error))
-        self.assertIsInstance(error.__cause__, change.RefusedError)
+        self.assertIsInstance(error.__cause__, asking.RefusedError)
         return error
 
     def test_nothing_has_been_written(self) -> None:

@@ -19,7 +19,7 @@ import typing
 
 from oslotest import base
 
-from osc_maintenance import change
+from osc_maintenance import asking
 from osc_maintenance.drain import options
 from osc_maintenance.osc import drain
 from osc_maintenance import policy
@@ -176,7 +176,7 @@ class TestPolicy(DrainTestCase):
     def test_what_is_not_there_is_refused(self) -> None:
         for option in ('--server', '--exclude-server', '--project'):
             error = self.assertRaises(
-                change.RefusedError,
+                asking.RefusedError,
                 *(self._policy, '--migrate', 'all', option, 'gone'),
             )
             self.assertIn('gone', str(error))

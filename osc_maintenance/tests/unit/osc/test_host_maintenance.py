@@ -16,7 +16,7 @@ from unittest import mock
 
 from osc_lib import exceptions
 
-from osc_maintenance import change
+from osc_maintenance import asking
 from osc_maintenance import exit_codes
 from osc_maintenance.osc import host_maintenance
 from osc_maintenance.osc import host_maintenance_show
@@ -146,7 +146,7 @@ class TestUnset(base.TestCommand):
             ('--window', 'window_end'),
         ):
             with self.subTest(option=option):
-                request = change.Request(
+                request = asking.Request(
                     reason='kernel',
                     ticket_url='https://t.example.com/7',
                     duration=HOUR,

@@ -14,7 +14,7 @@ import datetime
 import io
 from unittest import mock
 
-from osc_maintenance import change
+from osc_maintenance import asking
 from osc_maintenance import exit_codes
 from osc_maintenance.nova import api
 from osc_maintenance.osc import host_maintenances
@@ -35,7 +35,7 @@ class TestList(base.TestCommand):
         super().setUp()
         url = 'https://t.example.com/7'
         over = scenes.entered(
-            request=change.Request(duration=HOUR, ticket_url=url),
+            request=asking.Request(duration=HOUR, ticket_url=url),
             now=NOW - 2 * HOUR,
         )
         hosts = (
@@ -110,7 +110,7 @@ class TestList(base.TestCommand):
 class TestApply(base.TestCommand):
     def test_a_failure_after_the_table(self) -> None:
         due = scenes.entered(
-            request=change.Request(start=NOW - HOUR), now=NOW - 2 * HOUR
+            request=asking.Request(start=NOW - HOUR), now=NOW - 2 * HOUR
         )
         hosts = [fakes.named(due, name) for name in ('bad', 'good')]
         self.clients.nova.hosts = {host.name: host for host in hosts}
@@ -127,7 +127,7 @@ class TestApply(base.TestCommand):
 
     def test_what_nova_does_not_give_is_told_once(self) -> None:
         due = scenes.entered(
-            request=change.Request(
+            request=asking.Request(
                 start=NOW - HOUR, policy=policy.Policy(policy.ALL)
             ),
             now=NOW - 2 * HOUR,
@@ -150,7 +150,7 @@ class TestApply(base.TestCommand):
 
     def test_overdue_is_ended_only_if_asked(self) -> None:
         over = scenes.entered(
-            request=change.Request(duration=HOUR),
+            request=asking.Request(duration=HOUR),
             now=NOW - datetime.timedelta(days=1),
         )
         self.clients.nova.hosts = {'compute1': over}

@@ -19,7 +19,7 @@ from unittest import mock
 
 from osc_lib import exceptions
 
-from osc_maintenance import change
+from osc_maintenance import asking
 from osc_maintenance import compute
 from osc_maintenance import exit_codes
 from osc_maintenance import facts
@@ -112,7 +112,7 @@ class TestDryRun(DrainTestCase):
     def test_the_recorded_policy(self) -> None:
         only = policy.Policy(policy.ALL, only=frozenset(['web-id']))
         self.given(
-            scenes.entered(request=change.Request(policy=only)), WEB, DB
+            scenes.entered(request=asking.Request(policy=only)), WEB, DB
         )
         told = self.run_command(SET, 'compute1', '--dry-run')
         self.assertEqual(
@@ -281,13 +281,13 @@ class TestMigrate(DrainTestCase):
     def test_strict_is_kept_for_when_it_is_entered(self) -> None:
         strict = policy.Policy(policy.ALL, strict=True)
         later = scenes.NOW + 4 * scenes.HOUR
-        planned = change.Request(start=later, policy=strict)
+        planned = asking.Request(start=later, policy=strict)
         self.given(scenes.entered(request=planned), WEB, STUCK)
         told = self.refused(SET, 'compute1', '--now')
         self.assertIn('--strict was given', told)
         # but not once it has been
         self.given(
-            scenes.entered(request=change.Request(policy=strict)), STUCK
+            scenes.entered(request=asking.Request(policy=strict)), STUCK
         )
         self.run_command(SET, 'compute1', code=CODE.STAYED)
 
@@ -341,7 +341,7 @@ class TestMigrate(DrainTestCase):
         self.assertNotIn('no longer in maintenance', self.log.output)
 
     def test_set_alone_goes_on(self) -> None:
-        host = scenes.entered(request=change.Request(policy=ALL))
+        host = scenes.entered(request=asking.Request(policy=ALL))
         self.given(host, WEB)
         told = self.run_command(SET, 'compute1')
         self.assertEqual(['web'], [row['name'] for row in told['moves']])
@@ -349,7 +349,7 @@ class TestMigrate(DrainTestCase):
         self.assertEqual(ALL, self.recorded())
 
     def test_nothing_is_moved_any_more(self) -> None:
-        host = scenes.entered(request=change.Request(policy=ALL))
+        host = scenes.entered(request=asking.Request(policy=ALL))
         self.given(host, WEB)
         told = self.run_command(SET, 'compute1', '--migrate', 'none')
         self.assertNotIn('moves', told)
@@ -381,7 +381,7 @@ class TestMigrate(DrainTestCase):
     def test_a_recorded_policy_is_refused_before_anything_is_written(
         self,
     ) -> None:
-        host = scenes.entered(request=change.Request(policy=ALL))
+        host = scenes.entered(request=asking.Request(policy=ALL))
         assert host.service is not None
         down = dataclasses.replace(host.service, state='down')
         self.given(dataclasses.replace(host, service=down), WEB)
@@ -405,7 +405,7 @@ class TestShow(DrainTestCase):
         only = policy.Policy(policy.ALL, only=frozenset(['web-id']))
         for host, expected in (
             (
-                scenes.entered(request=change.Request(policy=only)),
+                scenes.entered(request=asking.Request(policy=only)),
                 {'web': 'live-migrate', 'db': 'leave', 'pet': 'leave'},
             ),
             # as --migrate all would

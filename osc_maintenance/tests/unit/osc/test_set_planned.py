@@ -12,7 +12,7 @@
 
 import dataclasses
 
-from osc_maintenance import change
+from osc_maintenance import asking
 from osc_maintenance import policy
 from osc_maintenance.tests.unit.osc import test_set_drain
 from osc_maintenance.tests.unit import scenes
@@ -24,7 +24,7 @@ WEB, STUCK = test_set_drain.WEB, test_set_drain.STUCK
 class TestStrict(test_set_drain.DrainTestCase):
     def test_strict_is_recorded_of_what_is_planned(self) -> None:
         later = scenes.NOW + 4 * scenes.HOUR
-        planned = change.Request(start=later, policy=ALL)
+        planned = asking.Request(start=later, policy=ALL)
         self.given(scenes.entered(request=planned), WEB, STUCK)
         for changed in (True, False):
             told = self.run_command(SET, 'compute1', '--strict')
@@ -46,7 +46,7 @@ class TestStrict(test_set_drain.DrainTestCase):
         self.assertIn('--strict has no effect', self.log.output)
 
     def test_strict_once_it_was_entered(self) -> None:
-        host = scenes.entered(request=change.Request(policy=ALL))
+        host = scenes.entered(request=asking.Request(policy=ALL))
         self.given(host, WEB, STUCK)
         told = self.refused(SET, 'compute1', '--strict')
         self.assertIn('stuck (stuck-id): is suspended', told)
@@ -62,7 +62,7 @@ class TestEvacuate(test_set_drain.DrainTestCase):
         service = scenes.service(state='down')
         down = dataclasses.replace(scenes.host(), service=service)
         later = scenes.NOW + 4 * scenes.HOUR
-        planned = scenes.entered(down, change.Request(start=later))
+        planned = scenes.entered(down, asking.Request(start=later))
         for host, options in (
             (down, ('--start', '+1h')),
             (down, ('--start', '+1h', '--dry-run')),

@@ -19,6 +19,7 @@ from unittest import mock
 
 from osc_lib import exceptions
 
+from osc_maintenance import asking
 from osc_maintenance import change
 from osc_maintenance.drain import run
 from osc_maintenance import exit_codes
@@ -86,7 +87,7 @@ class TestReturn(test_set_drain.DrainTestCase):
         clients = fakes.real(self.clients)
         self._when_back(
             lambda: maintenance.set_(
-                clients, 'compute1', change.Request(), scenes.NOW
+                clients, 'compute1', asking.Request(), scenes.NOW
             )
         )
         command, parsed = self.parsed(UNSET, 'compute1', '--return-servers')
@@ -100,7 +101,7 @@ class TestNoted(test_set_drain.DrainTestCase):
 
     def _unset(
         self,
-        request: change.Request,
+        request: asking.Request,
         act: collections.abc.Callable[[], object],
     ) -> typing.Any:
         here = dataclasses.replace(WEB, host='compute1')
@@ -130,7 +131,7 @@ class TestNoted(test_set_drain.DrainTestCase):
             self._note(noting.stopping(old, ['web-id'], user=user))
             self.clients.servers.stop(WEB)
 
-        told = self._unset(change.Request(policy=test_set_drain.ALL), stop)
+        told = self._unset(asking.Request(policy=test_set_drain.ALL), stop)
         (web,) = self.clients.servers.on('compute1')
         self.assertEqual('active', web.vm_state)
         self.assertEqual(['web-id'], [row['id'] for row in told['started']])
@@ -140,7 +141,7 @@ class TestNoted(test_set_drain.DrainTestCase):
             host = self.clients.nova.hosts['compute1']
             notices.tell_all(fakes.real(self.clients), host, scenes.NOW)
 
-        told = self._unset(change.Request(notify=True), tell)
+        told = self._unset(asking.Request(notify=True), tell)
         (web,) = self.clients.servers.on('compute1')
         self.assertEqual({}, web.said)
         self.assertEqual([], told['untold'])
@@ -155,7 +156,7 @@ class TestNoted(test_set_drain.DrainTestCase):
             )
             self.clients.servers.loads['compute1'] = load
 
-        self._unset(change.Request(policy=test_set_drain.ALL), move)
+        self._unset(asking.Request(policy=test_set_drain.ALL), move)
         self.assertIn('1 cold migrated and not confirmed', self.log.output)
 
 
@@ -216,7 +217,7 @@ class TestResumed(test_set_drain.DrainTestCase):
         return str(error)
 
     def _set(self) -> None:
-        request = change.Request(reason='theirs')
+        request = asking.Request(reason='theirs')
         maintenance.set_(
             fakes.real(self.clients), 'compute1', request, scenes.NOW
         )
@@ -241,7 +242,7 @@ class TestResumed(test_set_drain.DrainTestCase):
         self.assertIn('(1 started by then); run unset again', said)
 
     def test_while_owners_are_told(self) -> None:
-        self.given(scenes.entered(request=change.Request(notify=True)), WEB)
+        self.given(scenes.entered(request=asking.Request(notify=True)), WEB)
         notices.tell_all(
             fakes.real(self.clients),
             self.clients.nova.hosts['compute1'],
@@ -257,7 +258,7 @@ class TestResumed(test_set_drain.DrainTestCase):
         self.assertIn('compute1 was put into maintenance again by', said)
 
     def test_owners_cannot_be_told_again(self) -> None:
-        self.given(scenes.entered(request=change.Request(notify=True)), WEB)
+        self.given(scenes.entered(request=asking.Request(notify=True)), WEB)
         notices.tell_all(
             fakes.real(self.clients),
             self.clients.nova.hosts['compute1'],

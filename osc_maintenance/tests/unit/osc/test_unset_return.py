@@ -17,6 +17,7 @@ import re
 
 from osc_lib import exceptions
 
+from osc_maintenance import asking
 from osc_maintenance import change
 from osc_maintenance import exit_codes
 from osc_maintenance import journal
@@ -187,7 +188,7 @@ class TestReturnServers(test_set_drain.DrainTestCase):
         )
 
     def test_a_return_to_a_host_that_is_down_is_refused(self) -> None:
-        host = scenes.entered(request=change.Request(policy=ALL))
+        host = scenes.entered(request=asking.Request(policy=ALL))
         assert host.service is not None
         down = dataclasses.replace(host.service, state='down')
         self.given(dataclasses.replace(host, service=down))

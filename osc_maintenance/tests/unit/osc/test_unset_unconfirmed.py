@@ -17,6 +17,7 @@ from unittest import mock
 
 from osc_lib import exceptions
 
+from osc_maintenance import asking
 from osc_maintenance import change
 from osc_maintenance import journal
 from osc_maintenance import noting
@@ -44,7 +45,7 @@ class TestUnconfirmed(test_set_drain.DrainTestCase):
                 noting.returning(noted, scenes.NOW, brings_back=False)
             )
         host = scenes.entered(
-            request=change.Request(policy=test_set_drain.ALL)
+            request=asking.Request(policy=test_set_drain.ALL)
         )
         self.given(scenes.after(host, change.WriteRecord(changes)))
         web = scenes.server('web', task_state='resize_finish')
