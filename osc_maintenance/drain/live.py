@@ -29,6 +29,7 @@ from osc_maintenance.drain import events
 from osc_maintenance.drain import figures
 from osc_maintenance.drain import moves as moves_
 from osc_maintenance.drain import story
+from osc_maintenance.drain import tally
 from osc_maintenance import text
 from osc_maintenance import times
 
@@ -78,7 +79,7 @@ class Live:
         )
         self._logs = contextlib.ExitStack()
         self._up = False
-        self._counts = story.Tally(0, 0, 0, 0)
+        self._counts = tally.Tally(0, 0, 0, 0)
         self._rows: tuple[_Row, ...] = ()
         self._time_left: str | None = None
         self._owners: str | None = None
@@ -118,8 +119,8 @@ class Live:
             lines[0] = f'{self._story.host}: {lines[0]}'
         if isinstance(event, events.Looked):
             self._time_left = figures.time_left(event.time_left)
-        self._counts = story.tally(self._story.moves.values())
-        self._owners = story.waiting_for_owners(self._story.moves.values())
+        self._counts = tally.count(self._story.moves.values())
+        self._owners = tally.waiting_for_owners(self._story.moves.values())
         self._rows = tuple(map(self._row, self._story.in_motion))
         # a drain does not end because the terminal is gone
         with contextlib.suppress(OSError):

@@ -22,6 +22,7 @@ from osc_maintenance.drain import events
 from osc_maintenance.drain import figures
 from osc_maintenance.drain import moves as moves_
 from osc_maintenance.drain import story as story_
+from osc_maintenance.drain import tally
 from osc_maintenance import text
 from osc_maintenance import times
 
@@ -139,7 +140,7 @@ class Lines(_Plain):
 
     def _alive(self, event: events.Looked) -> str:
         """How far it is."""
-        counts = story_.tally(event.moves)
+        counts = tally.count(event.moves)
         parts = [f'{counts.done} of {counts.total} done']
         if counts.moving:
             names = [self._named(move) for move in self._story.in_motion]
@@ -148,7 +149,7 @@ class Lines(_Plain):
             parts.append(f'{counts.waiting} to go')
         if counts.failed:
             parts.append(f'{counts.failed} failed')
-        owners = story_.waiting_for_owners(event.moves)
+        owners = tally.waiting_for_owners(event.moves)
         if owners:
             parts.append(owners)
         elif not (counts.moving or counts.waiting):
