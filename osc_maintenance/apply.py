@@ -115,9 +115,9 @@ def _report(
 ) -> dict[str, typing.Any]:
     """The row of a host to which nothing is done."""
     try:
-        (load,) = facts.loads(clients, [host])
+        load = facts.load_if_needed(clients, host)
     except exceptions.CommandError as exc:
-        row = facts.unread(host, text.escape(str(exc)), now)
+        row = view.unread(host, text.escape(str(exc)), now)
         return {**row, 'action': 'failed', 'changed': False}
     row = view.fields(host, load, None, now)
     return {**row, 'action': 'overdue', 'changed': False}
@@ -176,7 +176,7 @@ def _carry_out(
             host, met.untold = notices.tell_all(clients, host, now)
             if clients.changes > changes:
                 action = action or 'told'
-        (load,) = facts.loads(clients, [host])
+        load = facts.load_if_needed(clients, host)
     except (asking.RefusedError, exceptions.CommandError) as exc:
         cause = text.escape(str(exc))
         if action:
@@ -184,14 +184,14 @@ def _carry_out(
         action, read = 'failed', False
         with contextlib.suppress(exceptions.CommandError):
             host = facts.find(clients.nova, host.name, host.aggregate)
-            (load,) = facts.loads(clients, [host])
+            load = facts.load_if_needed(clients, host)
             read = True
     if action is None and not met.untold:
         return None
     row = (
         view.fields(host, load, None, now)
         if read
-        else facts.unread(host, cause, now)
+        else view.unread(host, cause, now)
     )
     row['action'] = action or 'told'
     # a change may have been made although no answer came

@@ -31,10 +31,8 @@ from osc_maintenance import placement
 from osc_maintenance import policy
 from osc_maintenance import record
 from osc_maintenance import servers as servers_
-from osc_maintenance import state
 from osc_maintenance import text
 from osc_maintenance import times
-from osc_maintenance import view
 
 if typing.TYPE_CHECKING:
     from osc_maintenance import clients as clients_
@@ -295,68 +293,17 @@ def nodes(clients: 'clients_.Clients', host: compute.Host) -> list[str]:
     return clients.nova.nodes(host.name)
 
 
-def listing(
-    clients: 'clients_.Clients', *, everything: bool, now: datetime.datetime
-) -> list[dict[str, typing.Any]]:
-    """What ``list`` shows.
-
-    :param clients: Nova. It is asked once for all services and all
-        aggregates, and once for the migrations of each host in maintenance,
-        and for its servers if some of them have to go, were stopped for it,
-        or something moves.
-    :param everything: hosts that are not in maintenance as well.
-    :param now: the present, in UTC.
-    :returns: the fields of each host, without those that say what is on it,
-        and ``unread``: why Nova does not tell that, or None.
-    """
-    hosts = [
-        host
-        for host in survey(clients.nova)
-        if everything or host.aggregate or host.mark
-    ]
-
-    def row(host: compute.Host) -> dict[str, typing.Any]:
-        try:
-            load = _load_of_one(clients, host)
-        except exceptions.CommandError as exc:
-            # the others are shown nevertheless
-            why = text.escape(str(exc))
-            return {**unread(host, why, now), 'unread': why}
-        return {**view.fields(host, load, None, now), 'unread': None}
-
-    return parallel.each(row, hosts)
-
-
-def unread(
-    host: compute.Host, why: str | None, now: datetime.datetime
-) -> dict[str, typing.Any]:
-    """The fields of a host of which Nova does not tell what is on it.
-
-    :param host: the host, as far as it is known.
-    :param why: why, in Nova's words.
-    :param now: the present, in UTC.
-    """
-    told = view.fields(host, None, None, now)
-    return {**told, 'state': state.State.ERROR.value, 'cause': why}
-
-
-def loads(
-    clients: 'clients_.Clients', hosts: list[compute.Host]
-) -> list[servers_.Load | None]:
-    """What is on its way from and to the hosts whose state depends on it.
-
-    :param clients: Nova, which is asked side by side.
-    :param hosts: the hosts.
-    :returns: for each host its migrations, and its servers if some have to
-        go, were stopped, or something moves; None if there was no need.
-    :raises CommandError: if Nova does not answer for one of them.
-    """
-    return parallel.each(lambda host: _load_of_one(clients, host), hosts)
-
-
-def _load_of_one(
+def load_if_needed(
     clients: 'clients_.Clients', host: compute.Host
 ) -> servers_.Load | None:
+    """What is on its way from and to a host, if its state depends on it.
+
+    :param clients: Nova.
+    :param host: the host.
+    :returns: its migrations, and its servers if some have to go, were stopped,
+        or something moves; None if there is no need.
+    :raises CommandError: if Nova does not answer.
+    """
     if not host.aggregate or not (host.ours or host.journal.returning):
         return None
     wanted = host.known.policy if host.known else policy.NOTHING

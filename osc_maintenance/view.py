@@ -93,6 +93,20 @@ def fields(
     }
 
 
+def unread(
+    host: compute.Host, why: str | None, now: datetime.datetime
+) -> dict[str, typing.Any]:
+    """The fields of a host of which Nova does not tell what is on it.
+
+    :param host: the host, as far as it is known.
+    :param why: why, in Nova's words.
+    :param now: the present, in UTC.
+    :returns: the same fields, with the state ``error``.
+    """
+    told = fields(host, None, None, now)
+    return {**told, 'state': state.State.ERROR.value, 'cause': why}
+
+
 def _counts(statuses: dict[str, int] | None) -> dict[str, int] | None:
     if statuses is None:
         return None

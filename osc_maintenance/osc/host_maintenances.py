@@ -117,11 +117,11 @@ class ListHostMaintenance(base.Command, command.Lister):
     def take_action(
         self, parsed_args: argparse.Namespace
     ) -> tuple[list[str], list[list[display.Words]]]:
-        from osc_maintenance import facts
+        from osc_maintenance import rows as rows_
         from osc_maintenance import times
 
         states = parsed_args.state or ()
-        rows = facts.listing(
+        rows = rows_.of_all(
             self.clients,
             everything=parsed_args.all or 'none' in states,
             now=times.now(),
