@@ -88,6 +88,8 @@ class Host:
     :ivar aggregate: the aggregate of its maintenance, or None.
     :ivar remembered: what the service was before, as the same command has
         seen it earlier; None if it has not.
+    :ivar over: the maintenance that the disabled_reason names has been ended,
+        as the same command knows.
     """
 
     name: str
@@ -96,6 +98,7 @@ class Host:
     remembered: record_.ServiceStatus | None = dataclasses.field(
         default=None, compare=False
     )
+    over: bool = dataclasses.field(default=False, compare=False)
 
     @property
     def record(self) -> record_.Record | None:
@@ -122,7 +125,7 @@ class Host:
     def known(self) -> record_.Record | None:
         """The record, or what the disabled_reason tells of a lost one."""
         record, mark = self.record, self.mark
-        if record is None and mark is not None:
+        if record is None and mark is not None and not self.over:
             return record_.Record(
                 id=mark.id, reason=mark.reason, ticket_url=mark.ticket_url
             )

@@ -76,9 +76,25 @@ def find(
     if host.mark and host.aggregate is None:
         # made since they were listed?
         host = compute.Host(name, service, nova.aggregates().get(name))
+        if host.aggregate is None:
+            host = without_aggregate(nova, host)
     if service is None and host.aggregate is None:
         raise nova.unknown_host(name)
     return host
+
+
+def without_aggregate(nova: hosts.Hosts, host: compute.Host) -> compute.Host:
+    """A host that has seemed to be disabled for a maintenance without record.
+
+    Who ends a maintenance puts the service back before the aggregate goes, so
+    what was read before may be what has just been ended.
+
+    :param nova: Nova.
+    :param host: the host; Nova has listed no aggregate of it since.
+    :returns: the host as it is now.
+    :raises CommandError: if Nova does not answer.
+    """
+    return dataclasses.replace(host, service=nova.service(host.name))
 
 
 def _aggregate(

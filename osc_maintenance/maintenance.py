@@ -105,7 +105,11 @@ def _claimed(
     if service is None:
         raise nova.unknown_host(name)
     host = compute.Host(name, service)
-    aggregate = nova.aggregates().get(name) if host.mark else None
+    aggregate = None
+    if host.mark:
+        aggregate = nova.aggregates().get(name)
+        if aggregate is None:
+            host = facts.without_aggregate(nova, host)
     if aggregate is None:
         # what would be refused is refused before the first write
         try:
@@ -124,20 +128,20 @@ def _claimed(
                 f'{text.escape(record.aggregate_name(name))} already and does '
                 'not list it; is there a host whose name differs in case only?'
             )
-        host = dataclasses.replace(host, aggregate=aggregate)
-        if wait and host.record is None:
+        found = dataclasses.replace(host, aggregate=aggregate)
+        if found.record and found.record.entered:
+            # the service was read before somebody else disabled it
+            found = facts.find(nova, name)
+            if found.aggregate is None:
+                raise api.OvertakenError(
+                    f'{text.escape(name)} has just left maintenance'
+                )
+        if wait and found.record is None:
             # what we do not say is not to replace what they are saying
             raise api.OvertakenError(
                 f'{text.escape(name)} is being put into maintenance'
             )
-        if host.record and host.record.entered:
-            # the service was read before somebody else disabled it
-            host = facts.find(nova, name)
-            if host.aggregate is None:
-                raise api.OvertakenError(
-                    f'{text.escape(name)} has just left maintenance'
-                )
-            return host
+        return found
     return dataclasses.replace(host, aggregate=aggregate)
 
 
@@ -179,18 +183,23 @@ def keep(
 class _Memory:
     """What a service was before its maintenance, as long as a command runs.
 
-    Where it has to look again the record may be gone, and the disabled_reason
-    that it has written may have had no room for all of it.
+    Where it has to look again the record may be gone. The disabled_reason that
+    it has written may have had no room for all of it, and may be what it had
+    read of a maintenance that was being ended.
     """
 
     def __init__(self) -> None:
         self._seen: record.ServiceStatus | None = None
+        self._was: record.ServiceStatus | None = None
 
     def recall(self, host: compute.Host) -> compute.Host:
         """The host, with what was seen of it before."""
-        host = dataclasses.replace(host, remembered=self._seen)
-        if host.service:
-            self._seen = host.before or host.service.as_set
+        found = host.service.as_set if host.service else None
+        over = host.record is None and self._was not in (None, found)
+        host = dataclasses.replace(host, remembered=self._seen, over=over)
+        self._was = found
+        if found:
+            self._seen = host.before or found
         return host
 
 

@@ -1,0 +1,92 @@
+#   Licensed under the Apache License, Version 2.0 (the "License"); you may
+#   not use this file except in compliance with the License. You may obtain
+#   a copy of the License at
+#
+#       http://www.apache.org/licenses/LICENSE-2.0
+#
+#   Unless required by applicable law or agreed to in writing, software
+#   distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#   WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#   License for the specific language governing permissions and limitations
+#   under the License.
+
+"""``set`` and ``unset`` of one host at the same moment."""
+
+import dataclasses
+from unittest import mock
+
+from osc_maintenance import asking
+from osc_maintenance import change
+from osc_maintenance import compute
+from osc_maintenance import facts
+from osc_maintenance import policy
+from osc_maintenance import record
+from osc_maintenance.tests.unit import fakes
+from osc_maintenance.tests.unit import scenes
+from osc_maintenance.tests.unit import test_maintenance
+
+NOW, HOUR = scenes.NOW, scenes.HOUR
+_ALL = asking.Request(
+    policy=policy.Policy(policy.ALL, exclude=frozenset(('pet',)))
+)
+_SHORT = asking.Request(duration=HOUR)
+_OLD = scenes.entered(request=asking.Request(removal=True, reason='sold'))
+
+
+class TestEnding(test_maintenance.MaintenanceTestCase):
+    def _set(
+        self, clients: fakes.Clients, request: asking.Request
+    ) -> record.Record:
+        host, _changed = self.set_(clients, request)
+        self.assertEqual(clients.nova.hosts['compute1'], host)
+        self.assertTrue(host.ours)
+        assert host.record is not None
+        return host.record
+
+    def test_its_service_was_looked_at_before(self) -> None:
+        clients = self.clients(scenes.host())
+        real, looks = clients.nova.service, [_OLD.service]
+
+        def service(host: str) -> compute.Service | None:
+            return looks.pop() if looks else real(host)
+
+        with mock.patch.object(clients.nova, 'service', service):
+            found = facts.find(fakes.real(clients).nova, 'compute1')
+            self.assertEqual(scenes.host(), found)
+            looks.append(_OLD.service)
+            found_record = self._set(clients, _SHORT)
+        self.assertIsNone(found_record.reason)
+
+    def test_it_is_what_was_read_that_disables_the_service(self) -> None:
+        # the service is put back, and the aggregate about to go
+        ending = dataclasses.replace(_OLD, service=scenes.host().service)
+        clients = self.clients(ending)
+
+        def end() -> None:
+            clients.nova.hosts['compute1'] = scenes.host()
+
+        self.meanwhile(clients.nova, 'set_service', end)
+        self.assertIsNone(self._set(clients, _SHORT).reason)
+
+    def test_another_one_is_made_since_it_was_listed(self) -> None:
+        clients = self.clients(scenes.claimed(scenes.host()))
+        real, looks = clients.nova.aggregates, 0
+
+        def aggregates() -> dict[str, compute.Aggregate]:
+            nonlocal looks
+            looks += 1
+            if looks == 1:
+                assert _OLD.aggregate
+                return {'compute1': _OLD.aggregate}
+            told = real()
+            if looks == 2:
+                # they write what they have claimed it for
+                host = clients.nova.hosts['compute1']
+                (step, *_) = change.to_set(host, _ALL, 'ben', NOW)
+                assert isinstance(step, change.WriteRecord) and host.aggregate
+                clients.nova.write_record(host.aggregate, step.changes)
+            return told
+
+        with mock.patch.object(clients.nova, 'aggregates', aggregates):
+            found = self._set(clients, asking.Request(reason='kernel'))
+        self.assertEqual(('kernel', _ALL.policy), (found.reason, found.policy))
