@@ -264,7 +264,8 @@ def end(
     host = writes.carry_out(nova, host, steps)
     if steps and host.service:
         host = dataclasses.replace(host, service=nova.service(host.name))
-        if host.mark:
+        # without an aggregate that goes, who enters it does not notice
+        if host.mark or (lost and host.name in nova.aggregates()):
             raise api.OvertakenError(
                 f'{text.escape(host.name)} is being put into maintenance again'
             )

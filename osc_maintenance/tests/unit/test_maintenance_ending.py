@@ -90,3 +90,13 @@ class TestEnding(test_maintenance.MaintenanceTestCase):
         with mock.patch.object(clients.nova, 'aggregates', aggregates):
             found = self._set(clients, asking.Request(reason='kernel'))
         self.assertEqual(('kernel', _ALL.policy), (found.reason, found.policy))
+
+    def test_one_without_a_record_is_entered_meanwhile(self) -> None:
+        lost = dataclasses.replace(_OLD, aggregate=None)
+        clients = self.clients(lost)
+        self.meanwhile(
+            clients.nova, 'set_service', lambda: self._set(clients, _SHORT)
+        )
+        self.unset(clients)
+        # as if it had come after the set
+        self.assertEqual(scenes.host(), clients.nova.hosts['compute1'])
