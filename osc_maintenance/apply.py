@@ -360,7 +360,8 @@ def _act(
             if host.journal.stopped:
                 host = starting.check_ending(clients, host)
             met.untold = notices.withdraw(clients, host)
-            return maintenance.end(clients.nova, host), 'unset'
+            # a new end may be given to it meanwhile
+            return maintenance.end(clients.nova, host, as_seen=True), 'unset'
         case windows.Call.END:
             return host, 'overdue'
         case windows.Call.MEND:

@@ -53,7 +53,12 @@ class RemoveHost:
 
 @dataclasses.dataclass(frozen=True)
 class DeleteAggregate:
-    """Delete the aggregate, and the record with it."""
+    """Delete the aggregate, and the record with it.
+
+    :ivar record: what it has to say still; None for anything.
+    """
+
+    record: record_.Record | None = None
 
 
 Step = WriteRecord | AddHost | SetService | RemoveHost | DeleteAggregate
@@ -193,7 +198,7 @@ def to_clear(
     :param user: who asks.
     :param now: the present, in UTC.
     :returns: the steps; none if they are clear.
-    :raises RefusedError: if the record is lost or damaged.
+    :raises DamagedError: if the record is lost or damaged.
     """
     record = host.record
     if host.aggregate is None and host.mark is None:
@@ -201,7 +206,7 @@ def to_clear(
     service = _service(host)
     lost = {problem.name for problem in record.problems} if record else ()
     if record is None or not properties.issuperset(lost):
-        raise asking.RefusedError(
+        raise asking.DamagedError(
             f'the record of {host.name} is lost or damaged: run set to mend '
             'it, or unset to end the maintenance'
         )
@@ -221,11 +226,14 @@ def to_clear(
     return steps
 
 
-def to_unset(host: compute.Host, *, force: bool = False) -> list[Step]:
+def to_unset(
+    host: compute.Host, *, force: bool = False, as_seen: bool = False
+) -> list[Step]:
     """What ``unset`` has to do: the service first, the record last.
 
     :param host: the host.
     :param force: put the service back although somebody else has changed it.
+    :param as_seen: only if the record says what it said.
     :returns: the steps; none if the host is not in maintenance.
     :raises RefusedError: if the service is no longer as we left it, and not as
         it was before either.
@@ -240,7 +248,7 @@ def to_unset(host: compute.Host, *, force: bool = False) -> list[Step]:
     _check_alone(host)
     if host.aggregate.hosts:
         steps.append(RemoveHost())
-    steps.append(DeleteAggregate())
+    steps.append(DeleteAggregate(host.record if as_seen else None))
     return steps
 
 

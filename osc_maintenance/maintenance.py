@@ -180,6 +180,10 @@ def keep(
     return writes.until_it_holds(clients.nova, host, decide, notes)
 
 
+class _EnteredAgainError(api.OvertakenError):
+    """It has been ended, and somebody else has disabled the service since."""
+
+
 class _Memory:
     """What a service was before its maintenance, as long as a command runs.
 
@@ -250,9 +254,20 @@ def _unset(
 
 
 def end(
-    nova: hosts.Hosts, host: compute.Host, *, force: bool = False
+    nova: hosts.Hosts,
+    host: compute.Host,
+    *,
+    force: bool = False,
+    as_seen: bool = False,
 ) -> compute.Host:
-    """Carry out ``unset``, and look whether somebody enters it meanwhile."""
+    """Carry out ``unset``, and look whether somebody enters it meanwhile.
+
+    :param nova: Nova.
+    :param host: the host.
+    :param force: put the service back although somebody else has changed it.
+    :param as_seen: only if the record says what it said.
+    :returns: the host as it is now.
+    """
     noted = host.journal
     lost = host.aggregate is None and host.mark
     looked = noted.moves or noted.returns or lost
@@ -260,13 +275,13 @@ def end(
         # to start servers, or to tell owners that it is over, takes minutes,
         # and to look what is left takes its time as well
         host = dataclasses.replace(host, service=nova.service(host.name))
-    steps = change.to_unset(host, force=force)
+    steps = change.to_unset(host, force=force, as_seen=as_seen)
     host = writes.carry_out(nova, host, steps)
     if steps and host.service:
         host = dataclasses.replace(host, service=nova.service(host.name))
         # without an aggregate that goes, who enters it does not notice
         if host.mark or (lost and host.name in nova.aggregates()):
-            raise api.OvertakenError(
+            raise _EnteredAgainError(
                 f'{text.escape(host.name)} is being put into maintenance again'
             )
     return host
@@ -355,9 +370,10 @@ def while_it_lasts(
 ) -> _T:
     """Do something to a maintenance, but do not bring it back.
 
-    If somebody ends it meanwhile, and our disable comes last, it is ended
-    once more. What was disabled for it when we looked stays so: there somebody
-    may have deleted the aggregate, and nobody has ended anything.
+    If somebody ends it meanwhile, and our disable comes last, or we have ended
+    it, and that of somebody else does, it is ended once more. What was
+    disabled for it when we looked stays so: there somebody may have deleted
+    the aggregate, and nobody has ended anything.
 
     :param clients: Nova, and who is asking.
     :param name: the host's name.
@@ -366,17 +382,17 @@ def while_it_lasts(
     :returns: what it returns.
     """
     memory = _Memory()
-    enters = False
+    over = False
 
     def attempt() -> _T:
-        nonlocal enters
+        nonlocal over
         host = memory.recall(facts.find(clients.nova, name, known))
-        if enters and host.mark and host.aggregate is None:
+        if over and host.mark and host.aggregate is None:
             host = _unset(clients, name, memory)
         try:
             return act(host)
-        except api.OvertakenError:
-            enters = host.mark is None
+        except api.OvertakenError as exc:
+            over = host.mark is None or isinstance(exc, _EnteredAgainError)
             raise
 
     return _insist(attempt)

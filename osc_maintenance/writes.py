@@ -38,13 +38,18 @@ Decide = collections.abc.Callable[
 
 
 def carry_out(
-    nova: hosts.Hosts, host: compute.Host, steps: list[change.Step]
+    nova: hosts.Hosts,
+    host: compute.Host,
+    steps: list[change.Step],
+    *,
+    fresh: bool = True,
 ) -> compute.Host:
     """Do what was decided, step by step.
 
     :param nova: Nova.
     :param host: the host, with its aggregate if a step needs one.
     :param steps: from :mod:`osc_maintenance.change`.
+    :param fresh: its service has just been looked at.
     :returns: the host as it is now, from Nova's answers.
     :raises OvertakenError: if somebody else was quicker with a step, has
         enabled or disabled the service since it was looked at, or has noted
@@ -54,10 +59,11 @@ def carry_out(
     """
     known = host
     for number, step in enumerate(steps):
-        if number and isinstance(step, change.SetService) and host.service:
+        looked = fresh and not number
+        if isinstance(step, change.SetService) and host.service and not looked:
             _check_theirs(nova, host.service)
         if isinstance(step, change.DeleteAggregate):
-            _check_notes(known, host)
+            _check_record(known, host, step.record)
         try:
             host = _do(nova, host, step)
         except api.TransientError as exc:
@@ -121,17 +127,21 @@ def _check_theirs(nova: hosts.Hosts, service: compute.Service) -> None:
         )
 
 
-def _check_notes(known: compute.Host, host: compute.Host) -> None:
+def _check_record(
+    known: compute.Host, host: compute.Host, record: record_.Record | None
+) -> None:
     """See that nobody notes what would have to be undone first.
 
     A drain that does not know yet that it is over stops a server, or somebody
-    tells an owner: nobody would look for these once the record is gone. The
-    answer to the removal of the host shows the notes.
+    tells an owner: nobody would look for these once the record is gone. And
+    where it is ended as its window is over somebody may just give it another
+    one. The answer to the removal of the host shows what is there.
     """
     if known.aggregate is None or host.aggregate is None:
         return
     new = host.aggregate.metadata.keys() - known.aggregate.metadata.keys()
-    if new - {journal.RETURN_KEY}:
+    changed = record is not None and host.record != record
+    if changed or new - {journal.RETURN_KEY}:
         raise api.OvertakenError(
             f'{text.escape(host.name)}: somebody else is writing to the '
             'record at the same time'
@@ -166,7 +176,7 @@ def until_it_holds(
     """
     untouched, lost = host, frozenset[str]()
     said: dict[str, str | None] = {}
-    for _ in range(ATTEMPTS):
+    for attempt in range(ATTEMPTS):
         try:
             steps = decide(host, lost)
         except asking.RefusedError as exc:
@@ -187,7 +197,7 @@ def until_it_holds(
             steps, notes = _beside(notes, steps), {}
         if not steps:
             break
-        host = carry_out(nova, host, steps)
+        host = carry_out(nova, host, steps, fresh=not attempt)
         written: dict[str, str | None] = {}
         for step in steps:
             if isinstance(step, change.WriteRecord):

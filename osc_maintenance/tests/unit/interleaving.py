@@ -18,6 +18,7 @@ their own: so a seed tells all that happens.
 
 import collections.abc
 import dataclasses
+import datetime
 import functools
 import heapq
 import itertools
@@ -27,8 +28,10 @@ import time
 import typing
 from unittest import mock
 
+from osc_maintenance import apply
 from osc_maintenance import asking
 from osc_maintenance import change
+from osc_maintenance import clients as clients_
 from osc_maintenance import compute
 from osc_maintenance import maintenance
 from osc_maintenance.nova import api
@@ -38,7 +41,6 @@ from osc_maintenance.tests.unit import fakes
 from osc_maintenance.tests.unit import scenes
 from osc_maintenance import upheld
 
-NOW = scenes.NOW
 #: How many seconds a request is on its way, and how many Nova takes between
 #: what it removes of a record and what it writes, at most.
 _WAYS, _BUSY = (0.02, 0.1, 0.5), (0.02, 0.3, 0.6, 1.0)
@@ -129,6 +131,9 @@ class BusyNova(fakes.Nova):
     def service(self, host: str) -> compute.Service | None:
         return self._asked(lambda: fakes.Nova.service(self, host))
 
+    def services(self) -> list[compute.Service]:
+        return self._asked(lambda: fakes.Nova.services(self))
+
     def aggregate(self, aggregate: compute.Aggregate) -> compute.Aggregate:
         return self._looked(lambda: fakes.Nova.aggregate(self, aggregate))
 
@@ -205,32 +210,67 @@ class BusyNova(fakes.Nova):
         return super()._step(aggregate, step)
 
 
+#: What somebody does, at a time; returns what they are told, if anything.
+Act = collections.abc.Callable[
+    [clients_.Clients, datetime.datetime], str | None
+]
+
+
+def setting(word: asking.Request) -> Act:
+    """``set``, which tells what is not as they have said."""
+
+    def act(clients: clients_.Clients, now: datetime.datetime) -> str | None:
+        host = maintenance.set_(clients, 'compute1', word, now)
+        return upheld.by_others(host.record, word)
+
+    return act
+
+
+def unset(clients: clients_.Clients, now: datetime.datetime) -> None:
+    """``unset``."""
+    del now
+    maintenance.unset(clients, 'compute1')
+
+
+def clearing(what: str) -> Act:
+    """``unset`` of one property."""
+
+    def act(clients: clients_.Clients, now: datetime.datetime) -> None:
+        maintenance.clear(clients, 'compute1', frozenset((what,)), now)
+
+    return act
+
+
+def applied(clients: clients_.Clients, now: datetime.datetime) -> str | None:
+    """``apply --unset-overdue``, which tells why it has failed."""
+    rows = apply.apply(
+        clients, unset_overdue=True, max_parallel=1, now=lambda: now
+    )
+    failed = [row['cause'] for row in rows if row['action'] == 'failed']
+    return str(failed) if failed else None
+
+
 @dataclasses.dataclass
 class Operator:
-    """Somebody who says something, or ends it.
+    """Somebody who does something.
 
-    :ivar word: what they say; None to end it.
-    :ivar told: what they are told that it is not as they have said.
+    :ivar told: what they are told.
     """
 
     user: str
-    word: asking.Request | None
+    act: Act
+    now: datetime.datetime
     thread: int = 0
     told: str | None = None
     error: Exception | None = None
 
-    def act(self, nova: fakes.Nova) -> None:
-        """Say it."""
+    def run(self, nova: fakes.Nova) -> None:
+        """Do it."""
         self.thread = threading.get_ident()
         clients = fakes.Clients()
         clients.nova, clients.user = nova, self.user
-        real = fakes.real(clients)
         try:
-            if self.word is None:
-                maintenance.unset(real, 'compute1')
-            else:
-                host = maintenance.set_(real, 'compute1', self.word, NOW)
-                self.told = upheld.by_others(host.record, self.word)
+            self.told = self.act(fakes.real(clients), self.now)
         except Exception as exc:
             self.error = exc
 
@@ -238,44 +278,47 @@ class Operator:
 def race(
     chance: random.Random,
     start: compute.Host,
-    words: collections.abc.Iterable[asking.Request | None],
+    acts: collections.abc.Iterable[Act],
+    now: datetime.datetime = scenes.NOW,
 ) -> tuple[BusyNova, list[Operator]]:
     """Have several act at the same time.
 
     :param chance: what is left to it.
     :param start: the host as they find it.
-    :param words: what each of them says; None for who ends it.
-    :returns: Nova, and who has said what.
+    :param acts: what they do.
+    :param now: when, in UTC.
+    :returns: Nova, and who has done what, in the order of ``acts``.
     """
     turns = Turns()
     nova = BusyNova(turns, chance, start)
     alike = chance.choice((True, False))
     everybody = [
-        Operator('alice' if alike else f'user{number}', word)
-        for number, word in enumerate(words)
+        Operator('alice' if alike else f'user{number}', act, now)
+        for number, act in enumerate(acts)
     ]
 
-    def act(who: Operator) -> None:
+    def run(who: Operator) -> None:
         turns.wait(chance.uniform(0, chance.choice(_SPREADS)))
-        who.act(nova)
+        who.run(nova)
 
     with (
         mock.patch.object(time, 'sleep', turns.wait),
         mock.patch.object(parallel, 'start', _at_once),
     ):
-        turns.run([functools.partial(act, who) for who in everybody])
+        turns.run([functools.partial(run, who) for who in everybody])
     return nova, everybody
 
 
 def serial(
     start: compute.Host,
-    words: collections.abc.Iterable[asking.Request | None],
+    acts: collections.abc.Iterable[Act],
+    now: datetime.datetime = scenes.NOW,
 ) -> collections.abc.Iterator[compute.Host]:
     """What the host is if they come one after the other, in any order."""
-    for order in itertools.permutations(words):
+    for order in itertools.permutations(acts):
         nova = fakes.Nova(start)
-        for word in order:
-            Operator('alice', word).act(nova)
+        for act in order:
+            Operator('alice', act, now).run(nova)
         yield nova.hosts['compute1']
 
 

@@ -204,8 +204,10 @@ class TestApply(test_maintenance.MaintenanceTestCase):
         ) -> tuple[compute.Host, list[dict[str, str]]]:
             return host, [row]
 
-        def end(nova: typing.Any, host: compute.Host) -> compute.Host:
-            real(nova, host)
+        def end(
+            nova: typing.Any, host: compute.Host, *, as_seen: bool
+        ) -> compute.Host:
+            real(nova, host, as_seen=as_seen)
             raise api.OvertakenError('HTTP 404')
 
         with (

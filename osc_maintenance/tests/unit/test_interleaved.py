@@ -10,9 +10,10 @@
 #   License for the specific language governing permissions and limitations
 #   under the License.
 
-"""Several who set or unset one host at the same time."""
+"""Several who set, unset or apply at the same time."""
 
 import dataclasses
+import datetime
 import random
 
 from oslotest import base
@@ -71,17 +72,17 @@ class TestSets(base.BaseTestCase):
             ]
         elif not (start.record and not start.record.entered):
             words = [dataclasses.replace(word, start=None) for word in words]
-        nova, everybody = interleaving.race(chance, start, words)
+        acts = list(map(interleaving.setting, words))
+        nova, everybody = interleaving.race(chance, start, acts)
         what = f'{seed}: {nova.hosts} {everybody}'
         found = _said(nova.hosts['compute1'])
         assert found is not None
         self.assertEqual((), found.problems, what)
-        ends = list(map(_said, interleaving.serial(start, words)))
+        ends = list(map(_said, interleaving.serial(start, acts)))
         self.assertIn(found, ends, what)
-        for who in everybody:
+        for word, who in zip(words, everybody, strict=True):
             self.assertIsNone(who.error, what)
-            assert who.word is not None
-            if upheld.by_others(found, who.word) and not who.told:
+            if upheld.by_others(found, word) and not who.told:
                 # done before somebody else wrote
                 last = nova.looked[who.thread]
                 self.assertTrue(
@@ -97,36 +98,78 @@ class TestSets(base.BaseTestCase):
             self._race(seed)
 
 
-class TestSetsAndUnset(base.BaseTestCase):
+class TestEndings(base.BaseTestCase):
     """Who ends a maintenance leaves nothing of it to who sets another one."""
 
-    def _race(self, seed: int) -> None:
-        chance = random.Random(seed)
-        start = chance.choice(
-            (scenes.host(), scenes.planned(), scenes.entered())
-        )
-        words: list[asking.Request | None] = [
-            dataclasses.replace(word, start=None)
-            for word in chance.sample(_WORDS, chance.choice((1, 2)))
-        ]
-        nova, everybody = interleaving.race(chance, start, [*words, None])
-        what = f'{seed}: {nova.hosts} {everybody}'
-        found = nova.hosts['compute1']
+    def _race(
+        self,
+        chance: random.Random,
+        start: compute.Host,
+        acts: list[interleaving.Act],
+        now: datetime.datetime,
+    ) -> None:
+        nova, everybody = interleaving.race(chance, start, acts, now)
+        what = f'{nova.hosts} {everybody}'
         errors = [who.error for who in everybody if who.error]
         for error in errors:
-            # who was overtaken once too often, and is told so
+            # overtaken once too often, and told so
             self.assertIsInstance(error, api.OvertakenError, what)
         if errors:
             return
-        ends = list(interleaving.serial(start, [*words, None]))
+        found = nova.hosts['compute1']
         self.assertIn(
             (_said(found), found.ours, bool(found.mark)),
-            [(_said(end), end.ours, bool(end.mark)) for end in ends],
+            [
+                (_said(end), end.ours, bool(end.mark))
+                for end in interleaving.serial(start, acts, now)
+            ],
             what,
         )
         if found.record is None:
             self.assertEqual(scenes.host(), found, what)
 
-    def test_the_end_is_that_of_one_serial_order(self) -> None:
+    def test_set_and_unset(self) -> None:
         for seed in range(_SEEDS):
-            self._race(seed)
+            chance = random.Random(seed)
+            start = chance.choice(
+                (scenes.host(), scenes.planned(), scenes.entered())
+            )
+            words = chance.sample(_WORDS, chance.choice((1, 2)))
+            acts = [
+                interleaving.setting(dataclasses.replace(word, start=None))
+                for word in words
+            ]
+            acts.append(interleaving.unset)
+            with self.subTest(seed=seed):
+                self._race(chance, start, acts, NOW)
+
+    def test_whatever_it_is(self) -> None:
+        old = asking.Request(
+            end=NOW + HOUR, reason='old', ticket_url='https://t/0'
+        )
+        starts = (
+            (scenes.host(), NOW),
+            (scenes.planned(), NOW),
+            # due, in maintenance, and overdue
+            (scenes.planned(), NOW + 4 * HOUR),
+            (scenes.entered(request=old), NOW),
+            (scenes.entered(request=old), NOW + 2 * HOUR),
+        )
+        for seed in range(_SEEDS):
+            chance = random.Random(seed)
+            start, now = chance.choice(starts)
+            pool = [
+                interleaving.setting(dataclasses.replace(word, start=None))
+                for word in chance.sample(_WORDS, 2)
+            ]
+            pool += map(
+                interleaving.clearing, ('reason', 'ticket_url', 'window')
+            )
+            pool += (
+                interleaving.unset,
+                interleaving.applied,
+                interleaving.applied,
+            )
+            acts = chance.sample(pool, chance.choice((2, 3)))
+            with self.subTest(seed=seed):
+                self._race(chance, start, acts, now)

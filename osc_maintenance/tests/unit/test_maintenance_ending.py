@@ -10,15 +10,17 @@
 #   License for the specific language governing permissions and limitations
 #   under the License.
 
-"""``set`` and ``unset`` of one host at the same moment."""
+"""What is set or cleared while somebody else ends the maintenance."""
 
 import dataclasses
 from unittest import mock
 
+from osc_maintenance import apply
 from osc_maintenance import asking
 from osc_maintenance import change
 from osc_maintenance import compute
 from osc_maintenance import facts
+from osc_maintenance import maintenance
 from osc_maintenance import policy
 from osc_maintenance import record
 from osc_maintenance.tests.unit import fakes
@@ -30,6 +32,7 @@ _ALL = asking.Request(
     policy=policy.Policy(policy.ALL, exclude=frozenset(('pet',)))
 )
 _SHORT = asking.Request(duration=HOUR)
+_NO_REASON = record.ServiceStatus('disabled', 'maintenance 3f9a1c2e:')
 _OLD = scenes.entered(request=asking.Request(removal=True, reason='sold'))
 
 
@@ -100,3 +103,82 @@ class TestEnding(test_maintenance.MaintenanceTestCase):
         self.unset(clients)
         # as if it had come after the set
         self.assertEqual(scenes.host(), clients.nova.hosts['compute1'])
+
+    def test_its_service_is_put_back_while_others_change_the_record(
+        self,
+    ) -> None:
+        told = asking.Request(reason='kernel', ticket_url='https://t/1')
+        clients = self.clients(scenes.entered(request=told))
+
+        def act() -> None:
+            host = clients.nova.hosts['compute1']
+            assert host.aggregate and host.service and host.before
+            ticket = {record.AGGREGATE_PREFIX + 'ticket_url': None}
+            clients.nova.write_record(host.aggregate, dict(ticket))
+            clients.nova.set_service(host.service, host.before)
+
+        self.meanwhile(clients.nova, 'set_service', act, after=True)
+        maintenance.clear(
+            fakes.real(clients), 'compute1', frozenset(('reason',)), NOW
+        )
+        # it is theirs to end it
+        self.assertIsNone(clients.nova.hosts['compute1'].mark)
+
+
+class TestOverdue(test_maintenance.MaintenanceTestCase):
+    """``apply`` ends it as its window is over."""
+
+    overdue = scenes.entered(
+        request=asking.Request(end=NOW + HOUR, reason='kernel')
+    )
+
+    def _apply(self, clients: fakes.Clients) -> list[str]:
+        rows = apply.apply(
+            fakes.real(clients),
+            unset_overdue=True,
+            max_parallel=1,
+            now=lambda: NOW + 2 * HOUR,
+        )
+        return [row['action'] for row in rows]
+
+    def _clear(self, clients: fakes.Clients) -> None:
+        maintenance.clear(
+            fakes.real(clients), 'compute1', frozenset(('reason',)), NOW
+        )
+
+    def test_it_is_given_another_end_meanwhile(self) -> None:
+        clients = self.clients(self.overdue)
+        longer = asking.Request(end=NOW + 9 * HOUR)
+        self.meanwhile(
+            clients.nova, 'set_service', lambda: self.set_(clients, longer)
+        )
+        self.assertEqual(['entered'], self._apply(clients))
+        found = clients.nova.hosts['compute1']
+        self.assertTrue(found.ours)
+        assert found.record is not None
+        self.assertEqual(NOW + 9 * HOUR, found.record.end)
+
+    def test_it_is_disabled_once_more_by_who_clears_a_property(self) -> None:
+        clients = self.clients(self.overdue)
+
+        def disable() -> None:
+            host = clients.nova.hosts['compute1']
+            assert host.service
+            clients.nova.set_service(host.service, _NO_REASON)
+
+        self.meanwhile(clients.nova, 'remove_host', disable)
+        self.assertEqual(['unset'], self._apply(clients))
+        self.assertEqual(scenes.host(), clients.nova.hosts['compute1'])
+
+    def test_a_property_of_what_is_being_set(self) -> None:
+        clients = self.clients(scenes.claimed(scenes.host()))
+        self.meanwhile(
+            clients.nova,
+            'aggregates',
+            lambda: self.set_(clients, asking.Request(reason='disk')),
+            after=True,
+        )
+        self._clear(clients)
+        record_ = clients.nova.hosts['compute1'].record
+        assert record_ is not None
+        self.assertIsNone(record_.reason)
