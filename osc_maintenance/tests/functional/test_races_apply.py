@@ -62,6 +62,25 @@ class TestApplies(races.RacesTestCase):
             self.assert_succeeds(answer)
             self.assert_untouched(self.host)
 
+    def test_an_operator_extends_what_is_ended(self) -> None:
+        later = '2037-01-01T00:00:00Z'
+        for number in (1, 2, 3):
+            self.done(self.ben, 'set', self.host, '--duration', '1h')
+            self.write_metadata(self.host, window_start=PAST, window_end=PAST)
+            answer = self.between(
+                *(self.ann, number, ('apply', '--unset-overdue')),
+                lambda: self.done(self.ben, 'set', self.host, '--end', later),
+            )
+            assert answer
+            self.assert_succeeds(answer)
+            self.assertEqual(later, self.record(self.host)['window_end'])
+            found = self.done(self.ben, 'show', self.host)
+            self.assertEqual(
+                ('maintenance', None), (found['state'], found['cause'])
+            )
+            self.done(self.ben, 'unset', self.host)
+            self.assert_untouched(self.host)
+
     def test_an_operator_ends_what_is_entered(self) -> None:
         for number in (1, 2):
             self._is_due()
