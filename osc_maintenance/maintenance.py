@@ -105,44 +105,47 @@ def _claimed(
     if service is None:
         raise nova.unknown_host(name)
     host = compute.Host(name, service)
-    aggregate = None
     if host.mark:
         aggregate = nova.aggregates().get(name)
-        if aggregate is None:
-            host = facts.without_aggregate(nova, host)
+        if aggregate:
+            return dataclasses.replace(host, aggregate=aggregate)
+        host = facts.without_aggregate(nova, host)
+    # what would be refused is refused before the first write
+    try:
+        change.to_set(host, request, clients.user, now)
+    except asking.RefusedError:
+        # it may make sense beside what is recorded
+        if name not in nova.aggregates():
+            raise
+    else:
+        aggregate = nova.claim(name)
+        if aggregate:
+            return dataclasses.replace(host, aggregate=aggregate)
+    return _taken(nova, host, wait=wait)
+
+
+def _taken(
+    nova: hosts.Hosts, host: compute.Host, *, wait: bool
+) -> compute.Host:
+    """A host with the aggregate that somebody else has created of it."""
+    name = text.escape(host.name)
+    aggregate = nova.aggregates().get(host.name)
     if aggregate is None:
-        # what would be refused is refused before the first write
-        try:
-            change.to_set(host, request, clients.user, now)
-        except asking.RefusedError:
-            # it may make sense beside what is recorded
-            if name not in nova.aggregates():
-                raise
-        else:
-            aggregate = nova.claim(name)
-    if aggregate is None:
-        aggregate = nova.aggregates().get(name)
-        if aggregate is None:
-            raise api.OvertakenError(
-                f'{text.escape(name)}: Nova has an aggregate '
-                f'{text.escape(record.aggregate_name(name))} already and does '
-                'not list it; is there a host whose name differs in case only?'
-            )
-        found = dataclasses.replace(host, aggregate=aggregate)
-        if found.record and found.record.entered:
-            # the service was read before somebody else disabled it
-            found = facts.find(nova, name)
-            if found.aggregate is None:
-                raise api.OvertakenError(
-                    f'{text.escape(name)} has just left maintenance'
-                )
-        if wait and found.record is None:
-            # what we do not say is not to replace what they are saying
-            raise api.OvertakenError(
-                f'{text.escape(name)} is being put into maintenance'
-            )
-        return found
-    return dataclasses.replace(host, aggregate=aggregate)
+        taken = text.escape(record.aggregate_name(host.name))
+        raise api.OvertakenError(
+            f'{name}: Nova has an aggregate {taken} already and does not list '
+            'it; is there a host whose name differs in case only?'
+        )
+    host = dataclasses.replace(host, aggregate=aggregate)
+    if host.record and host.record.entered:
+        # the service was read before somebody else disabled it
+        host = facts.find(nova, host.name)
+        if host.aggregate is None:
+            raise api.OvertakenError(f'{name} has just left maintenance')
+    if wait and host.record is None:
+        # what we do not say is not to replace what they are saying
+        raise api.OvertakenError(f'{name} is being put into maintenance')
+    return host
 
 
 def keep(
