@@ -303,7 +303,7 @@ def race(
 
     with (
         mock.patch.object(time, 'sleep', turns.wait),
-        mock.patch.object(parallel, 'start', _at_once),
+        mock.patch.object(parallel, 'start', at_once),
     ):
         turns.run([functools.partial(run, who) for who in everybody])
     return nova, everybody
@@ -322,8 +322,12 @@ def serial(
         yield nova.hosts['compute1']
 
 
-def _at_once(
+def at_once(
     function: collections.abc.Callable[[], typing.Any],
 ) -> typing.Any:
     """Instead of a thread, which would have no turn."""
-    return mock.Mock(result=mock.Mock(return_value=function()))
+    try:
+        result = mock.Mock(return_value=function())
+    except Exception as exc:
+        result = mock.Mock(side_effect=exc)
+    return mock.Mock(result=result)
