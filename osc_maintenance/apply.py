@@ -130,11 +130,13 @@ class _Met:
     :ivar started: what became of servers that were started.
     :ivar theirs: which are off, and not for the maintenance: the words.
     :ivar untold: why owners could not be told, by the ids of their servers.
+    :ivar ends: the id of the maintenance that it has begun to end.
     """
 
     started: list[starting.Row] = dataclasses.field(default_factory=list)
     theirs: list[str] = dataclasses.field(default_factory=list)
     untold: dict[str, str] = dataclasses.field(default_factory=dict)
+    ends: str = ''
 
 
 def _carry_out(
@@ -333,6 +335,11 @@ def _act(
     :param met: is told what else there is to say.
     """
     match windows.called_for(host, now):
+        case None | windows.Call.ENTER if met.ends and met.ends == _id(host):
+            # somebody has given it another window meanwhile
+            return maintenance.keep(
+                clients, host, asking.Request(), now
+            ), 'entered'
         case windows.Call.ENTER:
             _refuse_if_strict(clients, host, now)
             return maintenance.keep(
@@ -351,6 +358,7 @@ def _act(
                 if host.journal.abandoned(load):
                     # nobody would confirm them
                     return host, 'overdue'
+            met.ends = _id(host)
             theirs: list[str] = []
             host, rows = starting.again(
                 clients, host, force=False, hear=theirs.append
@@ -360,8 +368,7 @@ def _act(
             if host.journal.stopped:
                 host = starting.check_ending(clients, host)
             met.untold = notices.withdraw(clients, host)
-            # a new end may be given to it meanwhile
-            return maintenance.end(clients.nova, host, as_seen=True), 'unset'
+            return maintenance.end(clients.nova, host, overdue=now), 'unset'
         case windows.Call.END:
             return host, 'overdue'
         case windows.Call.MEND:
@@ -369,6 +376,10 @@ def _act(
             raise asking.RefusedError(str(standing.cause))
         case _:
             return host, None
+
+
+def _id(host: compute.Host) -> str:
+    return host.record.id if host.record else ''
 
 
 def _taken_up(host: compute.Host) -> dict[str, str | None]:

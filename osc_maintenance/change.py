@@ -55,10 +55,10 @@ class RemoveHost:
 class DeleteAggregate:
     """Delete the aggregate, and the record with it.
 
-    :ivar record: what it has to say still; None for anything.
+    :ivar overdue: when its window has to be over; None for any window.
     """
 
-    record: record_.Record | None = None
+    overdue: datetime.datetime | None = None
 
 
 Step = WriteRecord | AddHost | SetService | RemoveHost | DeleteAggregate
@@ -199,6 +199,7 @@ def to_clear(
     :param now: the present, in UTC.
     :returns: the steps; none if they are clear.
     :raises DamagedError: if the record is lost or damaged.
+    :raises RefusedError: if there is no compute service to be disabled.
     """
     record = host.record
     if host.aggregate is None and host.mark is None:
@@ -227,13 +228,16 @@ def to_clear(
 
 
 def to_unset(
-    host: compute.Host, *, force: bool = False, as_seen: bool = False
+    host: compute.Host,
+    *,
+    force: bool = False,
+    overdue: datetime.datetime | None = None,
 ) -> list[Step]:
     """What ``unset`` has to do: the service first, the record last.
 
     :param host: the host.
     :param force: put the service back although somebody else has changed it.
-    :param as_seen: only if the record says what it said.
+    :param overdue: only if its window is over then.
     :returns: the steps; none if the host is not in maintenance.
     :raises RefusedError: if the service is no longer as we left it, and not as
         it was before either.
@@ -248,7 +252,7 @@ def to_unset(
     _check_alone(host)
     if host.aggregate.hosts:
         steps.append(RemoveHost())
-    steps.append(DeleteAggregate(host.record if as_seen else None))
+    steps.append(DeleteAggregate(overdue))
     return steps
 
 

@@ -88,8 +88,9 @@ class Host:
     :ivar aggregate: the aggregate of its maintenance, or None.
     :ivar remembered: what the service was before, as the same command has
         seen it earlier; None if it has not.
-    :ivar over: the maintenance that the disabled_reason names has been ended,
-        as the same command knows.
+    :ivar over: the maintenance that the disabled_reason names was being ended,
+        as far as the same command can tell: there is no record of it, and the
+        service is otherwise than when it looked before.
     """
 
     name: str

@@ -184,7 +184,7 @@ def keep(
 
 
 class _EnteredAgainError(api.OvertakenError):
-    """It has been ended, and somebody else has disabled the service since."""
+    """It has been ended, and somebody else enters it at the same time."""
 
 
 class _Memory:
@@ -261,16 +261,22 @@ def end(
     host: compute.Host,
     *,
     force: bool = False,
-    as_seen: bool = False,
+    overdue: datetime.datetime | None = None,
 ) -> compute.Host:
     """Carry out ``unset``, and look whether somebody enters it meanwhile.
 
     :param nova: Nova.
     :param host: the host.
     :param force: put the service back although somebody else has changed it.
-    :param as_seen: only if the record says what it said.
+    :param overdue: only if its window is over then.
     :returns: the host as it is now.
+    :raises OvertakenError: if others are at work on it.
     """
+    if overdue and host.aggregate:
+        # before the service is put back
+        aggregate = nova.aggregate(host.aggregate)
+        host = dataclasses.replace(host, aggregate=aggregate)
+        writes.check_overdue(host, overdue)
     noted = host.journal
     lost = host.aggregate is None and host.mark
     looked = noted.moves or noted.returns or lost
@@ -278,7 +284,7 @@ def end(
         # to start servers, or to tell owners that it is over, takes minutes,
         # and to look what is left takes its time as well
         host = dataclasses.replace(host, service=nova.service(host.name))
-    steps = change.to_unset(host, force=force, as_seen=as_seen)
+    steps = change.to_unset(host, force=force, overdue=overdue)
     host = writes.carry_out(nova, host, steps)
     if steps and host.service:
         host = dataclasses.replace(host, service=nova.service(host.name))
@@ -391,7 +397,8 @@ def while_it_lasts(
         nonlocal over
         host = memory.recall(facts.find(clients.nova, name, known))
         if over and host.mark and host.aggregate is None:
-            host = _unset(clients, name, memory)
+            # not what somebody sets by then
+            host = end(clients.nova, host)
         try:
             return act(host)
         except api.OvertakenError as exc:

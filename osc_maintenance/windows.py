@@ -36,8 +36,8 @@ def called_for(host: compute.Host, now: datetime.datetime) -> Call | None:
 
     A maintenance that was entered is to be entered again if the service is as
     it was before: entering it was interrupted, or somebody enabled it while
-    the window is open; and if the host is not in its aggregate any more. What
-    else somebody has made of the service is left alone.
+    the window is open. What else somebody has made of the service is left
+    alone.
 
     :param host: the host.
     :param now: the present, in UTC.
@@ -59,6 +59,4 @@ def called_for(host: compute.Host, now: datetime.datetime) -> Call | None:
         ends = record.entered or lull.just_begun(host.journal, now)
         return None if ends else Call.MEND
     waiting = not record.entered or service.as_set == record.before
-    members = host.aggregate.hosts if host.aggregate else ()
-    outside = host.ours and host.name not in members
-    return Call.ENTER if waiting or outside else None
+    return Call.ENTER if waiting else None

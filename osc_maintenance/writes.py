@@ -15,6 +15,7 @@
 import collections.abc
 import contextlib
 import dataclasses
+import datetime
 
 from osc_lib import exceptions
 
@@ -26,6 +27,7 @@ from osc_maintenance import noting
 from osc_maintenance.nova import api
 from osc_maintenance.nova import hosts
 from osc_maintenance import record as record_
+from osc_maintenance import state
 from osc_maintenance import text
 
 #: How often to look again when somebody else was quicker.
@@ -53,7 +55,8 @@ def carry_out(
     :returns: the host as it is now, from Nova's answers.
     :raises OvertakenError: if somebody else was quicker with a step, has
         enabled or disabled the service since it was looked at, or has noted
-        something in a record that is to be deleted; or if Nova has failed
+        something in a record that is to be deleted, or changed its window; or
+        if Nova has failed
         with a step, and the record is not as it was.
     :raises CommandError: if Nova refuses a step; those before it are done.
     """
@@ -63,7 +66,8 @@ def carry_out(
         if isinstance(step, change.SetService) and host.service and not looked:
             _check_theirs(nova, host.service)
         if isinstance(step, change.DeleteAggregate):
-            _check_record(known, host, step.record)
+            _check_record(known, host)
+            check_overdue(host, step.overdue)
         try:
             host = _do(nova, host, step)
         except api.TransientError as exc:
@@ -127,24 +131,36 @@ def _check_theirs(nova: hosts.Hosts, service: compute.Service) -> None:
         )
 
 
-def _check_record(
-    known: compute.Host, host: compute.Host, record: record_.Record | None
-) -> None:
+def _check_record(known: compute.Host, host: compute.Host) -> None:
     """See that nobody notes what would have to be undone first.
 
     A drain that does not know yet that it is over stops a server, or somebody
-    tells an owner: nobody would look for these once the record is gone. And
-    where it is ended as its window is over somebody may just give it another
-    one. The answer to the removal of the host shows what is there.
+    tells an owner: nobody would look for these once the record is gone. The
+    answer to the removal of the host shows the notes.
     """
     if known.aggregate is None or host.aggregate is None:
         return
     new = host.aggregate.metadata.keys() - known.aggregate.metadata.keys()
-    changed = record is not None and host.record != record
-    if changed or new - {journal.RETURN_KEY}:
+    if new - {journal.RETURN_KEY}:
         raise api.OvertakenError(
             f'{text.escape(host.name)}: somebody else is writing to the '
             'record at the same time'
+        )
+
+
+def check_overdue(
+    host: compute.Host, overdue: datetime.datetime | None
+) -> None:
+    """See that nobody has given it another window, where it ends for that.
+
+    :param host: the host.
+    :param overdue: when its window has to be over; None for any window.
+    :raises OvertakenError: if it is not.
+    """
+    if overdue and not state.overdue(host.record, overdue):
+        raise api.OvertakenError(
+            f'{text.escape(host.name)}: somebody else has given it another '
+            'window at the same time'
         )
 
 

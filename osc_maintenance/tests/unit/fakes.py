@@ -45,6 +45,7 @@ class Nova:
         #: Nova does not list its hypervisors
         self.unlisted = False
         self.hypervisor = 'qemu'
+        self._made = 0
 
     @property
     def changes(self) -> int:
@@ -96,8 +97,11 @@ class Nova:
         if self.hosts[host].aggregate:
             return None
         self._write('claim', host)
-        self.hosts[host] = scenes.claimed(self.hosts[host])
-        return self.hosts[host].aggregate
+        # each is another one, with an id of its own
+        self._made += 1
+        made = scenes.claimed(self.hosts[host], f'{self._made:08x}')
+        self.hosts[host] = made
+        return made.aggregate
 
     def write_record(
         self, aggregate: compute.Aggregate, changes: dict[str, str | None]

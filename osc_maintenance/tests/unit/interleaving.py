@@ -28,6 +28,8 @@ import time
 import typing
 from unittest import mock
 
+from osc_lib import exceptions
+
 from osc_maintenance import apply
 from osc_maintenance import asking
 from osc_maintenance import change
@@ -44,6 +46,8 @@ from osc_maintenance import upheld
 #: How many seconds a request is on its way, and how many Nova takes between
 #: what it removes of a record and what it writes, at most.
 _WAYS, _BUSY = (0.02, 0.1, 0.5), (0.02, 0.3, 0.6, 1.0)
+#: What somebody who is alone may be told.
+_REFUSALS = (asking.RefusedError, exceptions.CommandError)
 #: Within how many seconds they begin.
 _SPREADS = (0.05, 0.5, 2.0)
 
@@ -106,7 +110,6 @@ class BusyNova(fakes.Nova):
         super().__init__(host)
         self._turns, self._chance = turns, chance
         self._way, self._busy = chance.choice(_WAYS), chance.choice(_BUSY)
-        self._made = 0
         #: when a record was last written to, and by which thread
         self.written: list[tuple[float, int]] = []
         #: when a thread has looked at it last
@@ -141,16 +144,7 @@ class BusyNova(fakes.Nova):
         return self._looked(lambda: fakes.Nova.aggregates(self))
 
     def claim(self, host: str) -> compute.Aggregate | None:
-        return self._asked(lambda: self._claimed(host))
-
-    def _claimed(self, host: str) -> compute.Aggregate | None:
-        found = self.hosts[host]
-        if found.aggregate:
-            return None
-        # each is another one, with an id of its own
-        self._made += 1
-        self.hosts[host] = scenes.claimed(found, f'{self._made:08x}')
-        return self.hosts[host].aggregate
+        return self._asked(lambda: fakes.Nova.claim(self, host))
 
     def write_record(
         self, aggregate: compute.Aggregate, changes: dict[str, str | None]
@@ -318,7 +312,10 @@ def serial(
     for order in itertools.permutations(acts):
         nova = fakes.Nova(start)
         for act in order:
-            Operator('alice', act, now).run(nova)
+            alone = Operator('alice', act, now)
+            alone.run(nova)
+            if alone.error and not isinstance(alone.error, _REFUSALS):
+                raise alone.error
         yield nova.hosts['compute1']
 
 

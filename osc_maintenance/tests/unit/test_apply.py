@@ -205,9 +205,9 @@ class TestApply(test_maintenance.MaintenanceTestCase):
             return host, [row]
 
         def end(
-            nova: typing.Any, host: compute.Host, *, as_seen: bool
+            nova: typing.Any, host: compute.Host, **how: typing.Any
         ) -> compute.Host:
-            real(nova, host, as_seen=as_seen)
+            real(nova, host, **how)
             raise api.OvertakenError('HTTP 404')
 
         with (

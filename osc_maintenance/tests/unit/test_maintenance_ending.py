@@ -13,6 +13,8 @@
 """What is set or cleared while somebody else ends the maintenance."""
 
 import dataclasses
+import datetime
+import functools
 from unittest import mock
 
 from osc_maintenance import apply
@@ -23,6 +25,7 @@ from osc_maintenance import facts
 from osc_maintenance import maintenance
 from osc_maintenance import policy
 from osc_maintenance import record
+from osc_maintenance import servers
 from osc_maintenance.tests.unit import fakes
 from osc_maintenance.tests.unit import scenes
 from osc_maintenance.tests.unit import test_maintenance
@@ -70,6 +73,23 @@ class TestEnding(test_maintenance.MaintenanceTestCase):
 
         self.meanwhile(clients.nova, 'set_service', end)
         self.assertIsNone(self._set(clients, _SHORT).reason)
+
+    def test_its_aggregate_is_deleted_by_hand(self) -> None:
+        # nobody has ended anything: the disabled_reason is as it was
+        told = asking.Request(reason='kernel', ticket_url='https://t/1')
+        clients = self.clients(scenes.entered(request=told))
+
+        def delete() -> None:
+            lost = dataclasses.replace(
+                clients.nova.hosts['compute1'], aggregate=None
+            )
+            clients.nova.hosts['compute1'] = lost
+
+        self.meanwhile(clients.nova, 'write_record', delete)
+        found = self._set(clients, _SHORT)
+        self.assertEqual(
+            ('kernel', 'https://t/1'), (found.reason, found.ticket_url)
+        )
 
     def test_another_one_is_made_since_it_was_listed(self) -> None:
         clients = self.clients(scenes.claimed(scenes.host()))
@@ -122,7 +142,10 @@ class TestEnding(test_maintenance.MaintenanceTestCase):
             fakes.real(clients), 'compute1', frozenset(('reason',)), NOW
         )
         # it is theirs to end it
-        self.assertIsNone(clients.nova.hosts['compute1'].mark)
+        found = clients.nova.hosts['compute1']
+        self.assertIsNone(found.mark)
+        assert found.record is not None
+        self.assertIsNone(found.record.reason)
 
 
 class TestOverdue(test_maintenance.MaintenanceTestCase):
@@ -132,12 +155,18 @@ class TestOverdue(test_maintenance.MaintenanceTestCase):
         request=asking.Request(end=NOW + HOUR, reason='kernel')
     )
 
-    def _apply(self, clients: fakes.Clients) -> list[str]:
+    longer = asking.Request(end=NOW + 9 * HOUR)
+
+    def _apply(
+        self,
+        clients: fakes.Clients,
+        now: datetime.datetime = NOW + 2 * HOUR,
+    ) -> list[str]:
         rows = apply.apply(
             fakes.real(clients),
             unset_overdue=True,
             max_parallel=1,
-            now=lambda: NOW + 2 * HOUR,
+            now=lambda: now,
         )
         return [row['action'] for row in rows]
 
@@ -148,15 +177,60 @@ class TestOverdue(test_maintenance.MaintenanceTestCase):
 
     def test_it_is_given_another_end_meanwhile(self) -> None:
         clients = self.clients(self.overdue)
-        longer = asking.Request(end=NOW + 9 * HOUR)
         self.meanwhile(
-            clients.nova, 'set_service', lambda: self.set_(clients, longer)
+            *(clients.nova, 'set_service'),
+            lambda: self.set_(clients, self.longer),
         )
         self.assertEqual(['entered'], self._apply(clients))
         found = clients.nova.hosts['compute1']
         self.assertTrue(found.ours)
         assert found.record is not None
         self.assertEqual(NOW + 9 * HOUR, found.record.end)
+
+    def test_it_is_given_another_end_once_its_end_is_announced(self) -> None:
+        # owners read that it is over before the service is put back
+        told = asking.Request(end=NOW + HOUR, notify=True)
+        for method, after in (
+            # before it is announced, and while it is withdrawn
+            ('write_record', False),
+            ('write_record', True),
+            ('set_service', False),
+        ):
+            clients = self.clients(scenes.entered(request=told))
+            web = servers.Load('compute1', (scenes.server('web'),))
+            clients.servers.loads['compute1'] = web
+            self.assertEqual(['told'], self._apply(clients, NOW))
+            self.meanwhile(
+                *(clients.nova, method),
+                functools.partial(self.set_, clients, self.longer),
+                after=after,
+            )
+            self.assertEqual(['entered'], self._apply(clients))
+            found = clients.nova.hosts['compute1']
+            self.assertTrue(found.ours)
+            self.assertFalse(found.journal.returning)
+            assert found.record and found.aggregate
+            self.assertEqual(NOW + 9 * HOUR, found.record.end)
+            self.assertEqual(('compute1',), found.aggregate.hosts)
+            self.assertEqual([], self._apply(clients))
+
+    def test_a_third_one_sets_what_was_disabled_too_late(self) -> None:
+        ending = dataclasses.replace(_OLD, service=scenes.host().service)
+        clients = self.clients(ending)
+        raid = asking.Request(reason='raid')
+
+        def end() -> None:
+            clients.nova.hosts['compute1'] = scenes.host()
+            self.meanwhile(
+                clients.nova, 'set_service', lambda: self.set_(clients, raid)
+            )
+
+        self.meanwhile(clients.nova, 'set_service', end)
+        self._apply(clients)
+        found = clients.nova.hosts['compute1']
+        self.assertTrue(found.ours)
+        assert found.record is not None
+        self.assertEqual('raid', found.record.reason)
 
     def test_it_is_disabled_once_more_by_who_clears_a_property(self) -> None:
         clients = self.clients(self.overdue)

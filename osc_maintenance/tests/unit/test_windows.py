@@ -30,7 +30,6 @@ class TestCalledFor(base.BaseTestCase):
         planned, inside = scenes.planned(), scenes.entered()
         limited = scenes.entered(request=asking.Request(duration=HOUR))
         interrupted = scenes.after(inside, change.SetService(record.ENABLED))
-        outside = scenes.after(inside, change.RemoveHost())
         foreign = scenes.disabled_by_somebody(inside)
         damaged = scenes.after(
             planned, change.WriteRecord({'maintenance:window_end': 'soon'})
@@ -79,7 +78,6 @@ class TestCalledFor(base.BaseTestCase):
             ('over', limited, 1, end),
             ('without an end', inside, 10000, None),
             ('interrupted, or enabled', interrupted, 0, enter),
-            ('taken out of its aggregate', outside, 0, enter),
             ('disabled by somebody', foreign, 0, None),
             ('damaged', damaged, 0, mend),
             ('of another host', renamed, 4, mend),
