@@ -275,8 +275,8 @@ def end(
     if overdue and host.aggregate:
         # before the service is put back
         aggregate = nova.aggregate(host.aggregate)
-        host = dataclasses.replace(host, aggregate=aggregate)
-        writes.check_overdue(host, overdue)
+        found = dataclasses.replace(host, aggregate=aggregate)
+        writes.check_overdue(found, overdue)
     noted = host.journal
     lost = host.aggregate is None and host.mark
     looked = noted.moves or noted.returns or lost

@@ -22,7 +22,9 @@ from osc_maintenance import asking
 from osc_maintenance import change
 from osc_maintenance import compute
 from osc_maintenance import facts
+from osc_maintenance import journal
 from osc_maintenance import maintenance
+from osc_maintenance import noting
 from osc_maintenance import policy
 from osc_maintenance import record
 from osc_maintenance import servers
@@ -213,6 +215,30 @@ class TestOverdue(test_maintenance.MaintenanceTestCase):
             self.assertEqual(NOW + 9 * HOUR, found.record.end)
             self.assertEqual(('compute1',), found.aggregate.hosts)
             self.assertEqual([], self._apply(clients))
+
+    def test_a_server_is_stopped_for_it_at_the_last_moment(self) -> None:
+        clients = self.clients(self.overdue)
+        server = scenes.server('web', host='compute1')
+        load = servers.Load('compute1', (server,))
+        clients.servers.loads['compute1'] = load
+
+        def stop() -> None:
+            aggregate = clients.nova.hosts['compute1'].aggregate
+            assert aggregate
+            notes = noting.stopping(
+                journal.Journal(), ['web-id'], user=clients.user_id
+            )
+            clients.nova.write_record(aggregate, notes)
+            clients.servers.stop(server)
+
+        # not when it is looked for, but the next time
+        self.meanwhile(
+            *(clients.nova, 'aggregate'),
+            lambda: self.meanwhile(clients.nova, 'aggregate', stop),
+        )
+        self.assertEqual(['unset'], self._apply(clients))
+        self.assertEqual(('start', 'web-id', None), clients.servers.writes[-1])
+        self.assertEqual(scenes.host(), clients.nova.hosts['compute1'])
 
     def test_a_third_one_sets_what_was_disabled_too_late(self) -> None:
         ending = dataclasses.replace(_OLD, service=scenes.host().service)
