@@ -237,17 +237,8 @@ def unset(
     :raises RefusedError: if the service is not as we left it; nothing has been
         written then.
     """
-    return _unset(clients, name, _Memory(), force=force, seen=seen)
+    memory = _Memory()
 
-
-def _unset(
-    clients: 'clients_.Clients',
-    name: str,
-    memory: _Memory,
-    *,
-    force: bool = False,
-    seen: collections.abc.Callable[[compute.Host], None] = lambda _host: None,
-) -> compute.Host:
     def attempt() -> compute.Host:
         host = memory.recall(facts.find(clients.nova, name))
         seen(host)
