@@ -194,7 +194,7 @@ def to_clear(
     """What ``unset`` has to do to clear single properties of a maintenance.
 
     :param host: the host.
-    :param properties: some of ``reason``, ``ticket_url`` and ``window``.
+    :param properties: some of ``reason``, ``ticket_url`` and ``window_end``.
     :param user: who asks.
     :param now: the present, in UTC.
     :returns: the steps; none if they are clear.
@@ -215,7 +215,7 @@ def to_clear(
     if host.mark:
         # the disabled_reason may be the only one that knows
         wanted = dataclasses.replace(wanted, before=host.before)
-    if 'window' in properties:
+    if 'window_end' in properties:
         wanted = dataclasses.replace(wanted, end=None, removal=False)
     if 'reason' in properties:
         wanted = dataclasses.replace(wanted, reason=None)

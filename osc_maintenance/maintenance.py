@@ -36,8 +36,6 @@ if typing.TYPE_CHECKING:
 
 _NOTHING: collections.abc.Mapping[str, str | None] = {}
 
-#: The part of a record that a property is, where the names differ.
-_PROPERTIES = {'window': 'window_end'}
 #: Seconds between looks while somebody else is at work: a busy Nova takes some
 #: between the removal of what a record said and the writing of what it says.
 _PAUSES = (0.2, 0.5, 1.0, 2.0)
@@ -340,7 +338,7 @@ def clear(
 
     :param clients: Nova, and who is asking.
     :param name: the host's name.
-    :param properties: some of ``reason``, ``ticket_url`` and ``window``.
+    :param properties: some of ``reason``, ``ticket_url`` and ``window_end``.
     :param now: the present, in UTC.
     :returns: the host as it is now.
     :raises CommandError: if there is no such host, or Nova refuses.
@@ -349,12 +347,8 @@ def clear(
     """
 
     def decide(host: compute.Host, lost: frozenset[str]) -> list[change.Step]:
-        left = {
-            item
-            for item in properties
-            if _PROPERTIES.get(item, item) not in lost
-        }
-        return change.to_clear(host, frozenset(left), clients.user, now)
+        left = properties - lost
+        return change.to_clear(host, left, clients.user, now)
 
     def act(host: compute.Host) -> compute.Host:
         return writes.until_it_holds(clients.nova, host, decide, _NOTHING)

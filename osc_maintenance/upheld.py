@@ -63,16 +63,20 @@ def cleared(
     """What somebody else has set at the same time; None if nothing.
 
     :param record: the record as it is, after they were cleared.
-    :param properties: some of ``reason``, ``ticket_url`` and ``window``.
+    :param properties: some of ``reason``, ``ticket_url`` and ``window_end``.
     """
     found = record or record_.Record()
     left = {
-        'reason': found.reason,
-        'ticket_url': found.ticket_url,
-        'window': found.end or found.removal,
+        'reason': ('reason', found.reason),
+        'ticket_url': ('ticket URL', found.ticket_url),
+        'window_end': ('window end', found.end or found.removal),
     }
-    names = [name for name in left if name in properties and left[name]]
-    return _told(found, [name.replace('_url', ' URL') for name in names])
+    names = [
+        words
+        for name, (words, value) in left.items()
+        if name in properties and value
+    ]
+    return _told(found, names)
 
 
 def _told(record: record_.Record, names: list[str]) -> str | None:

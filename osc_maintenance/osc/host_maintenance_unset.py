@@ -60,9 +60,12 @@ class UnsetHostMaintenance(base.ChangingCommand):
     """
 
     _PROPERTIES = {
-        'reason': 'Clear the reason',
-        'ticket_url': "Clear the ticket's URL",
-        'window': 'Clear the end of the window, or the removal of the host',
+        'reason': ('--reason', 'Clear the reason'),
+        'ticket_url': ('--ticket-url', "Clear the ticket's URL"),
+        'window_end': (
+            '--window',
+            'Clear the end of the window, or the removal of the host',
+        ),
     }
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -77,9 +80,10 @@ class UnsetHostMaintenance(base.ChangingCommand):
                 'is left where Nova does not list it'
             ),
         )
-        for name, what in self._PROPERTIES.items():
+        for name, (option, what) in self._PROPERTIES.items():
             parser.add_argument(
-                '--' + name.replace('_', '-'),
+                option,
+                dest=name,
                 action='store_true',
                 help=f'{what}; the maintenance goes on',
             )

@@ -209,6 +209,16 @@ class TestSet(base.TestCase):
             code=exit_codes.ExitCode.USAGE,
         )
 
+    def test_a_window_that_cannot_be_read_is_cleared(self) -> None:
+        host = self.scene.host()
+        self.maintenance('set', host, '--end', '+2h', '--reason', 'x')
+        self.write_metadata(host, window_end='tomorrow')
+        told = self.maintenance('unset', host, '--window')
+        self.assertEqual(
+            ('maintenance', None, 'x'),
+            (told['state'], told['window_end'], told['reason']),
+        )
+
     def test_tables_are_for_people(self) -> None:
         host = self.scene.host()
         table = self.openstack(

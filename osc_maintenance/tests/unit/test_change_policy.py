@@ -97,7 +97,7 @@ class TestPolicy(base.BaseTestCase):
         steps = change.to_set(seen, request, 'bob', NOW + HOUR)
         self.assertEqual(ONLY_A, policy_in(scenes.after(seen, *steps)))
         cleared = scenes.after(
-            seen, *change.to_clear(seen, frozenset(['window']), 'bob', NOW)
+            seen, *change.to_clear(seen, frozenset(['window_end']), 'bob', NOW)
         )
         self.assertEqual(ONLY_A, policy_in(cleared))
         # that no server has to go is said as well
@@ -198,7 +198,7 @@ class TestJournal(base.BaseTestCase):
 
     def test_a_property_that_is_cleared_does_not_end_a_return(self) -> None:
         steps = change.to_clear(
-            self._noted(), frozenset(['reason', 'window']), 'bob', NOW
+            self._noted(), frozenset(['reason', 'window_end']), 'bob', NOW
         )
         cleared = scenes.after(self._noted(), *steps)
         self.assertTrue(cleared.journal.returning)

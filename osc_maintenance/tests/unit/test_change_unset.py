@@ -133,7 +133,7 @@ class TestClear(base.BaseTestCase):
             'maintenance 3f9a1c2e: kernel', told.service.disabled_reason
         )
         self.assertEqual([], self._clear(told, 'ticket_url'))
-        told = scenes.after(told, *self._clear(told, 'window', 'reason'))
+        told = scenes.after(told, *self._clear(told, 'window_end', 'reason'))
         assert told.record is not None
         self.assertIsNone(told.record.end)
         self.assertIsNone(told.record.reason)
@@ -146,11 +146,20 @@ class TestClear(base.BaseTestCase):
         assert told.record is not None
         self.assertEqual((), told.record.problems)
         self.assertRaises(
-            asking.RefusedError, self._clear, seen, 'reason', 'window'
+            asking.RefusedError, self._clear, seen, 'reason', 'window_end'
         )
 
+    def test_a_window_that_is_damaged(self) -> None:
+        damage = {'maintenance:window_end': 'tomorrow'}
+        seen = scenes.after(scenes.entered(), change.WriteRecord({**damage}))
+        told = scenes.after(seen, *self._clear(seen, 'window_end'))
+        assert told.record is not None
+        self.assertEqual((), told.record.problems)
+        self.assertIsNone(told.record.end)
+        self.assertRaises(asking.RefusedError, self._clear, seen, 'reason')
+
     def test_nothing_to_clear(self) -> None:
-        self.assertEqual([], self._clear(scenes.host(), 'window'))
+        self.assertEqual([], self._clear(scenes.host(), 'window_end'))
         self.assertEqual(
             [], self._clear(scenes.host('disabled', 'x'), 'reason')
         )
@@ -164,7 +173,7 @@ class TestClear(base.BaseTestCase):
 
     def test_the_end_of_a_plan(self) -> None:
         seen = scenes.planned()
-        told = scenes.after(seen, *self._clear(seen, 'window')).record
+        told = scenes.after(seen, *self._clear(seen, 'window_end')).record
         assert told is not None
         self.assertIsNone(told.end)
         self.assertEqual(NOW + 4 * HOUR, told.start)
@@ -179,7 +188,7 @@ class TestClear(base.BaseTestCase):
 
     def test_a_removal_is_a_window_too(self) -> None:
         seen = scenes.entered(request=asking.Request(removal=True))
-        told = scenes.after(seen, *self._clear(seen, 'window')).record
+        told = scenes.after(seen, *self._clear(seen, 'window_end')).record
         assert told is not None
         self.assertFalse(told.removal)
 
@@ -197,7 +206,7 @@ class TestClear(base.BaseTestCase):
             (down, 'cell'),
         ):
             error = self.assertRaises(
-                asking.RefusedError, self._clear, seen, 'window'
+                asking.RefusedError, self._clear, seen, 'window_end'
             )
             self.assertIn(why, str(error))
 

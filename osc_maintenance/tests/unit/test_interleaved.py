@@ -165,7 +165,7 @@ class TestEndings(base.BaseTestCase):
                 for word in chance.sample(_WORDS, 2)
             ]
             pool += map(
-                interleaving.clearing, ('reason', 'ticket_url', 'window')
+                interleaving.clearing, ('reason', 'ticket_url', 'window_end')
             )
             pool += (
                 interleaving.unset,

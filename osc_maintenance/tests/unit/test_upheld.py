@@ -84,14 +84,14 @@ class TestByOthers(base.BaseTestCase):
 
 class TestCleared(base.BaseTestCase):
     def test_what_is_left(self) -> None:
-        properties = frozenset(('reason', 'ticket_url', 'window'))
+        properties = frozenset(('reason', 'ticket_url', 'window_end'))
         self.assertIsNone(upheld.cleared(_RECORD, properties))
         self.assertIsNone(upheld.cleared(None, properties))
         found = dataclasses.replace(
             _RECORD, reason='x', ticket_url='https://x', removal=True
         )
         self.assertIn(
-            'reason, ticket URL, window;',
+            'reason, ticket URL, window end;',
             str(upheld.cleared(found, properties)),
         )
         self.assertIsNone(upheld.cleared(found, frozenset()))
