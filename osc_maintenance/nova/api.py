@@ -142,7 +142,11 @@ def explained(subject: str) -> collections.abc.Iterator[None]:
         nova_exceptions.ClientException,
         ksa_exceptions.ClientException,
     ) as exc:
-        told = text.masked(str(exc)).replace('\n', ' ')
+        told = str(exc)
+        if isinstance(exc, ksa_exceptions.HttpError) and exc.url:
+            # what Nova refuses is novaclient's: this one is of Keystone
+            told = f'{exc.url}: {told}'
+        told = text.masked(told).replace('\n', ' ')
         words = text.escape(f'{subject}: {told}')
         if _passing(exc):
             raise TransientError(words) from exc

@@ -59,6 +59,13 @@ class TestExplained(base.BaseTestCase):
             told = str(self._error(raised))
             self.assertIn('to http://***@a.example/v2.1: no', told)
 
+    def test_it_is_keystone_that_does_not_answer(self) -> None:
+        raised = ksa_exceptions.ServiceUnavailable(
+            'busy', url='http://me:s3cret@k.example/v3/auth/tokens'
+        )
+        told = str(self._error(raised))
+        self.assertIn('http://***@k.example/v3/auth/tokens: busy', told)
+
     def test_what_may_go_away_by_itself(self) -> None:
         for raised, passing in (
             (nova_exceptions.from_response(_response(500), {}, ''), True),
