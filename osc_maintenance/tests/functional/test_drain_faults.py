@@ -74,6 +74,10 @@ class TestLooks(FaultTestCase):
     def test_nova_is_asked_too_much(self) -> None:
         self._fails(429, '/os-migrations', '/servers/detail')
 
+    def test_nova_is_upgraded(self) -> None:
+        # an older one behind the same address knows no such microversion
+        self._fails(406, '/os-migrations', '/servers/detail')
+
     def test_connections_are_dropped(self) -> None:
         made = self.scene.servers(['a', 'b'], on=self.here)
         looks: list[str] = []

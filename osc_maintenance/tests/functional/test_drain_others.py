@@ -133,6 +133,44 @@ class TestSomebodyElse(drains.DrainTestCase):
         self._assert_stops('somebody else has changed which servers')
 
 
+class TestAsleep(drains.DrainTestCase):
+    """The drain stands still for a time, as on a laptop that sleeps."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.here, self.there = self.scene.host(), self.scene.host()
+        self.made = self.scene.servers(['a', 'b'], on=self.here)
+        for server in self.made:
+            self.scene.migration_of(server, seconds=16)
+        self.going = self.set_going(self.here, *_ALL, '--max-parallel', '1')
+        self.going.says('live migration started')
+        self.going.send(signal.SIGSTOP)
+        operations.wait_for(
+            'one has moved',
+            lambda: any('completed' in self.statuses(s) for s in self.made),
+        )
+
+    def test_it_goes_on(self) -> None:
+        self.going.send(signal.SIGCONT)
+        drain = self.ended(self.going)
+        for server in self.made:
+            self.assert_moved_once(drain, server, self.there)
+        self.assert_drained(drain.told)
+
+    def test_somebody_has_ended_it(self) -> None:
+        self.maintenance('unset', self.here)
+        self.going.send(signal.SIGCONT)
+        answer = self.going.end()
+        self.assertEqual(Exit.ERROR, answer.code, str(answer))
+        self.assertIn(
+            'was ended by somebody else', answer.stderr.splitlines()[-1]
+        )
+        self.assertEqual(
+            [0, 1], sorted(len(self.migrations(s)) for s in self.made)
+        )
+        self.assert_untouched(self.here)
+
+
 class TestTooLate(drains.DrainTestCase):
     """Nothing is left to start when somebody else ends the maintenance."""
 

@@ -42,6 +42,21 @@ class TestSomebodyElse(base.TestCase):
         self.maintenance('unset', host, '--force')
         self.assert_untouched(host)
 
+    def test_a_host_that_was_renamed(self) -> None:
+        host = self.scene.host()
+        self.maintenance('set', host)
+        self.scene.remove_host(host)
+        renamed = self.scene.host('renamed')
+        self.assertEqual('none', self.maintenance('show', renamed)['state'])
+        shown = self.maintenance(
+            'show', host, says='it has no compute service'
+        )
+        self.assertEqual('error', shown['state'])
+        self.assertIn('unset removes it', shown['cause'])
+        self.maintenance('unset', host, says='it has no compute service')
+        self.assertIsNone(self.aggregate(host))
+        self.assert_untouched(renamed)
+
     def test_a_host_enabled_behind_our_back(self) -> None:
         host = self.scene.host()
         self.set_service(host, 'disabled', 'broken NIC')
