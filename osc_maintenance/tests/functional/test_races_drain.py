@@ -60,9 +60,10 @@ class TestMeanwhile(races.RacesTestCase):
         self.slow = self.scene.server('slow', on=self.here, flavor='m1.small')
         self.scene.migration_of(self.slow, hangs=True)
 
-    def _drain(self) -> forked.Command:
+    def _drain(self, migrate: str = 'all') -> forked.Command:
         drain = self.going(
-            self.ann, 'set', self.here, *_ALL, '--max-parallel', '1'
+            *(self.ann, 'set', self.here, '--migrate', migrate),
+            *('--max-parallel', '1'),
         )
         drain.says(f'slow ({self.slow.id}): live migration started')
         self.migration(self.slow, 'running')
@@ -127,6 +128,58 @@ class TestMeanwhile(races.RacesTestCase):
         self.assertEqual(Exit.ERROR, answer.code, str(answer))
         self.assertIn(words, answer.stderr.splitlines()[-1])
         self.assertNotIn('Traceback', answer.stderr)
+
+    def _one_is_stopped(self, migrate: str, outcome: str, host: str) -> None:
+        web = self.scene.server('web', on=self.here)
+        drain = self._drain(migrate)
+        self.act(web, 'os-stop')
+        operations.wait_for(
+            'it is stopped', lambda: self.server(web)['status'] == 'SHUTOFF'
+        )
+        self._force()
+        answer = drain.end()
+        self.assertEqual(Exit.DONE, answer.code, str(answer))
+        told = drains.Drain(json.loads(answer.stdout), answer.stderr)
+        self.assertEqual('moved', told.outcome(self.slow), str(answer))
+        self.assertEqual(outcome, told.outcome(web), str(answer))
+        self.assert_on(host, web, 'SHUTOFF')
+
+    def test_one_is_stopped_and_active_ones_go(self) -> None:
+        self._one_is_stopped('active', 'left', self.here)
+
+    def test_one_is_stopped_and_all_go(self) -> None:
+        self._one_is_stopped('all', 'moved', self.there)
+
+    def test_the_record_is_damaged(self) -> None:
+        web = self.scene.server('web', on=self.here)
+        drain = self._drain()
+        self.write_metadata(self.here, set_at='never')
+        self._force()
+        answer = drain.end()
+        told = drains.Drain(json.loads(answer.stdout), answer.stderr)
+        for server in (self.slow, web):
+            self.assert_moved_once(told, server, self.there)
+        self.assertEqual(
+            ('error', True), (told.told['state'], told.told['emptied'])
+        )
+        self.assertIn('set_at', told.told['cause'])
+        self.does_well(self.ben, 'set', self.here)
+        shown = self.done(self.ben, 'show', self.here)
+        self.assertEqual('maintenance', shown['state'])
+
+    def test_the_window_is_over(self) -> None:
+        self.alone()
+        web = self.scene.server('web', on=self.here)
+        drain = self._drain()
+        self.write_metadata(self.here, window_end='2026-01-01T00:00:00Z')
+        ended = self.done(self.ben, 'apply', '--unset-overdue')
+        self.assertEqual(
+            [(self.here, 'none')],
+            [(row['host'], row['state']) for row in ended],
+        )
+        self._assert_stops(drain, 'was ended by somebody else')
+        self.assertEqual([], self.migrations(web))
+        self.assert_untouched(self.here)
 
     def test_the_aggregate_is_deleted(self) -> None:
         web = self.scene.server('web', on=self.here)

@@ -65,6 +65,30 @@ class TestSetAgainstUnset(races.RacesTestCase):
             self.assert_succeeds(answer)
             self._assert_as_before()
 
+    def test_unset_while_somebody_clears_a_property(self) -> None:
+        gone = f'{self.host} is not in maintenance'
+        # with her disable on its way she cannot tell that from an aggregate
+        # that is lost
+        lost = f'the record of {self.host} is lost or damaged'
+        for number, code, words in (
+            (1, Exit.DONE, gone),
+            (2, Exit.ERROR, lost),
+        ):
+            self.done(self.ann, 'set', self.host, '--reason', 'x')
+            answer = self.between(
+                *(self.ann, number, ('unset', self.host, '--reason')),
+                lambda: self.done(self.ben, 'unset', self.host),
+            )
+            assert answer
+            self.assertEqual(code, answer.code, str(answer))
+            self.assertIn(words, answer.stderr)
+            if code != Exit.DONE:
+                shown = self.done(self.ben, 'show', self.host)
+                self.assertEqual('error', shown['state'])
+                # what it was before is still known
+                self.done(self.ben, 'unset', self.host)
+            self._assert_as_before()
+
 
 class TestEveryMeeting(races.RacesTestCase):
     """Both are held at each of their writes, and one ends before the other."""
@@ -200,6 +224,27 @@ class TestAColleague(races.RacesTestCase):
             self.assertIn('is gone', shown['cause'])
             self.done(self.ben, 'unset', host)
             self.assert_untouched(host)
+
+    def test_disables_it_again_before_all_is_done(self) -> None:
+        disabled = ('disabled', 'bad disk')
+        pet = self.scene.server('pet', on=self.host)
+        said = {'metadata': {'maintenance:policy': 'stop'}}
+        self.admin.post('compute', f'/servers/{pet.id}/metadata', said)
+        self.does_well(
+            *(self.ben, 'set', self.host, '--migrate', 'all'),
+            '--notify-owners',
+        )
+        self.assert_on(self.host, pet, 'SHUTOFF')
+        self.ann.hold(self.moves_of(pet))
+        unsets = self.going(self.ann, 'unset', self.host)
+        self.assertTrue(self.ann.is_held(unsets))
+        self.set_service(self.host, *disabled)
+        self.ann.release()
+        answer = unsets.end()
+        self.assertNotIn('Traceback', answer.stderr)
+        self.assertEqual(Exit.ERROR, answer.code, str(answer))
+        self.assertIn('bad disk', answer.stderr.splitlines()[-1])
+        self.assertEqual(disabled, self.service(self.host))
 
 
 class TestServersComeBack(races.RacesTestCase):

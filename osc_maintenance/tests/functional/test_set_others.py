@@ -12,11 +12,18 @@
 
 """Entering and leaving a maintenance beside somebody else."""
 
+import collections.abc
+
 from osc_maintenance import exit_codes
 from osc_maintenance.tests.commands import forked
 from osc_maintenance.tests.functional import base
+from osc_maintenance.tests.functional import proxy
 
 TICKET = 'https://tickets.example.com/7?a=b&c=d#e'
+
+
+def _rewriting(was: str, told: str) -> collections.abc.Callable[..., bytes]:
+    return lambda body: body.replace(was.encode(), told.encode())
 
 
 class TestSomebodyElse(base.TestCase):
@@ -41,6 +48,27 @@ class TestSomebodyElse(base.TestCase):
         )
         self.maintenance('unset', host, '--force')
         self.assert_untouched(host)
+
+    def test_nova_answers_in_another_form(self) -> None:
+        host = self.scene.host()
+        line = self.useFixture(proxy.Proxy(self.cloud.urls['compute']))
+        environ = self.clouds_yaml(
+            compute_endpoint_override=f'{line.url}/v2.1'
+        )
+        self.set_service(host, 'disabled', 'broken NIC')
+        for was, told in (
+            ('"status": "disabled"', '"status": null'),
+            ('"disabled_reason":', '"reason":'),
+            ('"host":', '"on":'),
+        ):
+            line.rewrite = _rewriting(was, told)
+            said = self.refused(
+                *('host', 'maintenance', 'set', host), environ=environ
+            )
+            self.assertRegex(said, 'status|disabled_reason|host')
+        self.assertEqual([], line.writes)
+        self.assertEqual(('disabled', 'broken NIC'), self.service(host))
+        self.assertIsNone(self.aggregate(host))
 
     def test_a_host_that_was_renamed(self) -> None:
         host = self.scene.host()
