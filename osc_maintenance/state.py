@@ -75,9 +75,9 @@ def derive(
             f'the aggregate {record_.AGGREGATE_PREFIX}{host.name} is gone, '
             f'but the service is still disabled for maintenance '
             f'{host.mark.id}: set records it again (with --migrate, if '
-            'servers were to be moved, and --notify-owners, if owners were '
-            'told: that is lost, and which servers were stopped or moved), '
-            'unset ends it'
+            'servers were to be moved, --notify-owners, if owners were told, '
+            'and --end, if it was to end: that is lost, and which servers '
+            'were stopped or moved), unset ends it'
         )
     if service is None:
         return _error(

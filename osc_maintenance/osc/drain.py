@@ -121,7 +121,7 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help=(
             'Stop running servers that have to go and cannot be moved, when '
-            'all others have gone; "unset" starts just them again'
+            'all others have gone or stayed; "unset" starts just them again'
         ),
     )
     group.add_argument(
