@@ -420,7 +420,16 @@ def _unsay(
                 aggregate.maintenance_id
                 for aggregate in clients.nova.aggregates().values()
             } - {ours}
-        clients.owned.untell(found, notice.keys_of(found.said, others))
+        keys = notice.keys_of(found.said, others)
+        if not clients.owned.untell(found, keys):
+            now = clients.servers.server(server)
+            if now and now.said.keys() & keys:
+                # Nova lists it, and does not let us change it
+                return exceptions.CommandError(
+                    f'{now.name} ({now.id}): Nova does not find it for this '
+                    'account, though it is there: an admin can remove its '
+                    'notice'
+                )
     except exceptions.CommandError as exc:
         return exc
     return None

@@ -67,6 +67,7 @@ class Server:
     :ivar progress: how much of its memory a live migration has copied, in
         percent, or None.
     :ivar said: what its owner says, in its metadata.
+    :ivar foreign: Nova lists it, and does not find it for this account.
     """
 
     id: str
@@ -92,6 +93,7 @@ class Server:
     said: collections.abc.Mapping[str, str] = dataclasses.field(
         default_factory=dict
     )
+    foreign: bool = False
 
     @property
     def moves(self) -> bool:

@@ -89,11 +89,16 @@ def find(
         and (server.vm_state in _NOT_RUNNING or server.stopping)
     ]
     ours = [
-        server
-        for server in off
-        if _is_ours(clients, server.id, noted[server.id])
+        server for server in off if _is_ours(clients, server, noted[server.id])
     ]
     found = [server for server in ours if _is_stopped(server)]
+    foreign = [server for server in found if server.foreign]
+    if foreign and not force:
+        raise asking.RefusedError(
+            'Nova lets only an admin start what this maintenance has stopped: '
+            f'{_named(foreign)}: let an admin end it, or leave them stopped '
+            'with --force'
+        )
     down = {
         name
         for name in {server.host for server in found}
@@ -101,19 +106,24 @@ def find(
     }
     stuck = [server for server in found if server.host in down]
     if stuck and not force:
-        named = ', '.join(f'{text.escape(s.name)} ({s.id})' for s in stuck)
         raise asking.RefusedError(
             f'nova-compute on {", ".join(sorted(down))} is down, so what this '
-            f'maintenance has stopped cannot be started again: {named}: bring '
-            'it up first, or leave them stopped with --force'
+            f'maintenance has stopped cannot be started again: '
+            f'{_named(stuck)}: bring it up first, or leave them stopped with '
+            '--force'
         )
     return Stopped(
-        [server for server in found if server.host not in down],
+        [s for s in found if s.host not in down and not s.foreign],
         [
             _row(
                 server, f'left stopped: nova-compute on {server.host} is down'
             )
             for server in stuck
+        ]
+        + [
+            _row(server, 'left stopped: Nova lets only an admin start it')
+            for server in foreign
+            if server not in stuck
         ]
         + [
             _row(server, server.fault or f'it is {server.status}')
@@ -124,18 +134,22 @@ def find(
     )
 
 
+def _named(found: collections.abc.Iterable[servers.Server]) -> str:
+    return ', '.join(f'{text.escape(s.name)} ({s.id})' for s in found)
+
+
 def _is_stopped(server: servers.Server) -> bool:
     return server.vm_state == 'stopped' or server.stopping
 
 
 def _is_ours(
-    clients: 'clients_.Clients', server: str, users: tuple[str, ...]
+    clients: 'clients_.Clients', server: servers.Server, users: tuple[str, ...]
 ) -> bool:
     """Whether who has stopped a server for the maintenance was the last."""
-    if not users:
+    if not users or server.foreign:
         return True
     try:
-        return clients.servers.stopped_by(server) in users
+        return clients.servers.stopped_by(server.id) in users
     except api.TransientError:
         raise
     except exceptions.CommandError:

@@ -122,15 +122,17 @@ class Owned:
 
     def untell(
         self, server: servers.Server, keys: collections.abc.Iterable[str]
-    ) -> None:
-        """Remove metadata of a server; what is gone already is as well.
+    ) -> bool:
+        """Remove metadata of a server.
 
         Rests on DELETE /servers/{id}/metadata/{key}, one request for each.
 
         :param server: the server.
         :param keys: the keys.
+        :returns: False if Nova has not found some of it, or the server.
         :raises CommandError: if Nova refuses.
         """
+        found = True
         with api.explained(f'{server.name} ({server.id})'):
             for key in sorted(keys):
                 try:
@@ -138,5 +140,7 @@ class Owned:
                         f'/servers/{server.id}/metadata/{parse.quote(key)}'
                     )
                 except nova_exceptions.NotFound:
+                    found = False
                     continue
                 self.changes += 1
+        return found

@@ -20,6 +20,7 @@ import contextlib
 import dataclasses
 import datetime
 import typing
+from urllib import parse
 
 from novaclient import api_versions
 from novaclient import exceptions as nova_exceptions
@@ -86,24 +87,47 @@ class Servers(actions.Actions):
     def server(self, server: str) -> servers.Server | None:
         """One server.
 
-        Rests on GET /servers/{id}.
+        Rests on GET /servers/{id}, and GET /servers/detail?uuid= where that
+        finds none: Nova finds what is of another project for an admin alone,
+        whatever its policy lets others do.
 
         :param server: its id.
         :returns: the server, or None if there is none, or no longer.
         :raises DownCellError: if its cell is down, so that Nova tells nothing
             but its id.
+        :raises CommandError: if Nova does not say whether there is one.
         """
         with api.explained(f'Server {server}'):
+            foreign = False
             try:
                 _response, body = self._client.client.get(f'/servers/{server}')
+                # what was asked for may be no ID, but something else of the
+                # API
+                told = [body['server']] if 'server' in body else []
             except nova_exceptions.NotFound:
-                return None
-            if 'server' not in body:
-                # what was asked for is no ID, but something else of the API
-                return None
-            if body['server']['status'] == servers.UNKNOWN:
-                raise api.DownCellError(f'Server {server}: its cell is down')
-            return answers.server(body['server'])
+                told, foreign = self._listed(server), True
+            for item in told:
+                if item['status'] == servers.UNKNOWN:
+                    raise api.DownCellError(
+                        f'Server {server}: its cell is down'
+                    )
+                found = answers.server(item)
+                return dataclasses.replace(found, foreign=foreign)
+            return None
+
+    def _listed(self, server: str) -> list[typing.Any]:
+        query = parse.urlencode(
+            {'all_tenants': '1', 'limit': '1', 'uuid': server}
+        )
+        _response, body = self._client.client.get(f'/servers/detail?{query}')
+        found = fields.needed(body, 'servers', list)
+        if any(fields.identity(item) != server for item in found):
+            # Nova ignores the filter for those who may not use it
+            raise exceptions.CommandError(
+                f'Server {server}: Nova does not tell this account whether it '
+                'is gone'
+            )
+        return found
 
     def migrations(
         self,
@@ -131,11 +155,17 @@ class Servers(actions.Actions):
             query['instance_uuid'] = server
         if since and self._client.api_version >= _CHANGES_SINCE:
             query['changes-since'] = since.isoformat()
-        with api.explained(f'Migrations of {server or host or "all hosts"}'):
+        subject = f'Migrations of {server or host or "all hosts"}'
+        with api.explained(subject):
             found = api.pages(
                 self._client, 'migrations', '/os-migrations', **query
             )
             migrations = tuple(map(answers.migration, found))
+        if migrations and not any(m.source or m.dest for m in migrations):
+            raise exceptions.CommandError(
+                f'{subject}: Nova does not tell this account their hosts (its '
+                'policy os-migrations:index:host)'
+            )
         return self._with_requesters(migrations, ended=server is not None)
 
     def _with_requesters(

@@ -185,6 +185,37 @@ class TestPolicy(drains.DrainTestCase):
         self.assertEqual('none', self._as('operator', 'unset', here)['state'])
         self.assert_untouched(here)
 
+    def test_an_operator_may_not_undo_what_an_admin_did(self) -> None:
+        here, there = self.scene.host(), self.scene.host()
+        web = self.scene.server('web', on=here)
+        pet = self.scene.server('pet', on=here)
+        wish = {'metadata': {'maintenance:policy': 'stop'}}
+        self.admin.post('compute', f'/servers/{pet.id}/metadata', wish)
+        self.set_(here, '--migrate', 'all', '--notify-owners')
+        self.assert_on(there, web)
+        said = self.refused(
+            *('host', 'maintenance', 'unset', here),
+            cloud='operator',
+            code=drains.Exit.REFUSED,
+        )
+        self.assertIn('lets only an admin start', said)
+        self.assertIn(f'pet ({pet.id})', said)
+        self.assertIn('--force', said)
+        self.assertEqual('maintenance', self.shown(here)['state'])
+        # none of it is lost
+        told = self._as(
+            *('operator', 'unset', here, '--force'), code=drains.Exit.STAYED
+        )
+        self.assertEqual('none', told['state'])
+        (row,) = told['started']
+        self.assertEqual(
+            (pet.id, 'left stopped: Nova lets only an admin start it'),
+            (row['id'], row['cause']),
+        )
+        self.assertIn('an admin can remove its notice', self.said)
+        self.assertIn(pet.id, self.said)
+        self.assert_on(here, pet, 'SHUTOFF')
+
     def test_a_doorkeeper_who_may_not_see_servers(self) -> None:
         here = self.scene.host()
         # it is done, and not said to have failed

@@ -66,9 +66,10 @@ class Owned:
 
     def untell(
         self, server: servers.Server, keys: collections.abc.Iterable[str]
-    ) -> None:
+    ) -> bool:
         if keys := set(keys):
             self._write('untell', server, {}, keys)
+        return True
 
     def _write(
         self,

@@ -56,6 +56,28 @@ class TestWithdraw(test_notices.NoticesTestCase):
         self.assertEqual({'web': 'stay'}, self.actions())
         self.assertEqual([1.0, 2.0, 4.0], waits)
 
+    def test_one_is_not_found_for_this_account(self) -> None:
+        self.tell()
+        clients = fakes.real(self.clients)
+        with mock.patch.object(clients.owned, 'untell', return_value=False):
+            found = notices.withdraw(clients, self.host, lambda _s: None)
+        self.assertIn('web (web-id)', found['web-id'])
+        self.assertIn('an admin can remove its notice', found['web-id'])
+
+    def test_one_was_gone_already(self) -> None:
+        self.tell()
+        clients = fakes.real(self.clients)
+        real = clients.owned.untell
+
+        def untell(server: servers.Server, keys: set[str]) -> bool:
+            real(server, keys)
+            return False
+
+        with mock.patch.object(clients.owned, 'untell', untell):
+            found = notices.withdraw(clients, self.host)
+        self.assertEqual({}, found)
+        self.assertEqual({}, self.actions())
+
     def test_one_cannot_be_just_now(self) -> None:
         # nobody would come back to it once the record is gone
         self.tell()
@@ -71,10 +93,10 @@ class TestWithdraw(test_notices.NoticesTestCase):
         """Have somebody else act before the first notice is removed."""
         real = self.clients.owned.untell
 
-        def once(server: servers.Server, keys: set[str]) -> None:
+        def once(server: servers.Server, keys: set[str]) -> bool:
             patch.stop()
             act()
-            real(server, keys)
+            return real(server, keys)
 
         patch = mock.patch.object(
             self.clients.owned, 'untell', side_effect=once
@@ -177,12 +199,13 @@ class TestAgain(test_notices.NoticesTestCase):
 
         def untell(
             server: servers.Server, keys: collections.abc.Iterable[str]
-        ) -> None:
+        ) -> bool:
             real(server, keys)
             if not self.actions():
                 # all are gone, and that is to be noted
                 writes.note(clients.nova, self.host, again)
                 self.tell()
+            return True
 
         with mock.patch.object(self.clients.owned, 'untell', untell):
             self.assertRaises(

@@ -24,6 +24,11 @@ from osc_maintenance import servers
 from osc_maintenance.tests.unit import test_nova_servers
 
 
+def _item(**more: typing.Any) -> dict[str, typing.Any]:
+    told = {'id': 7, 'instance_uuid': 'a', 'source_compute': 'compute1'}
+    return {**told, **more}
+
+
 class TestMigrations(test_nova_servers.ServersTestCase):
     def test_every_field(self) -> None:
         self.answers(
@@ -86,7 +91,7 @@ class TestMigrations(test_nova_servers.ServersTestCase):
                 self.assertEqual(['/os-migrations' + query], self.urls())
 
     def test_they_are_paged_by_uuid(self) -> None:
-        item = {'id': 7, 'uuid': 'u7', 'instance_uuid': 'a', 'user_id': 'u'}
+        item = _item(uuid='u7', user_id='u')
         self.answers(
             {'migrations': [item], 'migrations_links': test_nova_servers.NEXT},
             {'migrations': [{**item, 'id': 6}]},
@@ -110,9 +115,18 @@ class TestMigrations(test_nova_servers.ServersTestCase):
             )
             self.assertIn(f'{subject}: that is no answer', str(error))
 
+    def test_their_hosts_are_not_told(self) -> None:
+        hidden = {'source_compute': None, 'dest_compute': None}
+        self.answers({'migrations': [_item(**hidden), _item(**hidden)]})
+        error = self.assertRaises(
+            exceptions.CommandError, self.nova.migrations, 'compute1'
+        )
+        self.assertIn('os-migrations:index:host', str(error))
+        self.assertIn('Migrations of compute1', str(error))
+
     def test_a_time_with_an_offset(self) -> None:
         moment = '2026-11-20T08:00:00+02:00'
-        item = {'id': 7, 'instance_uuid': 'a', 'created_at': moment}
+        item = _item(created_at=moment)
         self.answers({'migrations': [{**item, 'status': 'error'}]})
         (found,) = self.nova.migrations()
         self.assertEqual(
@@ -128,7 +142,7 @@ class TestMigrations(test_nova_servers.ServersTestCase):
             ('0001-01-01T00:00:00+23:59', 'out of range'),
             ('9999-12-31T23:59:59.999999-23:59', 'out of range'),
         ):
-            item = {'id': 7, 'instance_uuid': 'a', 'created_at': moment}
+            item = _item(created_at=moment)
             self.answers({'migrations': [item]})
             error = self.assertRaises(
                 exceptions.CommandError, self.nova.migrations
@@ -149,7 +163,7 @@ class TestRequesters(test_nova_servers.ServersTestCase):
     ) -> list[str | None]:
         """Who is told of the migrations of one server, the first one first."""
         listed = [
-            {'id': 7 + number, 'instance_uuid': 'a', 'status': status}
+            _item(id=7 + number, status=status)
             for number, status in enumerate(statuses)
         ]
         done = [
@@ -191,13 +205,13 @@ class TestRequesters(test_nova_servers.ServersTestCase):
         self.assertEqual([path], self.urls()[1:])
 
     def test_what_nova_tells_is_not_asked(self) -> None:
-        item = {'id': 7, 'instance_uuid': 'a', 'status': 'running'}
+        item = _item(status='running')
         self.answers({'migrations': [{**item, 'user_id': 'eve'}]})
         (found,) = self.nova.migrations('compute1')
         self.assertEqual('eve', found.user)
 
     def test_it_is_not_told(self) -> None:
-        item = {'id': 7, 'instance_uuid': 'a', 'status': 'running'}
+        item = _item(status='running')
         answers: list[typing.Any] = [
             nova_exceptions.Forbidden(403),
             nova_exceptions.NotFound(404),
@@ -213,7 +227,7 @@ class TestRequesters(test_nova_servers.ServersTestCase):
             self.assertTrue(found.unclaimed)
 
     def test_nova_does_not_answer_now(self) -> None:
-        item = {'id': 7, 'instance_uuid': 'a', 'status': 'running'}
+        item = _item(status='running')
         busy = nova_exceptions.ClientException(503)
         self.answers({'migrations': [item]}, busy)
         self.assertRaises(api.TransientError, self.nova.migrations, 'compute1')

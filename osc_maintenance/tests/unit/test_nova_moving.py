@@ -253,6 +253,7 @@ class TestMoving(MovingTestCase):
                 item = {
                     'id': 7,
                     'instance_uuid': 'web-id',
+                    'source_compute': 'compute1',
                     'migration_type': kind,
                     'status': status,
                     'user_id': 'a',
@@ -277,6 +278,7 @@ class TestMoving(MovingTestCase):
         item = {
             'id': 7,
             'instance_uuid': 'web-id',
+            'source_compute': 'compute1',
             'migration_type': servers.EVACUATION,
             'status': 'completed',
             'user_id': 'a',

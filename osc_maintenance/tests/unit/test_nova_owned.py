@@ -135,7 +135,8 @@ class TestTell(OwnedTestCase):
 
 class TestUntell(OwnedTestCase):
     def test_one_by_one(self) -> None:
-        self.nova.untell(WEB, ['maintenance:id', 'maintenance:action'])
+        keys = ['maintenance:id', 'maintenance:action']
+        self.assertTrue(self.nova.untell(WEB, keys))
         urls = {c.args[0] for c in self.client.client.delete.mock_calls}
         self.assertEqual(
             {
@@ -148,7 +149,7 @@ class TestUntell(OwnedTestCase):
 
     def test_what_is_gone_already(self) -> None:
         self.client.client.delete.side_effect = nova_exceptions.NotFound(404)
-        self.nova.untell(WEB, ['maintenance:id'])
+        self.assertFalse(self.nova.untell(WEB, ['maintenance:id']))
         self.assertEqual(0, self.nova.changes)
 
     def test_nova_refuses(self) -> None:

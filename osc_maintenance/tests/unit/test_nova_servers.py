@@ -214,13 +214,41 @@ class TestServers(ServersTestCase):
         self.assertIsNone(self.nova.server('detail'))
 
     def test_one_that_is_gone(self) -> None:
-        self.answers(nova_exceptions.NotFound(404))
+        self.answers(nova_exceptions.NotFound(404), {'servers': []})
         self.assertIsNone(self.nova.server('a'))
+        self.assertEqual(
+            [
+                '/servers/a',
+                '/servers/detail?all_tenants=1&limit=1&uuid=a',
+            ],
+            self.urls(),
+        )
         self.answers(nova_exceptions.Forbidden(403, 'not you'))
         error = self.assertRaises(
             exceptions.CommandError, self.nova.server, 'a'
         )
         self.assertIn('Server a: not you', str(error))
+
+    def test_one_that_is_not_found_for_this_account(self) -> None:
+        gone = nova_exceptions.NotFound(404)
+        listed = {'id': 'a', 'status': 'SHUTOFF'}
+        self.answers(gone, {'servers': [listed]})
+        found = self.nova.server('a')
+        assert found is not None
+        self.assertEqual(('SHUTOFF', True), (found.status, found.foreign))
+        self.answers(gone, {'servers': [{'id': 'a', 'status': 'UNKNOWN'}]})
+        self.assertRaises(api.DownCellError, self.nova.server, 'a')
+        # the list is not what was asked for, or Nova refuses it
+        for answer, words in (
+            ({'servers': [{**listed, 'id': 'b'}]}, 'whether it is gone'),
+            (nova_exceptions.Forbidden(403, 'not you'), 'Server a: not you'),
+            ({}, 'servers is missing'),
+        ):
+            self.answers(gone, answer)
+            error = self.assertRaises(
+                exceptions.CommandError, self.nova.server, 'a'
+            )
+            self.assertIn(words, str(error))
 
 
 class TestFigures(ServersTestCase):

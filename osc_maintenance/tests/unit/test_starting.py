@@ -164,6 +164,20 @@ class TestStarting(base.BaseTestCase):
             with mock.patch.object(self.clients.servers, 'start', start):
                 self.assertEqual({'web-id': cause}, self.start())
 
+    def test_only_an_admin_may_start_it(self) -> None:
+        self.have(dataclasses.replace(WEB, foreign=True))
+        clients = fakes.real(self.clients)
+        error = self.assertRaises(
+            asking.RefusedError,
+            starting.find,
+            *(clients, self.host),
+            force=False,
+        )
+        self.assertIn('web (web-id): let an admin end it', str(error))
+        cause = 'left stopped: Nova lets only an admin start it'
+        self.assertEqual({'web-id': cause}, self.start(force=True))
+        self.assertEqual([], self.clients.servers.writes)
+
     def test_nova_compute_is_down(self) -> None:
         self.down()
         clients = fakes.real(self.clients)
