@@ -39,8 +39,9 @@ class SetHostMaintenance(base.ChangingCommand):
 
     No new server is scheduled to a host in maintenance. The servers on it
     stay, unless --migrate says which of them are moved off it. With --start
-    in the future the window is recorded and the host stays enabled until
-    "openstack host maintenance apply", or this command again, enters it.
+    in the future the window is recorded and the host stays enabled until then:
+    "openstack host maintenance apply", or this command again, enters it once
+    that has come, and --now at once.
 
     On a host that is planned or in maintenance this changes just what is
     given; run twice, it changes nothing the second time. It is safe to

@@ -53,14 +53,15 @@ _LIST_LONG_FIELDS = (
 
 
 class ListServerMaintenance(base.Command, command.Lister):
-    """List servers whose hosts are in maintenance, or planned for it.
+    """List servers whose owners have been told of a maintenance.
 
     Shows what the operators of the cloud have told, and needs no more than
     the rights to see the servers: what happens to each of them, from when and
     until when, and until when a reply counts, where one is asked for. The
     action is live-migrate, cold-migrate, evacuate, stop (until the maintenance
-    is over), stay (it goes down with its host) or undecided (it is to be
-    moved, and cannot be as things are).
+    is over), stay (it goes down with its host), undecided (it is to be moved,
+    and cannot be as things are) or unknown (somebody has changed what is
+    told).
 
     Exit status: 0, whether there are any or not, 1 error, 2 usage.
 
