@@ -95,7 +95,8 @@ class Servers(actions.Actions):
         :returns: the server, or None if there is none, or no longer.
         :raises DownCellError: if its cell is down, so that Nova tells nothing
             but its id.
-        :raises CommandError: if Nova does not say whether there is one.
+        :raises CommandError: if Nova does not say whether there is one, or on
+            which host.
         """
         with api.explained(f'Server {server}'):
             foreign = False
@@ -111,6 +112,9 @@ class Servers(actions.Actions):
                     raise api.DownCellError(
                         f'Server {server}: its cell is down'
                     )
+                if answers.HOST not in item:
+                    # not as if it were on none
+                    raise fields.FieldError(f'{answers.HOST} is missing')
                 found = answers.server(item)
                 return dataclasses.replace(found, foreign=foreign)
             return None

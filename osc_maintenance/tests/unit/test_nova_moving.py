@@ -27,7 +27,11 @@ from osc_maintenance.tests.unit import scenes
 from osc_maintenance.tests.unit import test_nova_servers
 
 WEB = scenes.server('web')
-SHOWN = {'id': 'web-id', 'status': 'ACTIVE'}
+SHOWN = {
+    'id': 'web-id',
+    'status': 'ACTIVE',
+    test_nova_servers.HOST: 'compute1',
+}
 EVIL = servers.Server('evil-id', 'a\x1bb')
 MIGRATION = servers.Migration(7, 'web-id', servers.LIVE_MIGRATION, 'running')
 ACTIONS = '/servers/a/os-instance-actions'

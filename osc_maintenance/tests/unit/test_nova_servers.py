@@ -178,7 +178,7 @@ class TestServers(ServersTestCase):
     def test_few_fields(self) -> None:
         # booted from a volume
         for item in (
-            {'id': 'a', 'status': 'ACTIVE'},
+            {'id': 'a', 'status': 'ACTIVE', HOST: None},
             {
                 'id': 'a',
                 'status': 'ACTIVE',
@@ -199,9 +199,17 @@ class TestServers(ServersTestCase):
                 self.nova.server('a'),
             )
 
+    def test_one_whose_host_is_not_told(self) -> None:
+        # it is not on none
+        self.answers({'server': {'id': 'a', 'status': 'ACTIVE'}})
+        error = self.assertRaises(
+            exceptions.CommandError, self.nova.server, 'a'
+        )
+        self.assertIn(f'{HOST} is missing', str(error))
+
     def test_an_image_that_is_none(self) -> None:
         for image in ('a/../../../identity/v3/users', 'i?x=1', 'i\x1b'):
-            item = {'id': 'a', 'status': 'ACTIVE', 'image': {'id': image}}
+            item = {**self._item('a'), 'image': {'id': image}}
             self.answers({'server': item})
             error = self.assertRaises(
                 exceptions.CommandError, self.nova.server, 'a'
@@ -231,7 +239,7 @@ class TestServers(ServersTestCase):
 
     def test_one_that_is_not_found_for_this_account(self) -> None:
         gone = nova_exceptions.NotFound(404)
-        listed = {'id': 'a', 'status': 'SHUTOFF'}
+        listed = {'id': 'a', 'status': 'SHUTOFF', HOST: 'compute1'}
         self.answers(gone, {'servers': [listed]})
         found = self.nova.server('a')
         assert found is not None
