@@ -30,6 +30,7 @@ from osc_maintenance import compute
 from osc_maintenance.drain import plan as plan_
 from osc_maintenance.drain import verdict as verdict_
 from osc_maintenance import facts
+from osc_maintenance import gaps
 from osc_maintenance import journal
 from osc_maintenance import lull
 from osc_maintenance import notice
@@ -233,7 +234,7 @@ class Farewell:
 
     def _say(self, server: servers.Server) -> None:
         with self._turn:
-            _unsay(self._clients, _ours(self._host), server.id, None)
+            _unsay(self._clients, _ours(self._host), server.id, None, None)
 
 
 def _withdrawn(
@@ -252,7 +253,7 @@ def _withdrawn(
     :param lasts: the record does, so what is refused is left to who looks
         next.
     """
-    host, left = _attempted_to_withdraw(clients, host, here, over)
+    host, left = _attempted_to_withdraw(clients, host, here, over, lasts=lasts)
     for seconds in _PAUSES:
         again = [
             server
@@ -264,7 +265,9 @@ def _withdrawn(
         pause(seconds)
         for server in again:
             del left[server]
-        host, more = _attempted_to_withdraw(clients, host, {}, again)
+        host, more = _attempted_to_withdraw(
+            clients, host, {}, again, lasts=lasts
+        )
         left |= more
     return host, {
         server: text.escape(str(exc)) for server, exc in left.items()
@@ -276,15 +279,21 @@ def _attempted_to_withdraw(
     host: compute.Host,
     here: collections.abc.Mapping[str, servers.Server],
     over: collections.abc.Iterable[str],
+    *,
+    lasts: bool,
 ) -> tuple[compute.Host, dict[str, exceptions.CommandError]]:
     ids, ours = sorted(over), _ours(host)
+    # while owners are told, a notice goes because its server has gone
+    left_by = host.name if lasts and _tells(host) else None
     left: dict[str, exceptions.CommandError] = {}
     for first in range(0, len(ids), _BATCH):
         if first and _looks_left(host.journal):
             host = _still_ending(clients, host)
         batch = ids[first : first + _BATCH]
         causes = parallel.each(
-            lambda server: _unsay(clients, ours, server, here.get(server)),
+            lambda server: _unsay(
+                clients, ours, server, here.get(server), left_by
+            ),
             batch,
         )
         left |= {
@@ -405,12 +414,18 @@ def _unsay(
     ours: str,
     server: str,
     known: servers.Server | None,
+    left_by: str | None,
 ) -> exceptions.CommandError | None:
-    """Remove one notice, if it is ours; why that cannot be done, or None."""
+    """Remove one notice, if it is ours; why that cannot be done, or None.
+
+    :param left_by: the host that the server has left, if that is why.
+    """
     try:
         found = known or clients.servers.server(server)
         if found is None or not notice.keys_of(found.said, ()):
             return None
+        if left_by == found.host and not found.deleted:
+            return gaps.left_out(found)
         others: set[str] = set()
         read = notice.decode(found.said)
         replied = owners.replies_to(found.said)

@@ -141,6 +141,29 @@ class TestTell(NoticesTestCase):
         self.assertEqual({'web-id': 'HTTP 403: quota \\x1b[2J'}, self.tell())
         self.assertEqual({'db': 'stay'}, self.actions())
 
+    def test_nova_leaves_one_out(self) -> None:
+        # its cell does not answer in time when they are listed
+        reply = {'maintenance:reply': 'x keep'}
+        web = scenes.server('web', host='compute1', said=reply)
+        self.have(telling(), web, DB)
+        self.tell()
+        waits: list[float] = []
+        _host, failed = notices.tell(
+            fakes.real(self.clients),
+            self.host,
+            servers.Load('compute1', (DB,)),
+            {},
+            waits.append,
+        )
+        self.assertIn('leaves servers of compute1 out', failed['web-id'])
+        self.assertEqual([1.0, 2.0, 4.0], waits)
+        self.assertEqual({'web-id', 'db-id'}, self.host.journal.told)
+        found = self.clients.servers.server('web-id')
+        assert found is not None
+        self.assertLessEqual(
+            {'maintenance:id', *reply}, {*found.said}, str(found.said)
+        )
+
     def test_one_refusal_is_not_worth_waiting_for(self) -> None:
         refusal = exceptions.CommandError('HTTP 409')
         self.clients.owned.refusals['web-id'] = refusal
