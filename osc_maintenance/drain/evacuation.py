@@ -28,6 +28,13 @@ _BEING_REBUILT = verdict.Verdict(
     'completed the record of',
     passing=True,
 )
+_UNTOLD = verdict.Verdict(
+    verdict.Action.BLOCKED,
+    'is being migrated, and Nova lists no migration of it: its cell may not '
+    'answer in time, and it may run elsewhere; if there is none, "openstack '
+    'server set --state active" it',
+    passing=True,
+)
 
 
 def records(
@@ -88,7 +95,8 @@ def _peril(
 ) -> verdict.Verdict | None:
     """Why a server must not be evacuated now; None if it may be."""
     if latest is None:
-        return None
+        # its cell may not have answered in time when they were listed
+        return _UNTOLD if server.task_state == _MIGRATES else None
     if (
         server.task_state == _MIGRATES
         and latest.kind == servers.LIVE_MIGRATION
