@@ -211,13 +211,19 @@ def _differ(before: compute.Host, after: compute.Host) -> bool:
     settings = [
         host.service and host.service.as_set for host in (before, after)
     ]
-    return before.aggregate != after.aggregate or settings[0] != settings[1]
+    known = after.service is None or not after.service.lost
+    return before.aggregate != after.aggregate or (
+        known and settings[0] != settings[1]
+    )
 
 
 def _drains(host: compute.Host) -> bool:
-    """Whether ``apply`` moves the servers of a host, and has not ended."""
-    journal_ = host.journal
-    return host.ours and journal_.by_apply and not journal_.returning
+    """Whether ``apply`` moves the servers of a host, and has not ended.
+
+    If its cell is down the record alone says so.
+    """
+    ours = host.ours or (host.service is not None and host.service.lost)
+    return ours and host.journal.by_apply and not host.journal.returning
 
 
 def _drain(
@@ -232,6 +238,7 @@ def _drain(
     record = host.record
     if record is None or record.policy.migrate == policy.NONE:
         return host, action
+    change.reached(host)
     load = facts.load(clients.servers, host.name)
     plan = plan_.make(clients, load, record.policy, now, host.journal)
     for note in plan.notes:

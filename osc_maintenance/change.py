@@ -83,7 +83,7 @@ def to_set(
     :returns: the steps; none if everything is as it should be.
     :raises RefusedError: if the request cannot be followed.
     """
-    service = _service(host)
+    service = reached(host)
     try:
         record_.check_host(host.name)
     except ValueError as exc:
@@ -148,8 +148,13 @@ def _check_alone(host: compute.Host) -> None:
         )
 
 
-def _service(host: compute.Host) -> compute.Service:
-    """The service of a host, if there is one and Nova can reach it."""
+def reached(host: compute.Host) -> compute.Service:
+    """The service of a host.
+
+    :param host: the host.
+    :returns: its compute service.
+    :raises RefusedError: if there is none, or Nova cannot reach its cell.
+    """
     if host.service is None:
         raise asking.RefusedError(
             f'There is no compute service on {host.name}'
@@ -204,7 +209,7 @@ def to_clear(
     record = host.record
     if host.aggregate is None and host.mark is None:
         return []
-    service = _service(host)
+    service = reached(host)
     lost = {problem.name for problem in record.problems} if record else ()
     if record is None or not properties.issuperset(lost):
         raise asking.DamagedError(
@@ -243,7 +248,7 @@ def to_unset(
         it was before either.
     """
     if host.service is not None:
-        _service(host)
+        reached(host)
     steps: list[Step] = []
     if restore := _restored(host, force):
         steps.append(SetService(restore))

@@ -11,7 +11,10 @@
 #   under the License.
 
 import dataclasses
+import typing
 from unittest import mock
+
+from osc_lib import exceptions
 
 
 from osc_maintenance import apply
@@ -120,6 +123,25 @@ class TestDrain(test_maintenance.MaintenanceTestCase):
         self.all.servers.loads['compute1'] = late
         self.assertEqual(('entered', True), (self._apply() or ())[:2])
         self.assertEqual(1, self._left())
+
+    def test_its_cell_is_down(self) -> None:
+        self._apply()
+        host = self.all.nova.hosts['compute1']
+        gone = scenes.service('UNKNOWN', id='')
+        lost = dataclasses.replace(host, service=gone)
+        self.all.nova.hosts['compute1'] = lost
+        self.assertEqual(('failed', False, 'error'), self._apply())
+        self.assertIn('the cell of compute1 is down', self.cause)
+        # or goes down while servers are moved
+        self.all.nova.hosts['compute1'] = host
+
+        def drain(*_args: object, **_kwargs: object) -> typing.NoReturn:
+            self.all.nova.hosts['compute1'] = lost
+            raise exceptions.CommandError('HTTP 500')
+
+        with mock.patch('osc_maintenance.drain.run.drain', drain):
+            self.assertEqual(('failed', False, 'error'), self._apply())
+        self.assertIn('HTTP 500', self.cause)
 
     def test_what_an_operator_drains_is_left_alone(self) -> None:
         self._apply()
