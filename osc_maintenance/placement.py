@@ -115,7 +115,11 @@ class Placement:
     ) -> collections.abc.Iterator[tuple[str, dict[str, typing.Any]]]:
         """The allocations of each resource provider of a compute node."""
         tree = self._get(f'/resource_providers?in_tree={node}')
-        for provider in fields.needed(tree, _PROVIDERS, list):
+        providers = fields.needed(tree, _PROVIDERS, list)
+        if not providers:
+            # that of another region, perhaps
+            raise UnavailableError(f'it knows no compute node {node}')
+        for provider in providers:
             uuid = fields.identity(provider, 'uuid')
             path = f'/resource_providers/{uuid}/allocations'
             found = fields.needed(self._get(path), 'allocations', dict)

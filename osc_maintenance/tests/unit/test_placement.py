@@ -53,7 +53,11 @@ class TestConsumers(PlacementTestCase):
                 '/resource_providers?in_tree=n2': {'resource_providers': []},
             }
         )
-        self.assertEqual({'server-1'}, self.placement.consumers(['n1', 'n2']))
+        self.assertEqual({'server-1'}, self.placement.consumers(['n1']))
+        error = self.assertRaises(
+            placement.UnavailableError, self.placement.consumers, ['n1', 'n2']
+        )
+        self.assertIn('it knows no compute node n2', str(error))
 
     def test_the_node_of_a_member(self) -> None:
         for nodes, inventories, expected in (
