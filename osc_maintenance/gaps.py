@@ -88,8 +88,9 @@ def check_moves(
         found = servers.server(server)
         if found is None or found.deleted or not _has_moved(found, host):
             return
-        # what has been shelved has left without a migration
-        if servers.moved_by(server) is None:
+        # what has been shelved has left without a migration; of one that is
+        # not ours to see that is not told
+        if not found.foreign and servers.moved_by(server) is None:
             return
         history = servers.migrations(server=server)
         if not history or any(item.source == host for item in history):

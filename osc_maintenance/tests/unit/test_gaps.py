@@ -36,11 +36,13 @@ class TestCheckMoves(base.BaseTestCase):
         self.nova = typing.cast(typing.Any, self.clients.servers)
         self.nova.movers['web-id'] = 'id-of-alice'
 
-    def _is_left_out(self, *told: servers.Migration, **web: str) -> bool:
+    def _is_left_out(
+        self, *told: servers.Migration, **web: typing.Any
+    ) -> bool:
         """Whether one that looks so is taken for left out."""
         host = web.get('host', 'compute2')
         found = scenes.server('web', **{**web, 'host': host})
-        self.nova.loads[host] = servers.Load(host, (found,))
+        self.nova.loads = {host: servers.Load(host, (found,))}
         try:
             gaps.check_moves(self.nova, 'compute1', ['web-id'], told)
         except api.TransientError as exc:
@@ -73,6 +75,13 @@ class TestCheckMoves(base.BaseTestCase):
     def test_one_that_has_left_in_another_way(self) -> None:
         self.nova.movers.clear()
         self.assertFalse(self._is_left_out())
+
+    def test_one_that_is_not_ours_to_see(self) -> None:
+        # who has moved it is not told
+        self.nova.movers.clear()
+        self.assertTrue(self._is_left_out(foreign=True))
+        self.assertFalse(self._is_left_out(_MOVED, foreign=True))
+        self.assertFalse(self._is_left_out(foreign=True, host='compute1'))
 
     def test_one_that_was_deleted(self) -> None:
         # Nova deletes its migrations with it, and not its actions
