@@ -55,6 +55,8 @@ class Surveyor:
         self.notes: list[str] = []
         self.consumers: frozenset[str] = frozenset()
         self._bare_metal = False
+        #: Those of the host and the target that have no hypervisor.
+        self._unlisted: set[str] = set()
 
     def survey(
         self, servers: collections.abc.Collection[servers_.Server]
@@ -65,7 +67,7 @@ class Surveyor:
         :returns: the surroundings.
         :raises CommandError: if Nova does not answer.
         """
-        self.notes = []
+        self.notes, self._unlisted = [], set()
         if not all(server.specs_told for server in servers):
             self.notes.append(
                 'Extra specs of flavors are not looked at: Nova does not tell '
@@ -76,6 +78,14 @@ class Surveyor:
         room = parallel.start(lambda: self._images_and_room(servers))
         services = self._clients.nova.services()
         images, hosts = room.result()
+        # a target of which there is no service is refused
+        unlisted = self._unlisted.intersection(s.host for s in services)
+        if unlisted:
+            named = ', '.join(map(text.escape, sorted(unlisted)))
+            self.notes.append(
+                'Whether there is room is not known: Nova lists no hypervisor '
+                f'of {named}'
+            )
         return verdict.Surroundings(
             host=self._host,
             up=any(
@@ -167,6 +177,10 @@ class Surveyor:
             hosts = {id_: node.host for id_, node in nodes.items()}
             mine = [id_ for id_, host in hosts.items() if host == self._host]
             self._bare_metal = any(nodes[id_].bare_metal for id_ in mine)
+            named = {self._host, self._target or self._host}
+            self._unlisted = named.difference(hosts.values())
+            if self._unlisted:
+                return {}
             held = self._clients.placement.held(mine)
             self.consumers = frozenset(held)
             root = None

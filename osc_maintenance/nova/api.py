@@ -175,7 +175,7 @@ def _passing(exc: Exception) -> bool:
 
 
 def pages(
-    client: typing.Any, key: str, path: str, **query: str
+    client: typing.Any, key: str, path: str, most: int = 0, /, **query: str
 ) -> collections.abc.Iterator[typing.Any]:
     """Every item of a listing, page by page.
 
@@ -184,6 +184,8 @@ def pages(
     :param client: a novaclient client.
     :param key: where the items are in the answer.
     :param path: the listing, with a query or else ``query``.
+    :param most: if Nova leaves items out after it has counted them, more of
+        them than a last page is believed to have: it may not be the last one.
     :returns: the items as Nova gives them.
     :raises FieldError: if that is no listing, or one that has no end.
     """
@@ -195,7 +197,9 @@ def pages(
         items = fields.needed(body, key, list)
         yield from items
         links = fields.listed(body, f'{key}_links', dict)
-        if not any(link['rel'] == 'next' for link in links):
+        if not any(link['rel'] == 'next' for link in links) and (
+            not most or len(items) <= most
+        ):
             return
         last = items[-1]
         marker = str(last.get('uuid') or last['id'])

@@ -38,6 +38,11 @@ _UNKNOWN = 'UNKNOWN'
 _STATUSES = ('enabled', 'disabled', _UNKNOWN)
 
 
+#: How many hypervisors the last page of them has at most. Others may be cut
+#: short, by a few.
+_LAST_PAGE = 100
+
+
 class Hosts:
     """The hosts of Nova, as far as maintenance needs them.
 
@@ -205,7 +210,14 @@ class Hosts:
         path = f'/os-hypervisors/detail{query}'
         return {
             fields.identity(item): answers.node(item)
-            for item in api.pages(self._hypervisor_client, 'hypervisors', path)
+            # without those whose compute service it does not find; with a
+            # pattern there are no pages
+            for item in api.pages(
+                self._hypervisor_client,
+                'hypervisors',
+                path,
+                0 if query else _LAST_PAGE,
+            )
         }
 
     # -- writing -----------------------------------------------------------

@@ -266,6 +266,21 @@ class TestReading(NovaTestCase):
             [call.args[0] for call in self.hypervisors.mock_calls],
         )
 
+    def test_nova_leaves_some_of_a_page_out(self) -> None:
+        # and says then that it is the last one
+        listed = [
+            {'id': f'n{n}', 'service': {'host': f'c{n}'}} for n in range(150)
+        ]
+        self.hypervisors.side_effect = [
+            (None, {'hypervisors': page})
+            for page in (listed[:101], listed[101:])
+        ]
+        self.assertEqual(150, len(self.nova.providers()))
+        self.assertEqual(
+            '/os-hypervisors/detail?marker=n100',
+            self.hypervisors.mock_calls[1].args[0],
+        )
+
     def test_the_nodes_of_all_hosts_cannot_be_read(self) -> None:
         for raised, words in (
             (nova_exceptions.Forbidden(403, 'not you'), 'not you'),

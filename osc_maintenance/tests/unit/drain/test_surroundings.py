@@ -290,17 +290,32 @@ class TestRoom(SurroundingsTestCase):
 
     def test_a_target(self) -> None:
         self.clients.placement.holdings = {'web-id': SMALL}
-        for target, node in (
-            ('compute3', NODE + 'compute3'),
-            # the plan's check has refused it already
-            ('gone', None),
+        self.survey(WEB, target='compute3')
+        self.assertEqual(
+            [placement.query(SMALL, node=NODE + 'compute3')],
+            self.clients.placement.asked,
+        )
+
+    def test_nova_lists_no_hypervisor_of_a_host(self) -> None:
+        self.clients.placement.holdings = {'web-id': SMALL}
+        unknown = (
+            'Whether there is room is not known: Nova lists no hypervisor'
+        )
+        found = self.clients.nova.providers()
+        del found[NODE + 'compute3']
+        for target, notes in (
+            ('compute3', [f'{unknown} of compute3']),
+            # the plan's check refuses it
+            ('gone', []),
         ):
-            self.clients.placement.asked = []
-            self.survey(WEB, target=target)
-            self.assertEqual(
-                [placement.query(SMALL, node=node)],
-                self.clients.placement.asked,
-            )
+            with mock.patch.object(
+                self.clients.nova, 'providers', return_value=found
+            ):
+                around = self.survey(WEB, target=target)
+            # not that there is no room
+            self.assertEqual({}, around.room)
+            self.assertEqual([], self.clients.placement.asked)
+            self.assertEqual(notes, self.notes)
 
     def test_it_is_not_known(self) -> None:
         self.clients.placement.holdings = {'web-id': SMALL}
