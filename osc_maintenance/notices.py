@@ -234,7 +234,7 @@ class Farewell:
 
     def _say(self, server: servers.Server) -> None:
         with self._turn:
-            _unsay(self._clients, _ours(self._host), server.id, None, None)
+            _unsay(self._clients, _ours(self._host), server.id)
 
 
 def _withdrawn(
@@ -292,7 +292,11 @@ def _attempted_to_withdraw(
         batch = ids[first : first + _BATCH]
         causes = parallel.each(
             lambda server: _unsay(
-                clients, ours, server, here.get(server), left_by
+                clients,
+                ours,
+                server,
+                known=here.get(server),
+                left_by=left_by,
             ),
             batch,
         )
@@ -413,11 +417,13 @@ def _unsay(
     clients: 'clients_.Clients',
     ours: str,
     server: str,
-    known: servers.Server | None,
-    left_by: str | None,
+    *,
+    known: servers.Server | None = None,
+    left_by: str | None = None,
 ) -> exceptions.CommandError | None:
     """Remove one notice, if it is ours; why that cannot be done, or None.
 
+    :param known: the server, if it has been looked at.
     :param left_by: the host that the server has left, if that is why.
     """
     try:

@@ -186,8 +186,7 @@ class Surveyor:
             root = None
             if self._target:
                 root = next(
-                    (n for n, host in hosts.items() if host == self._target),
-                    None,
+                    id_ for id_, host in hosts.items() if host == self._target
                 )
             queries = {
                 server.id: placement.query(

@@ -184,8 +184,9 @@ def pages(
     :param client: a novaclient client.
     :param key: where the items are in the answer.
     :param path: the listing, with a query or else ``query``.
-    :param most: if Nova leaves items out after it has counted them, more of
-        them than a last page is believed to have: it may not be the last one.
+    :param most: how many items a page has at most that Nova is believed to be
+        the last one, where it leaves some out once it has cut the page; 0
+        believes it of any.
     :returns: the items as Nova gives them.
     :raises FieldError: if that is no listing, or one that has no end.
     """

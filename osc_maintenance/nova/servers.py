@@ -102,24 +102,24 @@ class Servers(actions.Actions):
             foreign = False
             try:
                 _response, body = self._client.client.get(f'/servers/{server}')
-                # what was asked for may be no ID, but something else of the
-                # API
-                told = [body['server']] if 'server' in body else []
+                if 'server' not in body:
+                    # that is no ID, but something else of the API
+                    return None
+                item = body['server']
             except nova_exceptions.NotFound:
-                told, foreign = self._listed(server), True
-            for item in told:
-                if item['status'] == servers.UNKNOWN:
-                    raise api.DownCellError(
-                        f'Server {server}: its cell is down'
-                    )
-                if answers.HOST not in item:
-                    # not as if it were on none
-                    raise fields.FieldError(f'{answers.HOST} is missing')
-                found = answers.server(item)
-                return dataclasses.replace(found, foreign=foreign)
-            return None
+                item, foreign = self._listed(server), True
+                if item is None:
+                    return None
+            if item['status'] == servers.UNKNOWN:
+                raise api.DownCellError(f'Server {server}: its cell is down')
+            if answers.HOST not in item:
+                # not as if it were on none
+                raise fields.FieldError(f'{answers.HOST} is missing')
+            found = answers.server(item)
+            return dataclasses.replace(found, foreign=foreign)
 
-    def _listed(self, server: str) -> list[typing.Any]:
+    def _listed(self, server: str) -> typing.Any:
+        """A server as it is in a list; None if it is in none."""
         query = parse.urlencode(
             {'all_tenants': '1', 'limit': '1', 'uuid': server}
         )
@@ -131,7 +131,7 @@ class Servers(actions.Actions):
                 f'Server {server}: Nova does not tell this account whether it '
                 'is gone'
             )
-        return found
+        return found[0] if found else None
 
     def migrations(
         self,

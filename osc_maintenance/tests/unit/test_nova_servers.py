@@ -199,6 +199,14 @@ class TestServers(ServersTestCase):
                 self.nova.server('a'),
             )
 
+    def test_one_that_is_none(self) -> None:
+        # not as if it were gone
+        self.answers({'server': None})
+        error = self.assertRaises(
+            exceptions.CommandError, self.nova.server, 'a'
+        )
+        self.assertIn('that is no answer', str(error))
+
     def test_one_whose_host_is_not_told(self) -> None:
         # it is not on none
         self.answers({'server': {'id': 'a', 'status': 'ACTIVE'}})

@@ -164,31 +164,29 @@ class TestStarting(base.BaseTestCase):
             with mock.patch.object(self.clients.servers, 'start', start):
                 self.assertEqual({'web-id': cause}, self.start())
 
+    def _refused(self) -> str:
+        """Why the maintenance cannot be ended."""
+        return str(
+            self.assertRaises(
+                asking.RefusedError,
+                starting.find,
+                *(fakes.real(self.clients), self.host),
+                force=False,
+            )
+        )
+
     def test_only_an_admin_may_start_it(self) -> None:
         self.have(dataclasses.replace(WEB, foreign=True))
-        clients = fakes.real(self.clients)
-        error = self.assertRaises(
-            asking.RefusedError,
-            starting.find,
-            *(clients, self.host),
-            force=False,
-        )
-        self.assertIn('web (web-id): let an admin end it', str(error))
+        self.assertIn('web (web-id): let an admin end it', self._refused())
         cause = 'left stopped: Nova lets only an admin start it'
         self.assertEqual({'web-id': cause}, self.start(force=True))
         self.assertEqual([], self.clients.servers.writes)
 
     def test_nova_compute_is_down(self) -> None:
         self.down()
-        clients = fakes.real(self.clients)
-        error = self.assertRaises(
-            asking.RefusedError,
-            starting.find,
-            *(clients, self.host),
-            force=False,
-        )
-        self.assertIn('web (web-id)', str(error))
-        self.assertIn('--force', str(error))
+        said = self._refused()
+        self.assertIn('web (web-id)', said)
+        self.assertIn('--force', said)
         left = self.start(force=True)
         self.assertIn('nova-compute on compute1 is down', str(left['web-id']))
         self.assertEqual([], self.clients.servers.writes)
