@@ -13,9 +13,9 @@
 """What the commands do: facts, decision, writes, and the facts again."""
 
 import collections.abc
-import contextlib
 import dataclasses
 import datetime
+import random
 import time
 import typing
 
@@ -36,9 +36,12 @@ if typing.TYPE_CHECKING:
 
 _NOTHING: collections.abc.Mapping[str, str | None] = {}
 
-#: Seconds between looks while somebody else is at work: a busy Nova takes some
-#: between the removal of what a record said and the writing of what it says.
-_PAUSES = (0.2, 0.5, 1.0, 2.0)
+#: Mean seconds between looks while others are at work: a busy Nova takes some
+#: between the removal of what a record said and the writing of what it says,
+#: and a slow one for all that a command does.
+_PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
+#: How many of them where it may be that nobody is at work.
+_FEW = 4
 
 _T = typing.TypeVar('_T')
 
@@ -67,7 +70,7 @@ def set_(
 
     nova = clients.nova
     # who has claimed it writes the record first, unless they were killed
-    waits = [True] * len(_PAUSES)
+    waits = [True] * _FEW
 
     def attempt() -> compute.Host:
         wait = bool(waits and waits.pop())
@@ -209,11 +212,22 @@ class _Memory:
 
 
 def _insist(attempt: collections.abc.Callable[[], _T]) -> _T:
-    """Try again whenever somebody else is at work, within reason."""
+    """Try again whenever somebody else is at work, within reason.
+
+    Not in step with them: who ends a maintenance and who sets it would stop
+    each other every time.
+    """
+    damaged = 0
     for seconds in _PAUSES:
-        with contextlib.suppress(api.OvertakenError, asking.DamagedError):
+        try:
             return attempt()
-        time.sleep(seconds)
+        except api.OvertakenError:
+            pass
+        except asking.DamagedError:
+            damaged += 1
+            if damaged > _FEW:
+                raise
+        time.sleep(seconds * random.uniform(0, 2))  # noqa: S311 # nosec B311
     return attempt()
 
 

@@ -297,6 +297,7 @@ def race(
 
     with (
         mock.patch.object(time, 'sleep', turns.wait),
+        mock.patch.object(random, 'uniform', chance.uniform),
         mock.patch.object(parallel, 'start', at_once),
     ):
         turns.run([functools.partial(run, who) for who in everybody])

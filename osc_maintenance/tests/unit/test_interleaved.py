@@ -141,6 +141,17 @@ class TestEndings(base.BaseTestCase):
             with self.subTest(seed=seed):
                 self._race(chance, start, acts, NOW)
 
+    def test_two_enter_it_beside_unset(self) -> None:
+        enter = interleaving.setting(asking.Request(early=True))
+        for seed in range(_SEEDS):
+            with self.subTest(seed=seed):
+                self._race(
+                    random.Random(seed),
+                    scenes.planned(),
+                    [enter, interleaving.unset, enter],
+                    NOW,
+                )
+
     def test_whatever_it_is(self) -> None:
         old = asking.Request(
             end=NOW + HOUR, reason='old', ticket_url='https://t/0'
