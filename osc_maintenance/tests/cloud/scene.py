@@ -230,11 +230,13 @@ class Scene(props.Props):
         :raises CloudError: it does not get there, or is in ERROR instead
         """
         server_id = server if isinstance(server, str) else server.id
+        found: dict[str, typing.Any] = {}
 
         def look() -> dict[str, typing.Any] | None:
-            found: dict[str, typing.Any] = self._cloud.api().get(
-                'compute', f'/servers/{server_id}'
-            )['server']
+            nonlocal found
+            found = self._cloud.api().get('compute', f'/servers/{server_id}')[
+                'server'
+            ]
             if found['OS-EXT-STS:task_state'] is None:
                 if found['status'] == status:
                     return found
@@ -243,9 +245,20 @@ class Scene(props.Props):
                     raise errors.CloudError(f'{found["name"]}: {fault}')
             return None
 
-        return operations.wait_for(
-            f'server {server_id} is {status}', look, seconds, every
-        )
+        try:
+            return operations.wait_for(
+                f'server {server_id} is {status}', look, seconds, every
+            )
+        except errors.CloudError as exc:
+            last = ', '.join(
+                f'{name.rpartition(":")[2]}: {found.get(name)}'
+                for name in (
+                    'status',
+                    'OS-EXT-STS:task_state',
+                    'OS-EXT-SRV-ATTR:host',
+                )
+            )
+            raise errors.CloudError(f'{exc} ({last})') from exc
 
     # -- test controls -----------------------------------------------------
 
