@@ -17,7 +17,6 @@ notice can be found again and removed, wherever its server has gone.
 """
 
 import collections.abc
-import contextlib
 import dataclasses
 import datetime
 import threading
@@ -30,15 +29,14 @@ from osc_maintenance import compute
 from osc_maintenance.drain import plan as plan_
 from osc_maintenance.drain import verdict as verdict_
 from osc_maintenance import facts
-from osc_maintenance import gaps
 from osc_maintenance import journal
 from osc_maintenance import lull
 from osc_maintenance import notice
 from osc_maintenance import noting
 from osc_maintenance.nova import api
-from osc_maintenance import owners
 from osc_maintenance import parallel
 from osc_maintenance import policy
+from osc_maintenance import saying
 from osc_maintenance import servers
 from osc_maintenance import starting
 from osc_maintenance import text
@@ -50,8 +48,6 @@ if typing.TYPE_CHECKING:
 
 #: How many notices are removed before it may be noted that this goes on.
 _BATCH = 64
-#: How long to wait before what has failed is tried again, in seconds.
-_PAUSES = (1.0, 2.0, 4.0)
 _STAYS = verdict_.Verdict(verdict_.Action.LEAVE)
 #: It may have been stopped already.
 _STOPS = verdict_.Verdict(verdict_.Action.STOP)
@@ -135,7 +131,7 @@ def tell(
         for server, item in wanted.items()
         if item.lacks(here[server].said) and not here[server].moves
     ]
-    failed = _said(clients, stale, wanted, pause)
+    failed = saying.say(clients, stale, wanted, pause)
     over = host.journal.told - wanted.keys()
     host, left = _withdrawn(clients, host, here, over, pause, lasts=True)
     gone = over - left.keys()
@@ -234,7 +230,7 @@ class Farewell:
 
     def _say(self, server: servers.Server) -> None:
         with self._turn:
-            _unsay(self._clients, _ours(self._host), server.id)
+            saying.unsay(self._clients, _ours(self._host), server.id)
 
 
 def _withdrawn(
@@ -254,7 +250,7 @@ def _withdrawn(
         next.
     """
     host, left = _attempted_to_withdraw(clients, host, here, over, lasts=lasts)
-    for seconds in _PAUSES:
+    for seconds in saying.PAUSES:
         again = [
             server
             for server, exc in left.items()
@@ -291,7 +287,7 @@ def _attempted_to_withdraw(
             host = _still_ending(clients, host)
         batch = ids[first : first + _BATCH]
         causes = parallel.each(
-            lambda server: _unsay(
+            lambda server: saying.unsay(
                 clients,
                 ours,
                 server,
@@ -346,111 +342,5 @@ def _still_over(
     return host
 
 
-def _said(
-    clients: 'clients_.Clients',
-    stale: collections.abc.Iterable[servers.Server],
-    wanted: collections.abc.Mapping[str, notice.Notice],
-    pause: collections.abc.Callable[[float], object],
-) -> dict[str, str]:
-    """Write notices, more than once where that may help; why some are not."""
-    here = {server.id: server for server in stale}
-    failed = _attempted(clients, here.values(), wanted)
-    for seconds in _PAUSES:
-        again = [
-            here[server]
-            for server, exc in failed.items()
-            if isinstance(exc, api.TransientError)
-        ]
-        if not again:
-            break
-        pause(seconds)
-        for server in again:
-            del failed[server.id]
-        failed |= _attempted(clients, again, wanted)
-    return {server: text.escape(str(exc)) for server, exc in failed.items()}
-
-
-def _attempted(
-    clients: 'clients_.Clients',
-    stale: collections.abc.Collection[servers.Server],
-    wanted: collections.abc.Mapping[str, notice.Notice],
-) -> dict[str, exceptions.CommandError]:
-    causes = parallel.each(
-        lambda server: _say(clients, server, wanted[server.id]), stale
-    )
-    return {
-        server.id: cause
-        for server, cause in zip(stale, causes, strict=True)
-        if cause
-    }
-
-
-def _say(
-    clients: 'clients_.Clients', server: servers.Server, item: notice.Notice
-) -> exceptions.CommandError | None:
-    """Write one notice; why it is not there, or None."""
-    values = notice.encode(item)
-    try:
-        clients.owned.tell(server, values)
-        over = (notice.KEYS - values.keys()) & server.said.keys()
-        clients.owned.untell(server, over)
-    except exceptions.CommandError as exc:
-        return None if _is_settled(clients, server, item) else exc
-    return None
-
-
-def _is_settled(
-    clients: 'clients_.Clients', server: servers.Server, item: notice.Notice
-) -> bool:
-    """Whether a notice is there all the same, or nobody to be told."""
-    with contextlib.suppress(exceptions.CommandError):
-        found = clients.servers.server(server.id)
-        return found is None or not item.lacks(found.said)
-    return False
-
-
 def _ours(host: compute.Host) -> str:
     return host.aggregate.maintenance_id if host.aggregate else ''
-
-
-def _unsay(
-    clients: 'clients_.Clients',
-    ours: str,
-    server: str,
-    *,
-    known: servers.Server | None = None,
-    left_by: str | None = None,
-) -> exceptions.CommandError | None:
-    """Remove one notice, if it is ours; why that cannot be done, or None.
-
-    :param known: the server, if it has been looked at.
-    :param left_by: the host that the server has left, if that is why.
-    """
-    try:
-        found = known or clients.servers.server(server)
-        if found is None or not notice.keys_of(found.said, ()):
-            return None
-        if left_by == found.host and not found.deleted:
-            return gaps.left_out(found)
-        others: set[str] = set()
-        read = notice.decode(found.said)
-        replied = owners.replies_to(found.said)
-        if read is None or read.id != ours or replied not in ('', ours):
-            # it may be of another maintenance by now
-            others = {
-                aggregate.maintenance_id
-                for aggregate in clients.nova.aggregates().values()
-            } - {ours}
-        keys = notice.keys_of(found.said, others)
-        if not clients.owned.untell(found, keys):
-            now = clients.servers.server(server)
-            if now and now.said.keys() & keys:
-                # Nova lists it, and does not let us change it
-                return exceptions.CommandError(
-                    f'{now.name} ({now.id}): Nova does not find it for this '
-                    'account, though it is there: an admin can remove its '
-                    'notice'
-                )
-    except exceptions.CommandError as exc:
-        return exc
-    return None

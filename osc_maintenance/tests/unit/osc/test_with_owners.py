@@ -18,11 +18,11 @@ import fixtures
 from osc_lib import exceptions
 
 from osc_maintenance import exit_codes
-from osc_maintenance import notices
 from osc_maintenance.osc import host_maintenance
 from osc_maintenance.osc import host_maintenance_show
 from osc_maintenance.osc import host_maintenance_unset
 from osc_maintenance.osc import host_maintenances
+from osc_maintenance import saying
 from osc_maintenance import servers
 from osc_maintenance.tests.unit import fakes
 from osc_maintenance.tests.unit.osc import base
@@ -155,7 +155,7 @@ class TestUnset(OwnersTestCase):
 
 class TestApply(OwnersTestCase):
     def test_a_notice_that_cannot_be_removed(self) -> None:
-        self.useFixture(fixtures.MockPatchObject(notices, '_PAUSES', ()))
+        self.useFixture(fixtures.MockPatchObject(saying, 'PAUSES', ()))
         self.run_command(SET, *NOTIFY, '--duration', '1h')
         self.later(2)
         refusal = exceptions.CommandError('web: HTTP 409')
